@@ -1,0 +1,87 @@
+# vitbench: `make` checks the machine, installs the locked environment and runs the workflow; `make help` lists the rest.
+# Works with GNU make 3.81 (macOS) and later. All paths are relative, since the checkout's own may hold spaces.
+
+.PHONY: all help quick standard rigorous smoke doctor install test lint lock clean .interpreter .ready .folder
+.NOTPARALLEL:
+
+# The first Python 3.11, that of the environment included; else any, so that the doctor can say which it found.
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell made_with="$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)"; \
+  for each in python3.11 python3 python "$$made_with"; do \
+    "$$each" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo "$$each" && exit; \
+  done; echo python3)
+endif
+
+# The user's own options for Snakemake (or for pytest, lock.py): make ARGS="--dry-run"
+ARGS ?=
+
+# As it was typed: a folder's name may hold spaces, quotes and dollar signs.
+export VITBENCH_PHOTOS := $(value photos)
+config = $(strip $(repeats:%=repeats=%) $(if $(photos),"photos=$$photos"))
+# In the shell: ~ and relative names made absolute, then quoted for YAML, as which Snakemake reads it (the blanks keep
+# it from stripping these quotes, without which "a: b" were a mapping and " #" a comment).
+find_photos = photos="$$VITBENCH_PHOTOS"; case "$$photos" in "~" | "~/"*) photos="$$HOME$${photos\#?}" ;; esac; \
+  cd "$$photos" 2>/dev/null || { echo "vitbench: no folder photos=$$VITBENCH_PHOTOS" >&2; exit 1; }
+yaml_photos = photos=" '$$($(find_photos); pwd | sed "s/'/''/g")' " || exit 1;
+
+in_environment = PATH="$$(pwd)/.venv/bin:$$PATH"
+snakemake = $(in_environment) .venv/bin/python -m snakemake --cores all
+run = $(if $(photos),$(yaml_photos)) $(snakemake) $(if $(config),--config $(config)) $(ARGS)
+
+all: $(if $(photos),.folder) install
+	@.venv/bin/python scripts/unlock.py
+	@$(run)
+
+quick: repeats = 3
+standard: repeats = 5
+rigorous: repeats = 10
+quick standard rigorous: all
+
+smoke: install
+	@mkdir -p .smoke
+	@.venv/bin/python scripts/unlock.py --directory .smoke
+	@$(snakemake) --configfile config/smoke.yaml --directory .smoke $(ARGS)
+
+doctor: .interpreter
+	@"$(PYTHON)" scripts/doctor.py --interpreter "$(PYTHON)"
+
+install: .ready
+	@"$(PYTHON)" scripts/install.py
+
+test: install
+	@$(in_environment) .venv/bin/python -m pytest $(ARGS)
+
+lint: install
+	$(in_environment) .venv/bin/python -m snakemake --lint
+	$(in_environment) snakefmt --check .
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+
+lock: install
+	@$(in_environment) .venv/bin/python scripts/lock.py $(ARGS)
+
+# Measurements cost hours: nothing here removes them, nor downloads.
+clean:
+	rm -rf .smoke .pytest_cache .ruff_cache
+
+help:
+	@echo "make                  check the machine, install, measure what is missing, draw charts and workbook"
+	@echo "make photos=FOLDER    the same with your own photographs"
+	@echo "make quick            3 repeats; make standard: 5, enough for a verdict; make rigorous: 10"
+	@echo "make doctor           is this machine fit, and what will be downloaded?"
+	@echo "make install          the locked environment alone, in .venv"
+	@echo "make test             the test suite; make smoke: the whole workflow on a tiny model, in .smoke"
+	@echo "make lint             the checks of style; make lock: newer versions into all locks"
+	@echo "make clean            remove .smoke and caches; measurements stay"
+	@echo "PYTHON=… chooses the interpreter (3.11), ARGS=… goes on to Snakemake, pytest or lock.py"
+
+# What runs must exist and know enough syntax to say which Python it is; the doctor says the rest.
+.interpreter:
+	@"$(PYTHON)" -c "" 2>/dev/null || { echo "vitbench needs Python 3.11, found no Python that runs as $(PYTHON); point to one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 6) or sys.exit("vitbench needs Python 3.11, found %d.%d.%d (%s); point to one with: make PYTHON=/path/to/python3.11" % (sys.version_info[:3] + (sys.argv[1],)))' "$(PYTHON)"
+
+.ready: .interpreter
+	@"$(PYTHON)" scripts/doctor.py --brief --interpreter "$(PYTHON)"
+
+.folder:
+	@$(find_photos)

@@ -1,0 +1,47 @@
+# vitbench: Vision Transformer image classification with Hugging Face and Spark NLP, measured and compared.
+# The stages follow each other as the includes do; each rule file opens with what it takes, makes and costs.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+report: "reports/captions/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/dataset.smk"
+include: "rules/model.smk"
+include: "rules/measure.smk"
+include: "rules/analyse.smk"
+include: "rules/figures.smk"
+include: "rules/workbook.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        rules.workbook.input,
+        "<results>/summary.txt",
+    localrule: True
+
+
+rule prepare:
+    input:
+        "<results>/provenance/gate.json",
+    localrule: True
+
+
+rule sweep:
+    input:
+        get_records(GRID.sweep),
+    localrule: True
+
+
+rule full:
+    input:
+        get_records(GRID.full),
+    localrule: True

@@ -1,0 +1,172 @@
+# Common ground of all rules: the checked configuration, the grid, the machine's lock, and the functions `get_*` that
+# tell rules their inputs. Nothing here is heavy: a bare Snakemake without torch, pyspark or Java parses it.
+import os
+import re
+import sys
+import time
+
+sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
+
+from vitbench.configuration import resolve
+from vitbench.errors import UserError
+from vitbench.estimate import announce
+from vitbench.grid import BEST, Grid
+
+try:
+    GRID = Grid(resolve(config))
+except UserError as error:
+    sys.exit(f"vitbench: {error}")
+
+STARTED = time.time()
+
+# A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part. The limit is set
+# here because a profile's `resources` are dropped as a whole when any is given on the command line.
+EXCLUSIVE, SHARED = 100, 1
+workflow.global_resources.setdefault("machine", EXCLUSIVE)
+
+# Jobs run the Python that runs Snakemake, activated or not, and find the command `measure` without an absolute path in
+# their text, which Snakemake would take for a changed rule in a moved folder. A repeat whose Snakemake is killed stops.
+os.environ.update(
+    PATH=os.pathsep.join(
+        [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    ),
+    VITBENCH_HOME=str(workflow.basedir),
+    VITBENCH_ORDERED_BY=str(os.getpid()),
+)
+
+# Snakemake pastes this unquoted into the commands of `script:` jobs; by its short name it is found on the PATH above.
+if " " in sys.executable:
+    sys.executable = os.path.basename(sys.executable)
+
+
+wildcard_constraints:
+    device="cpu|gpu",
+    workers=r"\d+",
+    batch_size=rf"\d+|{BEST}",
+    repeat=r"\d+",
+    engine="onnx|tensorflow",
+
+
+def checkout(*parts):
+    """A file of this checkout, relative to the working directory: moving both leaves every input its name."""
+    return os.path.relpath(os.path.join(workflow.basedir, *parts))
+
+
+def library():
+    """The library's modules: inputs of rules that derive, never of those that measure. A fresh list for each rule,
+    because Snakemake marks the strings themselves."""
+    return sorted(
+        os.path.join(place, name)
+        for place, _, names in os.walk(checkout("scripts", "vitbench"))
+        for name in names
+        if name.endswith(".py")
+    )
+
+
+def missing_only(paths):
+    """Constraint for the first wildcard of measurements/{machine}/…: the whole path must be one that is missing.
+
+    It looks ahead from the machine on. What was measured is thereby data and no output any more: nothing that Snakemake
+    could take for a change, no flag and no deletion of outputs reaches it (docs/methodology.md, "Records are kept").
+    """
+    stems = {
+        os.path.splitext(path.partition("/")[2])[0]
+        for path in paths
+        if not os.path.exists(path)
+    }
+    return rf"(?=(?:{'|'.join(map(re.escape, sorted(stems))) or '(?!)'})(?:\.predictions)?\.(?:json|csv)$)[^/]+"
+
+
+def get_role(wildcards):
+    """Role of the data set whose slug is in the path: the slug begins with it."""
+    return wildcards.dataset.partition("-")[0]
+
+
+def get_dataset_definition(wildcards):
+    return GRID.datasets[get_role(wildcards)].definition
+
+
+def get_model_definition(wildcards):
+    return GRID.model.definition
+
+
+def get_jar_lock(wildcards):
+    return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
+
+
+def get_engines():
+    """Engines of Spark NLP that the configuration needs."""
+    return sorted({GRID.engine(cell) for cell in GRID.sweep} - {None})
+
+
+def get_records(cells):
+    """Records of every repeat of these cells, in the order of the configuration: tables and charts follow it."""
+    repeats = range(GRID.config["repeats"])
+    return [str(GRID.record(cell, repeat)) for cell in cells for repeat in repeats]
+
+
+def get_choices():
+    return [str(GRID.choice(cell)) for cell in GRID.full]
+
+
+def get_manifests():
+    return [str(GRID.manifest(role)) for role in GRID.datasets]
+
+
+def get_parts():
+    """Everything that any measurement needs: data sets, models in the form that is loaded, jars."""
+    cells = GRID.sweep + GRID.full
+    parts = {GRID.model_folder(cell) for cell in cells} | {
+        GRID.jars(cell) for cell in cells
+    } - {None}
+    return get_manifests() + sorted(map(str, parts))
+
+
+def get_cell(wildcards):
+    """The cell that the path of a record names; its variant stands there by its slug."""
+    name = "{0.framework}/{0.variant}/{0.device}/w{0.workers}/bs{0.batch_size}".format(
+        wildcards
+    )
+    return GRID.find(get_role(wildcards), name)
+
+
+def get_order(wildcards):
+    """Priority of a repeat: the seeded order of the grid, what comes first highest."""
+    return len(GRID.order) - GRID.order.index(
+        (get_cell(wildcards), int(wildcards.repeat))
+    )
+
+
+def get_measured_parts(wildcards):
+    """What one repeat needs besides the gate."""
+    cell = get_cell(wildcards)
+    parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
+    if cell.batch_size == BEST:
+        parts.append(GRID.choice(cell))
+    return [str(part) for part in parts if part]
+
+
+def get_sweep_of(wildcards):
+    """Records from which the batch size of a full run is chosen, once."""
+    name = "{0.framework}/{0.variant}/{0.device}/w{0.workers}/bs{1}".format(
+        wildcards, BEST
+    )
+    cells = GRID.sweep_of(GRID.find("full", name))
+    return get_records(cells)
+
+
+if workflow.is_main_process:
+    try:
+        announce(GRID)
+    except UserError as error:
+        sys.exit(f"vitbench: {error}")
+
+
+onsuccess:
+    # The lines that the run ends with, if this run wrote them.
+    if (
+        os.path.exists("results/summary.txt")
+        and os.path.getmtime("results/summary.txt") >= STARTED
+    ):
+        with open("results/summary.txt") as lines:
+            print(lines.read(), end="", file=sys.stderr)

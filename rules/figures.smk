@@ -1,0 +1,91 @@
+# Charts. In: the tables of <results>. Out: <reports>/*.png and *.svg. Cost: seconds. Drawn again whenever a table or the
+# library changes.
+
+
+rule plot_speedup:
+    input:
+        speedup="<results>/speedup.csv",
+        summary="<results>/summary.csv",
+        context="<results>/provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/speedup.png",
+            caption="../reports/captions/speedup.rst",
+            category="Comparison",
+            labels={"chart": "speedup", "over": "pairs of cells"},
+        ),
+        svg="<reports>/speedup.svg",
+    log:
+        "<logs>/plot_speedup.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the speedups"
+    script:
+        "../scripts/plot_speedup.py"
+
+
+rule plot_batch_sweep:
+    input:
+        runs="<results>/runs.csv",
+        summary="<results>/summary.csv",
+        best="<results>/best_batch_size.csv",
+        context="<results>/provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/batch_sweep.png",
+            caption="../reports/captions/batch_sweep.rst",
+            category="Throughput",
+            labels={"chart": "batch sweep", "over": "batch size"},
+        ),
+        svg="<reports>/batch_sweep.svg",
+    log:
+        "<logs>/plot_batch_sweep.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the batch sweep"
+    script:
+        "../scripts/plot_batch_sweep.py"
+
+
+rule plot_wall_time:
+    input:
+        runs="<results>/runs.csv",
+        summary="<results>/summary.csv",
+        context="<results>/provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/wall_time.png",
+            caption="../reports/captions/wall_time.rst",
+            category="Throughput",
+            labels={"chart": "wall time", "over": "variants"},
+        ),
+        svg="<reports>/wall_time.svg",
+    log:
+        "<logs>/plot_wall_time.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the wall times"
+    script:
+        "../scripts/plot_wall_time.py"
+
+
+rule figures:
+    input:
+        expand(
+            "<reports>/{chart}.{form}",
+            chart=["speedup", "batch_sweep", "wall_time"],
+            form=["png", "svg"],
+        ),
+    localrule: True

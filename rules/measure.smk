@@ -1,0 +1,97 @@
+# Measurements. In: data sets, models, jars and the configuration, all behind one gate. Out: for each repeat a record,
+# measurements/<machine>/p<protocol>/<model>/<dataset>/<framework>/<variant>/<device>/w<N>/bs<N>/rep<N>.json, and its
+# predictions. Cost: all the hours there are.
+# A time is an observation, not a build product: what was measured is in its path, and the rules below make only records
+# that are missing. One that exists is an input like any other, so that code, charts, clones and checkouts measure
+# nothing again. A new protocol number, machine, model, data set or variant measures what is new; to measure something
+# again, remove its record.
+
+
+rule write_configuration:
+    output:
+        "<results>/provenance/config.yaml",
+    log:
+        "<logs>/write_configuration.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    params:
+        config=GRID.config,
+    message:
+        "writing the effective configuration"
+    script:
+        "../scripts/write_configuration.py"
+
+
+rule open_gate:
+    input:
+        config="<results>/provenance/config.yaml",
+        parts=get_parts(),
+        logits=f"<resources>/models/{GRID.model.slug}/logits.json",
+    output:
+        "<results>/provenance/gate.json",
+    log:
+        "<logs>/open_gate.log",
+    conda:
+        "../envs/report.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    params:
+        devices=GRID.config["devices"],
+    message:
+        "checking the machine, and reading every file once, before the first measurement"
+    script:
+        "../scripts/open_gate.py"
+
+
+rule measure:
+    input:
+        gate="<results>/provenance/gate.json",
+        config="<results>/provenance/config.yaml",
+        parts=get_measured_parts,
+    output:
+        record="measurements/{machine}/p{protocol}/{model}/{dataset}/{framework}/{variant}/{device}/w{workers}/bs{batch_size}/rep{repeat}.json",
+        predictions="measurements/{machine}/p{protocol}/{model}/{dataset}/{framework}/{variant}/{device}/w{workers}/bs{batch_size}/rep{repeat}.predictions.csv",
+    log:
+        "<logs>/measure/{machine}.p{protocol}.{model}.{dataset}.{framework}.{variant}.{device}.w{workers}.bs{batch_size}.rep{repeat}.log",
+    wildcard_constraints:
+        machine=missing_only(get_records(GRID.sweep + GRID.full)),
+    priority: get_order
+    conda:
+        "../envs/{framework}.yaml"
+    threads: 10_000
+    resources:
+        machine=EXCLUSIVE,
+        gpu=lambda wildcards: int(wildcards.device == "gpu"),
+    params:
+        cell=lambda wildcards: get_cell(wildcards).name,
+        role=get_role,
+    message:
+        "measuring {params.cell} on {params.role}, repeat {wildcards.repeat}"
+    shell:
+        'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
+        " --repeat {wildcards.repeat} --threads {threads} --out {output.record:q} > {log:q} 2>&1"
+
+
+# The choice is made once and kept beside the records: a sweep that is measured again never repeats hours of full runs;
+# results/best_batch_size.csv says so where the sweep would now choose otherwise.
+rule choose_batch_size:
+    input:
+        get_sweep_of,
+    output:
+        "measurements/{machine}/p{protocol}/{model}/{dataset}/{framework}/{variant}/{device}/w{workers}/bsbest/choice.json",
+    log:
+        "<logs>/choose_batch_size/{machine}.p{protocol}.{model}.{dataset}.{framework}.{variant}.{device}.w{workers}.log",
+    wildcard_constraints:
+        machine=missing_only(get_choices()),
+    priority: 1_000_000
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "choosing the batch size of {wildcards.framework}/{wildcards.variant} on {wildcards.device}"
+    script:
+        "../scripts/choose_batch_size.py"

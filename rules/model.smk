@@ -1,0 +1,135 @@
+# Models. In: a definition (resources/models.yaml or `define`). Out, under <resources>/models/<name>-<digest>/: the
+# checkpoint, from that one checkpoint the ONNX file and the TensorFlow SavedModel, and what Spark NLP imports of either.
+# Cost: a minute or two; downloads Spark NLP's jars (and the small environment that writes SavedModels) once.
+# Made again when its definition changes: its path does.
+
+
+rule build_checkpoint:
+    output:
+        directory("<resources>/models/{model}/checkpoint"),
+    log:
+        "<logs>/build_checkpoint/{model}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    params:
+        definition=get_model_definition,
+    message:
+        "making the checkpoint of {wildcards.model}"
+    script:
+        "../scripts/build_checkpoint.py"
+
+
+rule export_onnx:
+    input:
+        "<resources>/models/{model}/checkpoint",
+    output:
+        directory("<resources>/models/{model}/onnx"),
+    log:
+        "<logs>/export_onnx/{model}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "exporting {wildcards.model} to ONNX"
+    script:
+        "../scripts/export_onnx.py"
+
+
+rule install_tensorflow:
+    input:
+        checkout("envs", "tensorflow-export.txt"),
+    output:
+        directory("<resources>/environments/tensorflow-export"),
+    log:
+        "<logs>/install_tensorflow.log",
+    conda:
+        "../envs/model.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "installing the environment that writes SavedModels"
+    shell:
+        '{{ uv venv --quiet --clear --python "$(command -v python)" {output:q}'
+        " && uv pip sync --quiet --require-hashes --python {output:q}/bin/python {input:q}; }} > {log:q} 2>&1"
+
+
+rule export_tensorflow:
+    input:
+        checkpoint="<resources>/models/{model}/checkpoint",
+        environment="<resources>/environments/tensorflow-export",
+    output:
+        directory("<resources>/models/{model}/tensorflow"),
+    log:
+        "<logs>/export_tensorflow/{model}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "exporting {wildcards.model} to a TensorFlow SavedModel"
+    shell:
+        '{input.environment:q}/bin/python "$VITBENCH_HOME"/scripts/export_tensorflow.py'
+        " --checkpoint {input.checkpoint:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule check_logits:
+    input:
+        checkpoint="<resources>/models/{model}/checkpoint",
+        exports=expand("<resources>/models/{{model}}/{engine}", engine=get_engines()),
+    output:
+        "<resources>/models/{model}/logits.json",
+    log:
+        "<logs>/check_logits/{model}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "comparing the logits of {wildcards.model} in every form that it was exported to"
+    script:
+        "../scripts/check_logits.py"
+
+
+rule fetch_jars:
+    input:
+        get_jar_lock,
+    output:
+        directory("<resources>/jars/{set}"),
+    log:
+        "<logs>/fetch_jars/{set}.log",
+    wildcard_constraints:
+        set=r"(onnx|tensorflow)-(cpu|gpu)",
+    conda:
+        "../envs/sparknlp.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "fetching the jars of Spark NLP for {wildcards.set}"
+    script:
+        "../scripts/fetch_jars.py"
+
+
+rule import_annotator:
+    input:
+        source="<resources>/models/{model}/{engine}",
+        jars="<resources>/jars/{engine}-cpu",
+    output:
+        directory("<resources>/models/{model}/sparknlp-{engine}"),
+    log:
+        "<logs>/import_annotator/{model}.{engine}.log",
+    conda:
+        "../envs/sparknlp.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "importing {wildcards.model} into Spark NLP ({wildcards.engine})"
+    script:
+        "../scripts/import_annotator.py"

@@ -1,0 +1,22 @@
+"""Choose the batch size that a variant's full runs use, from the records of its sweep."""
+
+import json
+from pathlib import Path
+
+import pandas
+
+from vitbench import records
+from vitbench.analysis import choose_batch_size
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+
+
+def main(sweep: list[Path], out: Path) -> None:
+    """Write the choice (batch_size, median seconds, reason) and the records that it rests on."""
+    rows = [records.to_row(records.read(path), "live", str(path)) for path in sweep]
+    choice = choose_batch_size(pandas.DataFrame(rows, columns=records.COLUMNS))
+    write_atomically(out, json.dumps(choice | {"records": sorted(map(str, sweep))}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_logged(snakemake.log[0], main, list(map(Path, snakemake.input)), Path(snakemake.output[0]))

@@ -1,0 +1,99 @@
+"""Write the table of configuration keys in config/README.md from the schema and the embedded default."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vitbench import configuration
+from vitbench.errors import UserError, exit_with_user_errors
+from vitbench.files import write_atomically
+
+README = configuration.HOME / "config" / "README.md"
+DEFAULT = configuration.HOME / "config" / "config.yaml"
+BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+HEAD = "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
+
+
+def table(schema: dict[str, Any], defaults: dict[str, Any]) -> str:
+    """The Markdown table: a row a key in the order of the schema, keys inside a key written `outer.inner`."""
+    lines = _rows(schema, schema["properties"], defaults, "")
+    return HEAD + "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _rows(schema: dict[str, Any], properties: dict[str, Any], defaults: dict[str, Any], outer: str) -> list[list[str]]:
+    rows = []
+    for name, value in properties.items():
+        inner = value.get("properties")
+        default = "" if name not in defaults or inner else f"`{_flow(defaults[name])}`"
+        rows.append(
+            [f"`{outer}{name}`", default, "" if inner else allowed(schema, value), value.get("description", "")]
+        )
+        if inner:
+            rows += _rows(schema, inner, defaults.get(name) or {}, f"{outer}{name}.")
+    return rows
+
+
+def allowed(schema: dict[str, Any], value: dict[str, Any]) -> str:
+    """What the schema lets a value be, in words."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        target = schema["$defs"][name]
+        # A pattern says less than its name.
+        return name if target.get("type") == "string" else allowed(schema, target)
+    if "oneOf" in value:
+        return ", or ".join(allowed(schema, one) for one in value["oneOf"])
+    if "const" in value:
+        return f"`{_flow(value['const'])}`"
+    if "enum" in value:
+        return " or ".join(f"`{_flow(one)}`" for one in value["enum"])
+    if value.get("type") == "array":
+        return f"list of: {allowed(schema, value['items'])}"
+    if value.get("type") == "object":
+        keys = " and ".join(f"`{key}`" for key in value.get("properties", {}))
+        return f"map with {keys}" if keys else "map"
+    kinds = value["type"] if isinstance(value["type"], list) else [value["type"]]
+    words = " or ".join({"string": "text", "null": "`null`"}.get(kind, kind) for kind in kinds)
+    limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+    words += "".join(f", {limit} {value[key]}" for key, limit in limits.items() if key in value)
+    return words + (f" like `{value['pattern']}`" if "pattern" in value else "")
+
+
+def updated(text: str, new: str) -> str:
+    """The text with `new` between the two markers.
+
+    Raises:
+        UserError: a marker is missing.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"config/README.md lacks the marker {END if begin else BEGIN}: put it back around the table")
+    return f"{before}{BEGIN}\n{new}{END}{after}"
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("...").strip()
+
+
+def main(arguments: list[str] | None = None, readme: Path = README) -> int:
+    """Bring the table in `readme` up to date; with --check only look: 1 if it is not."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the table is out of date")
+    options = parser.parse_args(arguments)
+    old = readme.read_text(encoding="utf-8")
+    new = updated(old, table(configuration.schema(), yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))))
+    if new == old:
+        return 0
+    if options.check:
+        raise UserError(f"{readme.name} is out of date: run python scripts/describe_configuration.py")
+    write_atomically(readme, new)
+    print(f"changed: {readme.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with_user_errors(main)

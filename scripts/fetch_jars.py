@@ -1,0 +1,16 @@
+"""Fetch one set of Spark NLP's jars, each checked against the set's lock file."""
+
+from pathlib import Path
+
+from vitbench import jars
+from vitbench.configuration import HOME
+from vitbench.errors import run_logged
+
+
+def main(name: str, folder: Path) -> None:
+    """Fill `folder` with the jars of the set `name` (such as onnx-cpu)."""
+    jars.fetch(HOME / "envs" / "jars" / name, folder)
+
+
+if __name__ == "__main__":
+    run_logged(snakemake.log[0], main, snakemake.wildcards.set, Path(snakemake.output[0]))

@@ -1,0 +1,141 @@
+"""Measure one repeat of one cell and write its record. A command of its own: it needs no Snakemake."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from vitbench import configuration, jars
+from vitbench.datasets import read_manifest
+from vitbench.errors import UserError, exit_with_user_errors
+from vitbench.files import sha256, sha256_of_files
+from vitbench.frameworks import Task
+from vitbench.grid import BEST, CELL, Cell, Grid
+from vitbench.harness import Passes
+from vitbench.machine import cores
+from vitbench.supervisor import Cancelled, Repeat, environment, measure, record_without_running
+
+HOME = configuration.HOME
+MEASURING_CODE = ("measure.py", *(f"vitbench/{name}.py" for name in ("harness", "processes", "spark", "supervisor")))
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python scripts/measure.py --cell huggingface/pipeline/cpu/w1/bs8 --out rep0.json "
+        "(after `snakemake prepare`, which makes data set, model and jars under resources/)",
+    )
+    parser.add_argument("--cell", required=True, help="framework/variant/device/wN/bsN; bsbest = the chosen batch size")
+    parser.add_argument("--out", required=True, type=Path, help="the record to write; predictions go beside it")
+    parser.add_argument("--dataset", default="sample", choices=["sample", "full"], help="role of the data set")
+    parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
+    parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml", help="configuration file")
+    parser.add_argument("--threads", type=int, default=cores(), help="cores to use (default: all)")
+    return parser.parse_args(arguments)
+
+
+def measuring_code_sha256() -> str:
+    """One SHA-256 over the sources that decide what a time means."""
+    scripts = Path(__file__).parent
+    adapters = sorted((scripts / "vitbench" / "frameworks").glob("*.py"))
+    return sha256_of_files(scripts, [*(scripts / name for name in MEASURING_CODE), *adapters])
+
+
+def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: int) -> Repeat:
+    """Put together all that the repeat needs; whatever is missing is said before anything is started."""
+    manifest, model = Path(grid.manifest(arguments.dataset)), Path(grid.model_folder(cell))
+    for path, what in ((manifest, "data set"), (model, "model")):
+        if not path.exists():
+            raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
+    images = [image for image in read_manifest(manifest) if image.valid]
+    if not images:
+        raise UserError(f"{manifest} lists no valid image: see its column `reason`")
+    variant = grid.variants[f"{cell.framework}/{cell.variant}"]
+    jar_folder = grid.jars(cell)
+    set_folder = HOME / "envs" / "jars" / jar_folder.name if jar_folder else None
+    jar_paths = [path.resolve() for path in jars.verify(set_folder, Path(jar_folder))] if jar_folder else []
+    out = arguments.out.resolve()
+    task = Task(
+        variant=variant.definition,
+        device=cell.device,
+        workers=cell.workers,
+        batch_size=batch_size,
+        threads=arguments.threads,
+        images=[(image.id, str((manifest.parent / image.path).resolve())) for image in images],
+        images_folder=str((manifest.parent / "images").resolve()),
+        model=str(model.resolve()),
+        jars=[str(path) for path in jar_paths],
+        natives=str(Path("resources/jars/natives").resolve()),
+        temporary=str(out.with_name(f".{out.stem}.repeat")),
+    )
+    places = {place: number for number, place in enumerate(grid.order)}
+    known = {
+        "schema": 1,
+        "machine": grid.config["machine"],
+        "protocol": grid.config["protocol"],
+        "model": grid.model.name,
+        "dataset": arguments.dataset,
+        "images": len(images),
+        "framework": cell.framework,
+        "variant": cell.variant,
+        "device": cell.device,
+        "workers": cell.workers,
+        "batch_size": batch_size,
+        "repeat": arguments.repeat,
+        "block": arguments.repeat,
+        "order": places.get((cell, arguments.repeat)),
+        "identity": {
+            "model": grid.model.slug,
+            "dataset": grid.datasets[arguments.dataset].slug,
+            "variant": variant.slug,
+            "definition": variant.definition,
+        },
+        "measuring": grid.config["passes"] | {"timeout_minutes": grid.config["timeout_minutes"]},
+        "environment": environment(),
+        "hashes": {
+            "manifest": sha256(manifest),
+            "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
+            "jars": sha256(set_folder / "jgo.lock.toml") if set_folder else None,
+            "measuring_code": measuring_code_sha256(),
+        },
+    }
+    return Repeat(
+        known=known,
+        task=task,
+        labels={image.id: image.label for image in images},
+        passes=Passes(**grid.config["passes"]),
+        timeout_seconds=60 * grid.config["timeout_minutes"],
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    if not CELL.fullmatch(options.cell):
+        raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
+    grid = Grid(configuration.load(options.config))
+    cell = grid.find(options.dataset, options.cell)
+    if cell.batch_size != BEST:
+        record = measure(prepare(options, grid, cell, cell.batch_size), options.out)
+    else:
+        chosen = options.out.parent / "choice.json"
+        if not chosen.exists():
+            raise UserError(f"{chosen} is missing: name a batch size, or let `snakemake` choose one")
+        choice = json.loads(chosen.read_text())
+        repeat = prepare(options, grid, cell, choice["batch_size"])
+        if choice["batch_size"] is None:
+            record = record_without_running(repeat, options.out, "error", choice["reason"])
+        else:
+            record = measure(repeat, options.out)
+    rate = f", {record['throughput']:.2f} images/s" if record["status"] == "ok" else f": {record['reason']}"
+    shown = replace(cell, batch_size=record["batch_size"] or BEST)
+    print(f"{shown.name} on {options.dataset}, repeat {options.repeat}: {record['status']}{rate}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        exit_with_user_errors(main)
+    except Cancelled as cancelled:
+        raise SystemExit(f"vitbench: {cancelled}; nothing was recorded") from None

@@ -1,0 +1,25 @@
+"""Draw `reports/wall_time`: the entry point of the rule `plot_wall_time`."""
+
+from vitbench import tables
+from vitbench.charts import style, wall_time
+from vitbench.errors import run_logged
+
+
+def main(summary_csv: str, runs_csv: str, context_json: str, png: str, svg: str) -> None:
+    """Read the tables and write both files."""
+    figure = wall_time.draw(
+        tables.read(summary_csv, "summary"), tables.read(runs_csv, "runs"), tables.read_context(context_json)
+    )
+    style.save(figure, png, svg)
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        snakemake.input.summary,
+        snakemake.input.runs,
+        snakemake.input.context,
+        snakemake.output.png,
+        snakemake.output.svg,
+    )

@@ -1,0 +1,317 @@
+"""From the runs table to the tables that everything is drawn from: summary, best batch size, parity, speedup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import pandas
+
+from vitbench.records import cell_name
+from vitbench.statistics import Comparison, compare, within_noise
+
+SOURCE = ["source", "machine", "protocol", "model"]
+VARIANT = ["framework", "variant", "device", "workers"]
+CELL = [*SOURCE, "dataset", "images", *VARIANT, "batch_size"]
+BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
+
+Predictions = Callable[[str], list[tuple[str, str, float | None]]]
+
+
+def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a cell: repeats that are ok, median, low, high (range) and cv of wall seconds, and what goes with them.
+
+    `status` is ok where at least one repeat is, otherwise the commonest failure.
+    """
+    rows = []
+    for key, group in runs.groupby(CELL, dropna=False, sort=False):
+        good = group[group.status == "ok"]
+        first = (good if len(good) else group).iloc[0]
+        seconds, rates = good.wall_seconds, good.throughput
+        flags = sorted({flag for flags in group["flags"].dropna() for flag in str(flags).split(";") if flag})
+        rows.append(
+            dict(zip(CELL, key, strict=True))
+            | {
+                "effective_batch_size": first.effective_batch_size,
+                "status": "ok" if len(good) else group.status.mode()[0],
+                "repeats": len(good),
+                "median": seconds.median(),
+                "low": seconds.min(),
+                "high": seconds.max(),
+                "cv": seconds.std() / seconds.mean() if len(good) > 1 else None,
+                "throughput": rates.median(),
+                "throughput_low": rates.min(),
+                "throughput_high": rates.max(),
+                "cold_median": good.cold_seconds.median(),
+                "start_median": good.start_seconds.median(),
+                "load_median": good.load_seconds.median(),
+                "accuracy": good.accuracy.min(),
+                "precision": first.precision,
+                "setting": first.setting,
+                "flags": ";".join(flags),
+                "reason": None if len(good) else first.reason,
+            }
+        )
+    return pandas.DataFrame(rows)
+
+
+def seconds_by_block(runs: pandas.DataFrame) -> dict[int, float]:
+    """block → wall seconds of the ok repeats of one cell."""
+    good = runs[runs.status == "ok"]
+    return {int(block): float(seconds) for block, seconds in zip(good.block, good.wall_seconds, strict=True)}
+
+
+def choose_batch_size(sweep: pandas.DataFrame) -> dict[str, Any]:
+    """The best batch size of one variant: the smallest that cannot be told from the fastest.
+
+    Batch sizes that came to the same effective batch size are repeats of one cell and stand or fall together: the
+    smallest of them is the one that counts.
+
+    Args:
+        sweep: rows of the runs table: one variant, device and number of workers on the sample.
+    Returns:
+        batch_size (None if no batch size worked), median (seconds), reason.
+    """
+    whole = sweep[~sweep["flags"].fillna("").str.contains("images lost")]
+    if (whole.status == "ok").any():  # what loses images is fast for the wrong reason
+        sweep = whole
+    cells = {int(size): seconds_by_block(group) for size, group in sweep.groupby("batch_size")}
+    cells = {size: blocks for size, blocks in cells.items() if blocks}
+    if not cells:
+        return {"batch_size": None, "median": None, "reason": "no batch size of the sweep worked"}
+    effective = sweep[sweep.status == "ok"].groupby("batch_size").effective_batch_size.first()
+    distinct: dict[Any, int] = {}
+    for size in sorted(cells):
+        seen = effective.get(size)
+        distinct.setdefault(size if pandas.isna(seen) else seen, size)
+    medians = {size: float(pandas.Series(cells[size].values()).median()) for size in distinct.values()}
+    fastest = min(medians, key=medians.__getitem__)
+    comparable = [size for size in medians if cells[size].keys() & cells[fastest].keys()]
+    best = min(size for size in comparable if within_noise(cells[fastest], cells[size]))
+    reason = "fastest" if best == fastest else f"smallest within noise of the fastest, {fastest}"
+    if len(distinct) < len(cells):
+        collapsed = sorted(cells.keys() - set(distinct.values()))
+        reason += f"; the same batches as a smaller one: {', '.join(map(str, collapsed))}"
+    return {"batch_size": best, "median": medians[best], "reason": reason}
+
+
+def best_batch_sizes(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a variant: what the sweep says now, and `kept`, the batch size that its full runs used."""
+    rows = []
+    for key, group in runs[runs.status != "skipped"].groupby(VARIANT, sort=False):
+        sweep, full = group[group.dataset == "sample"], group[group.dataset == "full"]
+        now = choose_batch_size(sweep) if len(sweep) else {"batch_size": None, "median": None, "reason": "no sweep"}
+        kept = full.batch_size.dropna().iloc[0] if full.batch_size.notna().any() else None
+        if kept is not None and now["batch_size"] not in (None, kept):
+            now["reason"] += f"; the full run keeps {kept:g}, chosen when it was first measured"
+        rows.append(dict(zip(VARIANT, key, strict=True)) | now | {"kept": kept})
+    return pandas.DataFrame(rows, columns=[*VARIANT, "batch_size", "median", "kept", "reason"])
+
+
+def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
+    """The pairs of cells to compare, as (baseline key, candidate key, group); keys hold dataset and cell columns.
+
+    On each device every variant against the baseline variant; every variant on another device against itself on the
+    first. On the full data set each at its best batch size, on the sample at the same batch size.
+    """
+    tried = runs[runs.status != "skipped"]
+    cells = tried[["dataset", *VARIANT, "batch_size"]].drop_duplicates().to_dict("records")
+    pairs = []
+    for one, other in [pair for first, second in combinations(cells, 2) for pair in ((first, second), (second, first))]:
+        if one["dataset"] != other["dataset"] or one["workers"] != other["workers"]:
+            continue
+        if one["dataset"] == "sample" and one["batch_size"] != other["batch_size"]:
+            continue
+        same_device, same_variant = one["device"] == other["device"], _variant(one) == _variant(other)
+        of_baseline = same_device and _variant(one) == baseline and not same_variant
+        of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
+        if of_baseline or of_devices:
+            pairs.append((one, other, BEST_GROUP if one["dataset"] == "full" else SAME_GROUP))
+    return sorted(pairs, key=lambda pair: (pair[2] != BEST_GROUP, pair[0]["batch_size"]))
+
+
+def parity(
+    runs: pandas.DataFrame,
+    baseline: str,
+    predictions: Predictions,
+    labels: Callable[[str], dict[str, str]],
+    least: float,
+) -> pandas.DataFrame:
+    """A row a pair of `comparisons`: whether both answered once for each image, and how often with the same label.
+
+    Args:
+        predictions: record path → (id, label, score) of its last pass.
+        labels: role of the data set → id → label of every valid image (label empty where there is none).
+        least: share of equal labels below which the pair fails.
+    """
+    rows = []
+    for one, other, _ in comparisons(runs, baseline):
+        first, second = _of(runs, one), _of(runs, other)
+        wanted = labels(one["dataset"])
+        blocks = [
+            _compare_predictions(predictions(first[block]), predictions(second[block]), wanted)
+            for block in sorted(first.keys() & second.keys())
+        ]
+        row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
+        rows.append(row | _worst(blocks, len(wanted), least))
+    return pandas.DataFrame(rows, columns=PARITY_COLUMNS)
+
+
+PARITY_COLUMNS = [
+    "dataset",
+    "baseline",
+    "candidate",
+    "images",
+    "compared",
+    "agreement",
+    "lost",
+    "duplicated",
+    "baseline_accuracy",
+    "candidate_accuracy",
+    "probability_difference",
+    "passed",
+    "reason",
+]
+
+
+def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict; none if parity failed.
+
+    Args:
+        gate: the table of `parity` for the same runs and baseline.
+    """
+    passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
+    rows = []
+    for one, other, group in comparisons(runs, baseline):
+        first, second = _rows(runs, one), _rows(runs, other)
+        row = {"baseline": cell_name(one), "candidate": cell_name(other), "dataset": one["dataset"]}
+        row |= {"images": first.images.iloc[0], "comparison": group}
+        blocks = seconds_by_block(first), seconds_by_block(second)
+        checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
+        if not blocks[0].keys() & blocks[1].keys():
+            failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
+            reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both worked"
+            row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
+        elif not checked.passed:
+            row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
+        else:
+            row |= _shown(compare(*blocks)) | {"agreement": checked.agreement}
+            row["baseline_throughput"] = first.throughput.median()
+            row["candidate_throughput"] = second.throughput.median()
+        rows.append(row)
+    return pandas.DataFrame(rows, columns=SPEEDUP_COLUMNS)
+
+
+SPEEDUP_COLUMNS = [
+    "baseline",
+    "candidate",
+    "dataset",
+    "speedup",
+    "low",
+    "high",
+    "verdict",
+    "blocks",
+    "faster_blocks",
+    "images",
+    "baseline_throughput",
+    "candidate_throughput",
+    "agreement",
+    "comparison",
+    "reason",
+]
+
+
+def _shown(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "speedup": comparison.ratio,
+        "low": comparison.low,
+        "high": comparison.high,
+        "verdict": comparison.verdict,
+        "blocks": comparison.blocks,
+        "faster_blocks": comparison.faster_blocks,
+    }
+
+
+def _variant(cell: dict[str, Any]) -> str:
+    return f"{cell['framework']}/{cell['variant']}"
+
+
+def _rows(runs: pandas.DataFrame, cell: dict[str, Any]) -> pandas.DataFrame:
+    keep = pandas.Series(True, index=runs.index)
+    for column, value in cell.items():
+        keep &= runs[column].isna() if pandas.isna(value) else runs[column] == value
+    return runs[keep]
+
+
+def _of(runs: pandas.DataFrame, cell: dict[str, Any]) -> dict[int, str]:
+    """block → path of the record, of the ok repeats of a cell."""
+    good = _rows(runs, cell)
+    good = good[good.status == "ok"]
+    return {int(block): record for block, record in zip(good.block, good.record, strict=True)}
+
+
+def _compare_predictions(
+    first: list[tuple[str, str, float | None]], second: list[tuple[str, str, float | None]], wanted: dict[str, str]
+) -> dict[str, Any]:
+    """Compare what two repeats said, image by image."""
+    answers = []
+    lost: set[str] = set()
+    duplicated: set[str] = set()
+    for predictions in (first, second):
+        counts: dict[str, int] = {}
+        for image, _, _ in predictions:
+            counts[image] = counts.get(image, 0) + 1
+        lost |= wanted.keys() - counts.keys()
+        duplicated |= {image for image, count in counts.items() if count > 1}
+        answers.append({image: (label, score) for image, label, score in predictions if counts[image] == 1})
+    common = [image for image in wanted if all(image in answer for answer in answers)]
+    equal = [image for image in common if answers[0][image][0] == answers[1][image][0]]
+    scores = [
+        abs(answers[0][image][1] - answers[1][image][1])
+        for image in equal
+        if answers[0][image][1] is not None and answers[1][image][1] is not None
+    ]
+    labelled = {image: label for image, label in wanted.items() if label}
+    right = [
+        sum(answer.get(image, ("",))[0] == label for image, label in labelled.items()) / len(labelled)
+        if labelled
+        else None
+        for answer in answers
+    ]
+    return {
+        "compared": len(common),
+        "agreement": len(equal) / len(common) if common else 0.0,
+        "lost": lost,
+        "duplicated": duplicated,
+        "baseline_accuracy": right[0],
+        "candidate_accuracy": right[1],
+        "probability_difference": float(pandas.Series(scores).median()) if scores else None,
+    }
+
+
+def _worst(blocks: list[dict[str, Any]], images: int, least: float) -> dict[str, Any]:
+    """The least favourable of the compared blocks, and whether even that passes."""
+    if not blocks:
+        return {
+            "images": images,
+            "compared": 0,
+            "passed": False,
+            "reason": "nothing to compare: no block worked in both",
+        }
+    worst = min(blocks, key=lambda block: (block["agreement"], block["compared"]))
+    lost = sorted(set().union(*(block["lost"] for block in blocks)))
+    duplicated = sorted(set().union(*(block["duplicated"] for block in blocks)))
+    reasons = [
+        f"{len(lost)} images lost" if lost else "",
+        f"{len(duplicated)} images answered twice" if duplicated else "",
+        f"labels equal for {worst['agreement']:.1%}, {least:.0%} needed" if worst["agreement"] < least else "",
+    ]
+    reason = "; ".join(filter(None, reasons))
+    return worst | {
+        "images": images,
+        "lost": ";".join(lost),
+        "duplicated": ";".join(duplicated),
+        "passed": not reason,
+        "reason": reason or None,
+    }

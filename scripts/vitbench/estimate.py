@@ -1,0 +1,127 @@
+"""What a run will cost, said before it starts: measurements, minutes, bytes to download."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from vitbench import records
+from vitbench.configuration import HOME
+from vitbench.grid import Cell, Grid
+from vitbench.machine import cores, platform_name
+
+# The part of a model's FLOP that a checkpoint of unknown shape is taken to have: ViT-B/16 at 224 pixels.
+VIT_BASE = {"image_size": 224, "patch_size": 16, "hidden_size": 768, "layers": 12, "intermediate_size": 3072}
+
+
+def flop_per_image(shape: dict[str, Any], labels: int = 1000) -> float:
+    """Floating point operations of one forward pass of a ViT for one image, a multiply-add counted as two.
+
+    Counts the matrix products: patch embedding, the four projections and two products of attention, the MLP and the
+    head (Dosovitskiy et al. 2021 for the architecture). 35.1e9 for ViT-B/16 at 224 pixels with 1,000 labels.
+    """
+    hidden, mlp = shape["hidden_size"], shape["intermediate_size"]
+    patches = (shape["image_size"] // shape["patch_size"]) ** 2
+    tokens = patches + 1
+    layer = 4 * tokens * hidden**2 + 2 * tokens * hidden * mlp + 2 * tokens**2 * hidden
+    return 2.0 * (shape["layers"] * layer + patches * 3 * shape["patch_size"] ** 2 * hidden + hidden * labels)
+
+
+def missing(grid: Grid) -> list[tuple[Cell, int]]:
+    """(cell, repeat) without a record in the working directory, in the order of measuring."""
+    return [(cell, repeat) for cell, repeat in grid.order if not Path(grid.record(cell, repeat)).exists()]
+
+
+def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
+    """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
+    assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
+    shape = VIT_BASE | {key: value for key, value in grid.model.definition.items() if key in VIT_BASE}
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
+    rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(shape)
+    total = 0.0
+    measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for cell, _ in to_measure:
+        key = (cell.framework, cell.variant, cell.device)
+        if key not in measured:
+            measured[key] = _measured(grid, cell)
+        known = measured[key]
+        passes = assumed["cold_pass_factor"] + assumed["warm_passes"]
+        if known:
+            overhead, seconds_per_image = median(one for one, _ in known), median(one for _, one in known)
+            total += overhead + seconds_per_image * _images(grid, cell.dataset)
+        else:
+            total += assumed["start_and_load_seconds"][cell.framework] + passes * _images(grid, cell.dataset) / rate
+    return total
+
+
+def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
+    """(seconds outside the passes, seconds in passes per image) of the repeats of this variant and device so far."""
+    found = []
+    for other in grid.sweep + grid.full:
+        if (other.framework, other.variant, other.device) != (cell.framework, cell.variant, cell.device):
+            continue
+        for path in Path(grid.cell_folder(other)).glob("rep*.json"):
+            record = records.read(path)
+            if record["status"] != "ok":
+                continue  # it says nothing of how long a good one takes
+            in_passes = sum(one["seconds"] for one in record["passes"])
+            found.append((record["total_seconds"] - in_passes, in_passes / record["images"]))
+    return found
+
+
+def _images(grid: Grid, role: str) -> int:
+    """Number of images of a role's data set; of a folder that nobody has counted yet, a guess of 1,000."""
+    manifest = Path(grid.manifest(role))
+    if manifest.exists():
+        return max(1, sum(1 for _ in manifest.open(errors="replace")) - 1)
+    definition = grid.datasets[role].definition
+    return definition.get("images", definition.get("at_most", 1000))
+
+
+def to_prepare(grid: Grid) -> tuple[float, int]:
+    """(seconds, bytes to download) of what is missing under resources/."""
+    assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
+    sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
+    cells = grid.sweep + grid.full
+    engines = {grid.engine(cell) for cell in cells} - {None}
+    models = Path("resources/models") / grid.model.slug
+    steps = {models / "checkpoint"} | {models / form for one in engines for form in (one, f"sparknlp-{one}")}
+    work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
+    work += sum(
+        assumed["prepare_seconds"]["dataset"] for role in grid.datasets if not Path(grid.manifest(role)).exists()
+    )
+    parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
+    if "tensorflow" in engines and not (models / "tensorflow").exists():
+        parts.add(Path("resources/environments/tensorflow-export"))
+    to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
+    return work + to_download / (assumed["download_mb_per_second"] * 1e6), to_download
+
+
+def _bytes(sizes: dict[str, Any], part: str) -> int:
+    """Bytes of a set of jars or an environment on this platform, 0 where nobody counted."""
+    return sizes.get(part, {}).get(platform_name(), 0)
+
+
+def announce(grid: Grid) -> None:
+    """Say on standard error what is skipped, and how much there is to measure, wait for and download."""
+    for note in grid.notes:
+        print(f"vitbench: {note}", file=sys.stderr)
+    left = missing(grid)
+    if not left:
+        print(f"vitbench: all {len(grid.order)} measurements are there", file=sys.stderr)
+        return
+    preparing, to_download = to_prepare(grid)
+    minutes = (seconds(grid, left) + preparing) / 60
+    print(
+        f"vitbench: {len(left)} of {len(grid.order)} measurements to do, about {max(1, round(minutes))} minutes"
+        f"{f', {preparing / 60:.0f} of them to prepare' if preparing >= 60 else ''}; "
+        f"about {to_download / 1e6:.0f} MB to download",
+        file=sys.stderr,
+    )

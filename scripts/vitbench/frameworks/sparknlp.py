@@ -1,0 +1,109 @@
+"""Spark NLP: images read by Spark, ImageAssembler, ViTForImageClassification, as the article runs it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.spark import engine_environment, start_session
+
+
+class Adapter:
+    streams = False
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.engine = task.variant["engine"]
+        # Spark reports where an image came from, not which image it is.
+        self.id_of_file = {Path(path).name: image for image, path in task.images}
+
+    def start(self) -> None:
+        if self.task.workers != 1:
+            raise Unavailable("only one worker (local mode) is built so far: set `workers: [1]`")
+        os.environ.update(engine_environment(self.engine, self.task.variant.get("onednn", False)))
+        settings = {}
+        slots = "*"
+        self.onnx_threads = self.task.variant.get("onnx_threads")
+        if self.onnx_threads:
+            slots = str(max(1, self.task.threads // self.onnx_threads))
+            settings["spark.jsl.settings.onnx.intraOpNumThreads"] = str(self.onnx_threads)
+        self.master = f"local[{slots}]"
+        self.spark = start_session(
+            [Path(jar) for jar in self.task.jars],
+            Path(self.task.temporary),
+            self.master,
+            Path(self.task.natives),
+            settings,
+        )
+
+    def load(self) -> None:
+        from pyspark.ml import PipelineModel
+        from sparknlp.annotator import ViTForImageClassification
+        from sparknlp.base import ImageAssembler
+
+        # Spark NLP takes no absolute path with a blank in it; the process works in its temporary folder.
+        Path("annotator").symlink_to(self.task.model)
+        assembler = ImageAssembler().setInputCol("image").setOutputCol("image_assembler")
+        classifier = (
+            ViTForImageClassification.load("annotator")
+            .setInputCols(["image_assembler"])
+            .setOutputCol("class")
+            .setBatchSize(self.task.batch_size)
+        )
+        # Both stages are ready to transform; fitting a Pipeline would only copy them.
+        self.pipeline = PipelineModel([assembler, classifier])
+
+    def _images(self):
+        return self.spark.read.format("image").option("dropInvalid", True).load(self.task.images_folder)
+
+    def classify(self) -> Iterator[Prediction]:
+        answers = self.pipeline.transform(self._images()).select("image.origin", "class.result", "class.metadata")
+        for origin, labels, metadata in answers.collect():
+            image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
+            for label, scores in zip(labels, metadata, strict=True):
+                # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
+                score = scores.get(f"Some({label})")
+                yield Prediction(image, label, None if score is None else float(score))
+
+    def describe(self) -> dict[str, Any]:
+        import pyspark
+        import sparknlp
+
+        rows = self._images().rdd.mapPartitions(lambda part: [sum(1 for _ in part)]).collect()
+        sizes: Counter[int] = Counter()
+        for count in rows:
+            # Spark NLP groups the rows of a partition by the batch size; the last group is what is left.
+            sizes.update([self.task.batch_size] * (count // self.task.batch_size))
+            sizes.update([count % self.task.batch_size] if count % self.task.batch_size else [])
+        jvm = self.spark.sparkContext._jvm
+        onednn = "oneDNN on" if self.task.variant.get("onednn") else "oneDNN off"
+        default = jvm.com.johnsnowlabs.util.ConfigLoader.getConfigStringValue(
+            "spark.jsl.settings.onnx.intraOpNumThreads"
+        )
+        engine = {
+            "tensorflow": f"TensorFlow, {onednn}",
+            "onnx": f"ONNX Runtime, {self.onnx_threads or default or 'default'} threads a task",
+        }[self.engine]
+        return {
+            # Spark NLP falls back to the CPU in silence, and does not say what it used.
+            "accelerator": "cpu" if self.task.device == "cpu" else "gpu asked for, not confirmed",
+            "precision": "float32",
+            "setting": f"{engine}, {self.master}",
+            "threads": self.onnx_threads or (int(default) if self.engine == "onnx" and default else None),
+            "slots": self.spark.sparkContext.defaultParallelism,
+            "partitions": len(rows),
+            "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
+            "versions": {
+                "spark-nlp": sparknlp.version(),
+                "pyspark": pyspark.__version__,
+                "java": jvm.java.lang.System.getProperty("java.version"),
+            },
+        }
+
+    def close(self) -> None:
+        self.spark.stop()

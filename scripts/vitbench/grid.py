@@ -1,0 +1,224 @@
+"""From a configuration to what is to be measured: cells, their order, and where their records and parts lie."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from vitbench.configuration import definitions
+from vitbench.errors import UserError
+from vitbench.files import digest
+from vitbench.frameworks import ADAPTERS
+from vitbench.machine import platform_name
+
+# The batch size of a full run stands in its path as this word, for it is known only after the sweep.
+BEST = "best"
+MEASUREMENTS = PurePosixPath("measurements")
+RESOURCES = PurePosixPath("resources")
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A name from the configuration with its definition; `slug` names both in a path."""
+
+    name: str
+    definition: dict[str, Any]
+    role: str = ""
+
+    @property
+    def slug(self) -> str:
+        # The role changes the images of photos-N, and the same data set may serve in both roles.
+        role = f"{self.role}-" if self.role else ""
+        return f"{role}{self.name}-{digest([self.role, self.definition])}"
+
+    def __hash__(self) -> int:
+        return hash(self.slug)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid. `batch_size` is a number, or `best` on the full data set."""
+
+    dataset: str
+    framework: str
+    variant: str
+    device: str
+    workers: int
+    batch_size: int | str
+
+    @property
+    def name(self) -> str:
+        """framework/variant/device/wN/bsN, as in tables and on the command line."""
+        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}/bs{self.batch_size}"
+
+
+CELL = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")
+
+
+class Grid:
+    """All cells of a resolved configuration (see `vitbench.configuration.resolve`).
+
+    Attributes:
+        model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
+        sweep, full: cells, in the order of the configuration.
+        skipped: cells that this platform cannot run, each with the reason.
+        notes: lines for the user on what is measured in place of what.
+    """
+
+    def __init__(self, config: dict[str, Any], platform: str | None = None) -> None:
+        self.config = config
+        self.platform = platform or platform_name()
+        defined = definitions(config)
+        self.model = Defined(config["model"], _find(defined["models"], "model", config["model"]))
+        self.datasets = {
+            role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
+            for role, name in config["datasets"].items()
+        }
+        self.variants: dict[str, Defined] = {}
+        self.notes: list[str] = []
+        unsupported: dict[str, str] = {}
+        for wanted in config["frameworks"]:
+            self._add_variant(wanted, defined["variants"], unsupported)
+        if not self.variants:
+            raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
+        self.baseline = self._baseline(defined["variants"])
+        self.sweep = self._cells(list(self.variants), "sample")
+        self.full = self._cells(list(self.variants), "full")
+        self.skipped = [
+            (cell, reason)
+            for wanted, reason in unsupported.items()
+            for cell in self._cells([wanted], "sample") + self._cells([wanted], "full")
+        ]
+
+    def _baseline(self, defined: dict[str, Any]) -> str:
+        """The baseline, or what is measured in its place on this platform."""
+        wanted = self.config["baseline"]
+        if wanted in self.variants:
+            return wanted
+        framework, name = wanted.split("/")
+        instead = defined[framework][name].get("otherwise")
+        if instead not in self.variants:
+            raise UserError(f"baseline: {wanted} does not run on {self.platform}; choose {' or '.join(self.variants)}")
+        return instead
+
+    def _add_variant(self, wanted: str, defined: dict[str, Any], unsupported: dict[str, str]) -> None:
+        framework, name = wanted.split("/")
+        if framework not in ADAPTERS:
+            raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(ADAPTERS)}")
+        definition = _find(defined[framework], f"frameworks: {wanted}", name)
+        if self.platform in definition.get("platforms", [self.platform]):
+            # How a platform is served is no part of what is measured, so it is none of the identity either.
+            settings = {key: value for key, value in definition.items() if key not in ("platforms", "otherwise")}
+            self.variants[wanted] = Defined(name, settings)
+            return
+        reason = f"{wanted} has no native code for {self.platform}"
+        unsupported[wanted] = reason
+        instead = definition.get("otherwise")
+        self.notes.append(f"{reason}: skipped" + (f", {instead} is measured in its place" if instead else ""))
+        if instead and instead not in self.config["frameworks"] and instead not in self.variants:
+            self._add_variant(instead, defined, unsupported)
+
+    def _cells(self, variants: list[str], role: str) -> list[Cell]:
+        sizes = self.config["batch_sizes"]
+        return [
+            Cell(role, *wanted.split("/"), device, workers, size)
+            for wanted in variants
+            for device in self.config["devices"]
+            for workers in self.config["workers"]
+            for size in ([BEST] if role == "full" else (sizes[device] if isinstance(sizes, dict) else sizes))
+        ]
+
+    @cached_property
+    def order(self) -> list[tuple[Cell, int]]:
+        """Every (cell, repeat) in the order of measuring: block by block, each shuffled by the seed; sweep, then full.
+
+        A block holds one repeat of each cell, so that a drift of the machine meets all of them alike.
+        """
+        places = []
+        for cells in (self.sweep, self.full):
+            for block in range(self.config["repeats"]):
+                shuffled = list(cells)
+                random.Random(f"{self.config['seed']}/{cells[0].dataset}/{block}").shuffle(shuffled)
+                places += [(cell, block) for cell in shuffled]
+        return places
+
+    def variant_slug(self, cell: Cell) -> str:
+        """The path segment of a cell's variant: its name and the digest of its definition."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].slug
+
+    def cell_folder(self, cell: Cell) -> PurePosixPath:
+        """Folder of a cell's records, relative to the working directory."""
+        return (
+            MEASUREMENTS
+            / self.config["machine"]
+            / f"p{self.config['protocol']}"
+            / self.model.slug
+            / self.datasets[cell.dataset].slug
+            / cell.framework
+            / self.variant_slug(cell)
+            / cell.device
+            / f"w{cell.workers}"
+            / f"bs{cell.batch_size}"
+        )
+
+    def record(self, cell: Cell, repeat: int) -> PurePosixPath:
+        """Path of the record of one repeat."""
+        return self.cell_folder(cell) / f"rep{repeat}.json"
+
+    def choice(self, cell: Cell) -> PurePosixPath:
+        """Path of the batch size that was chosen for a full cell, kept beside its records."""
+        return self.cell_folder(cell) / "choice.json"
+
+    def sweep_of(self, full: Cell) -> list[Cell]:
+        """The sweep cells from which the batch size of a full cell is chosen."""
+        same = ("framework", "variant", "device", "workers")
+        return [cell for cell in self.sweep if all(getattr(cell, key) == getattr(full, key) for key in same)]
+
+    def manifest(self, role: str) -> PurePosixPath:
+        """Path of the manifest of a role's data set."""
+        return RESOURCES / "datasets" / self.datasets[role].slug / "manifest.csv"
+
+    def model_folder(self, cell: Cell) -> PurePosixPath:
+        """Folder of the model in the form that a cell's framework loads."""
+        engine = self.engine(cell)
+        return RESOURCES / "models" / self.model.slug / (f"sparknlp-{engine}" if engine else "checkpoint")
+
+    def engine(self, cell: Cell) -> str | None:
+        """The engine inside Spark NLP (tensorflow, onnx); None for a framework that needs no jars."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("engine")
+
+    def jars(self, cell: Cell) -> PurePosixPath | None:
+        """Folder of the jars that a cell needs; None if it needs none."""
+        engine = self.engine(cell)
+        return RESOURCES / "jars" / f"{engine}-{cell.device}" if engine else None
+
+    def find(self, role: str, name: str) -> Cell:
+        """The cell of a role with this name, in which the variant may be given by its slug.
+
+        Raises:
+            UserError: there is no such cell in the configuration.
+        """
+        for cell in self.sweep if role == "sample" else self.full:
+            slugged = cell.name.replace(f"/{cell.variant}/", f"/{self.variant_slug(cell)}/", 1)
+            if name in (cell.name, slugged):
+                return cell
+        raise UserError(
+            f"no cell {name} on {role} in this configuration; there is "
+            f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
+        )
+
+
+def _find(defined: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    """The definition of a name; `NAME-N` is the definition of NAME with N images, where NAME leaves the number open."""
+    open_ended = {known for known, value in defined.items() if value.get("kind") == "photos" and "images" not in value}
+    if name in defined and name not in open_ended:
+        return defined[name]
+    base, _, number = name.rpartition("-")
+    if base in open_ended and number.isdigit() and int(number) > 0:
+        return defined[base] | {"images": int(number)}
+    known = ", ".join(f"{known}-N" if known in open_ended else known for known in defined)
+    raise UserError(f"{key}: {name} is not defined; there is {known} (your own go under `define`)")

@@ -1,0 +1,84 @@
+"""Reading the tables of `results/`: which columns they have, and which of those are numbers.
+
+Every chart, the workbook and the page read tables through `read`, so that "empty" means one thing: NaN in a column of
+numbers, the empty string in a column of words. Columns that a later version adds pass through unharmed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from vitbench.errors import UserError
+
+# Columns of words; all the others are numbers.
+WORDS = frozenset(
+    """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
+    reason accelerator precision setting record baseline candidate lost comparison verdict""".split()  # noqa: SIM905
+)
+TRUTHS = frozenset({"passed"})
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    table: tuple(columns.split())
+    for table, columns in {
+        "runs": """source machine protocol model dataset images framework variant device workers batch_size
+            effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
+            load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
+            peak_memory_mb total_seconds accuracy flags reason accelerator precision setting record""",
+        "summary": """source machine protocol model dataset images framework variant device workers batch_size
+            effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
+            start_median load_median accuracy precision setting flags""",
+        "best_batch_size": "framework variant device workers batch_size median kept reason",
+        "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
+            candidate_accuracy probability_difference passed reason""",
+        "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks images
+            baseline_throughput candidate_throughput agreement comparison reason""",
+    }.items()
+}
+
+
+def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
+    """The table in the CSV file `path`; `table` names it (a key of `COLUMNS`) where the file's own name does not.
+
+    Words are strings ("" where empty), numbers float64 (NaN where empty), `passed` is True or False.
+    Raises `UserError` for a file that is missing, lacks columns or has a word where a number belongs.
+    """
+    path = Path(path)
+    expected = COLUMNS[table or path.stem]
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; let Snakemake make it: snakemake {path}") from None
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a readable CSV table ({error}); remove it and run snakemake again") from None
+    absent = [column for column in expected if column not in frame]
+    if absent:
+        raise UserError(f"{path} lacks the columns {', '.join(absent)}; remove it and run snakemake again")
+    for column in expected:
+        if column in TRUTHS:
+            frame[column] = frame[column].str.strip().str.lower() == "true"
+        elif column not in WORDS:
+            frame[column] = _numbers(frame[column], path)
+    return frame
+
+
+def read_context(path: str | Path) -> dict:
+    """The content of `results/provenance/context.json`; raises `UserError` where it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; let Snakemake make it: snakemake {path}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON ({error}); remove it and run snakemake again") from None
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = column[numbers.isna() & ~column.str.strip().str.lower().isin({"", "nan"})]
+    if len(wrong):
+        line = wrong.index[0] + 2
+        raise UserError(f"{path}, line {line}, column {column.name}: {wrong.iloc[0]!r} is not a number")
+    return numbers

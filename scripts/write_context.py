@@ -1,0 +1,66 @@
+"""Gather what captions, titles and the Environment sheet say about a set of records."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pandas
+import yaml
+
+from vitbench import records, tables
+from vitbench.answer import answer
+from vitbench.configuration import HOME, definitions
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+
+
+def describe_checkout() -> str:
+    """What git calls this version of vitbench; empty outside a git checkout."""
+    found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HOME, capture_output=True, text=True)
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, config: dict[str, Any], out: Path) -> None:
+    """Write the context; facts about machine and software come from the records, not from where this runs."""
+    measured = runs[runs.record != ""]
+    read = [records.read(Path(path)) for path in measured.record]
+    versions: dict[str, str] = {}
+    for record in read:
+        versions |= record["versions"]
+    seeded = definitions(config)["models"][config["model"]]["kind"] == "seeded"
+    context = {
+        "source": "live",
+        "machine": config["machine"],
+        "machine_text": read[-1]["environment"]["machine"],
+        "gpus": read[-1]["environment"]["gpus"],
+        "platform": read[-1]["environment"]["platform"],
+        "python": read[-1]["environment"]["python"],
+        "model": config["model"],
+        "model_identity": read[-1]["identity"]["model"],
+        "model_note": "seeded weights" if seeded else "",
+        "label_note": "times are valid, labels are not" if seeded and config["photos"] else "",
+        "protocol": config["protocol"],
+        "repeats": config["repeats"],
+        "date": max(record["started"] for record in read)[:10],
+        "datasets": {
+            role: {"name": name, "images": int(measured[measured.dataset == role].images.max())}
+            for role, name in config["datasets"].items()
+            if (measured.dataset == role).any()
+        },
+        "versions": dict(sorted(versions.items())),
+        "answer": answer(speedup, versions),
+        "vitbench": describe_checkout(),
+    }
+    write_atomically(out, json.dumps(context, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        tables.read(snakemake.input.runs),
+        tables.read(snakemake.input.speedup),
+        yaml.safe_load(Path(snakemake.input.config).read_text()),
+        Path(snakemake.output[0]),
+    )

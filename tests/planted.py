@@ -1,0 +1,94 @@
+"""Records that nobody measured, for tests of what follows measuring: valid, seeded, with known answers."""
+
+import csv
+import random
+from pathlib import Path
+
+from vitbench import records
+from vitbench.datasets import read_manifest
+from vitbench.grid import BEST, Cell, Grid
+
+# Seconds of one image, by variant; batch sizes above 1 are a little faster.
+SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
+IMAGES = {"sample": 32, "full": 48}
+
+
+def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -> dict:
+    """A valid record of one repeat: the variant's known speed with 1% noise, all images classified."""
+    noise = random.Random(f"{cell}{repeat}")
+    images = IMAGES[cell.dataset]
+    size = batch_size or cell.batch_size
+    seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
+    seconds *= noise.uniform(0.99, 1.01)
+    return {
+        "schema": 1,
+        "machine": grid.config["machine"],
+        "protocol": grid.config["protocol"],
+        "model": grid.model.name,
+        "dataset": cell.dataset,
+        "images": images,
+        "framework": cell.framework,
+        "variant": cell.variant,
+        "device": cell.device,
+        "workers": cell.workers,
+        "batch_size": size,
+        "effective_batch_size": size,
+        "repeat": repeat,
+        "status": "ok",
+        "wall_seconds": seconds,
+        "cold_seconds": 1.3 * seconds,
+        "throughput": images / seconds,
+        "valid_predictions": images,
+        "block": repeat,
+        "order": grid.order.index((cell, repeat)),
+        "started": f"2026-11-23T12:{repeat:02d}:00+00:00",
+        "start_seconds": 5.0,
+        "load_seconds": 2.0,
+        "first_batch_seconds": 0.5,
+        "warm_passes": 2,
+        "passes": [
+            {"seconds": one, "valid": images, "lost": [], "duplicated": [], "unknown": [], "changed": []}
+            for one in (1.3 * seconds, seconds, seconds)
+        ],
+        "threads": 2,
+        "slots": 1,
+        "partitions": None,
+        "effective_batch_sizes": {str(size): images // size},
+        "peak_memory_mb": 1000.0,
+        "total_seconds": 10 + 3.3 * seconds,
+        "accuracy": 1.0,
+        "flags": [],
+        "reason": None,
+        "accelerator": "cpu",
+        "precision": "float32",
+        "setting": "planted",
+        "identity": {
+            "model": grid.model.slug,
+            "dataset": grid.datasets[cell.dataset].slug,
+            "variant": grid.variant_slug(cell),
+            "definition": {},
+        },
+        "measuring": {},
+        "environment": {
+            "machine": "a planted machine, 2 cores",
+            "platform": "planted",
+            "python": "3.11",
+            "gpus": [],
+            "cores": 2,
+        },
+        "versions": {"transformers": "5.23.0"} if cell.framework == "huggingface" else {"spark-nlp": "5.5.3"},
+        "hashes": {},
+    }
+
+
+def plant(root: Path, grid: Grid, cell: Cell, repeat: int) -> Path:
+    """Write the record of one repeat and its predictions (all right, by the manifest) below `root`."""
+    path = root / grid.record(cell, repeat)
+    chosen = 8 if cell.batch_size == BEST else None
+    records.write(path, record(grid, cell, repeat, chosen))
+    with open(records.predictions_path(path), "w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["id", "label", "score"])
+        for image in read_manifest(root / grid.manifest(cell.dataset)):
+            writer.writerow([image.id, image.label, 0.9])
+    return path

@@ -1,0 +1,60 @@
+"""A run that is killed in mid-measurement loses that repeat and nothing else, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import tree
+import unlock
+
+from vitbench.processes import MARK
+
+
+def of_run(folder):
+    """Processes that a repeat below `folder` started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(condition, seconds):
+    """Wait for a condition; fails if it has not come true by then."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+    return value
+
+
+def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
+    folder = tmp_path / "a killed run"
+    folder.mkdir()
+    (folder / "resources").symlink_to(smoke / "resources")
+    (folder / "more.yaml").write_text("frameworks: [huggingface/pipeline, sparknlp/onnx]\nbatch_sizes: [4]\n")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", tree.ROOT / "Snakefile", "sweep"]
+    configuration = ["--configfile", tree.ROOT / "config/smoke.yaml", folder / "more.yaml"]
+    with open(folder / "output.txt", "w") as output:
+        run = subprocess.Popen([*command, *configuration], cwd=folder, stdout=output, stderr=output)
+    java = wait_until(lambda: [one for one in of_run(folder) if one.name() == "java"], 180)
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    wait_until(lambda: not of_run(folder), 30)
+    assert not java[0].is_running()
+    wait_until(lambda: not list(folder.rglob(".*.repeat")), 10)
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")} == done
+
+    assert "locked" in tree.smoke(folder, "sweep", check=False).lower()
+    subprocess.run([sys.executable, unlock.__file__, "--directory", folder], cwd=tree.ROOT, check=True)
+    tree.smoke(folder, "sweep")
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
+    assert len(after) == 2 and after.items() >= done.items()
+    assert not of_run(folder)

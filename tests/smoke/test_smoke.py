@@ -1,0 +1,141 @@
+"""The whole workflow, from photographs to workbook, with Hugging Face and both engines of Spark NLP."""
+
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import openpyxl
+import psutil
+import pytest
+from PIL import Image
+from tree import ROOT
+from tree import smoke as snakemake
+
+from vitbench import records, tables
+from vitbench.harness import says_out_of_memory
+
+VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
+
+
+@pytest.fixture(scope="module")
+def runs(smoke):
+    return tables.read(smoke / "results/runs.csv")
+
+
+def test_every_cell_was_measured_and_worked(runs):
+    assert set(runs.framework + "/" + runs.variant) == VARIANTS
+    assert (runs.status == "ok").all()
+    assert sorted(runs[runs.dataset == "sample"].batch_size.unique()) == [1, 4]
+    assert len(runs) == len(VARIANTS) * (2 + 1)
+
+
+def test_throughput_times_wall_time_is_the_number_of_images(runs):
+    assert ((runs.throughput * runs.wall_seconds - 12).abs() < 1e-6).all()
+    assert (runs.images == 12).all() and (runs.wall_seconds > 0).all() and (runs.start_seconds > 0).all()
+
+
+def test_the_engines_saw_the_batches_that_were_asked_for(runs):
+    assert (runs.effective_batch_size == runs.batch_size).all()
+
+
+def test_the_labels_are_the_same_and_right(smoke):
+    parity = tables.read(smoke / "results/parity.csv")
+    assert parity.passed.all()
+    assert (parity.compared == 12).all()
+    assert (parity.baseline_accuracy >= 0.9).all() and (parity.candidate_accuracy >= 0.9).all()
+    # Both give scores, and of the same model: what differs is how each resizes.
+    assert (parity.probability_difference < 0.1).all()
+
+
+def test_the_three_forms_of_the_model_give_the_same_logits(smoke):
+    found = json.loads(next(smoke.glob("resources/models/*/logits.json")).read_text())["largest_difference"]
+    assert found.keys() == {"onnx", "tensorflow"}
+    assert all(0 <= difference <= 1e-4 for difference in found.values())
+
+
+def test_the_records_say_what_was_used(smoke):
+    for path in smoke.glob("measurements/**/rep*.json"):
+        record = records.read(path)
+        assert record["peak_memory_mb"] > 100 and record["accelerator"] == "cpu" and record["precision"] == "float32"
+        assert record["versions"] and all(record["hashes"][name] for name in ("manifest", "model", "measuring_code"))
+        assert ("jars" in record["hashes"]) and bool(record["hashes"]["jars"]) == (record["framework"] == "sparknlp")
+        assert len(record["passes"]) == 3 and record["passes"][0]["seconds"] == record["cold_seconds"]
+        predictions = records.read_predictions(records.predictions_path(path))
+        assert len({image for image, _, _ in predictions}) == 12
+        assert all(score is not None and 0 < score <= 1 for _, _, score in predictions)
+
+
+def test_repeats_ran_one_at_a_time_in_the_seeded_order(smoke, runs):
+    started = runs[runs.status == "ok"].sort_values("started")
+    sweep = started[started.dataset == "sample"]
+    assert list(sweep.order) == sorted(sweep.order)
+
+
+def test_the_charts_are_pictures_with_words(smoke):
+    for chart in ("speedup", "batch_sweep", "wall_time"):
+        with Image.open(smoke / f"reports/{chart}.png") as image:
+            assert min(image.size) > 400 and len(image.convert("L").getcolors(256)) > 2
+        assert ElementTree.parse(smoke / f"reports/{chart}.svg").getroot().tag.endswith("svg")
+
+
+def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
+    book = openpyxl.load_workbook(smoke / "reports/benchmark.xlsx")
+    assert book.sheetnames == ["Summary", "Sweep", "Full", "Speedup", "Parity", "Runs", "Environment"]
+    rows = list(book["Runs"].values)
+    header = next(number for number, row in enumerate(rows) if "wall_seconds" in row)
+    column = rows[header].index("wall_seconds")
+    assert [row[column] for row in rows[header + 1 :]] == pytest.approx(list(runs.wall_seconds))
+
+
+def test_the_run_began_with_an_estimate_and_ended_with_eight_lines(smoke):
+    output = (smoke / "output.txt").read_text()
+    assert re.search(r"vitbench: 9 of 9 measurements to do, about \d+ minutes.*; about \d+ MB to download", output)
+    lines = (smoke / "results/summary.txt").read_text().splitlines()
+    assert len(lines) == 8
+    assert "The article (part 2, CPU, full set): Spark NLP 1.15 times as fast" in lines[2]
+    assert "\n".join(lines) in output
+
+
+def test_nothing_is_left_to_do_or_lying_about(smoke):
+    assert "Nothing to be done" in snakemake(smoke, "--dry-run")
+    hidden = [path for path in smoke.rglob(".*") if ".snakemake" not in str(path) and "environments" not in path.parts]
+    assert [path.name for path in hidden if path.suffix in (".repeat", ".partial")] == []
+    assert not [process for process in psutil.process_iter(["environ"]) if _is_ours(process, smoke)]
+    assert {path.name for path in smoke.iterdir()} == {
+        *(".snakemake", "logs", "measurements", "output.txt", "reports", "resources", "results")
+    }
+
+
+def _is_ours(process: psutil.Process, folder) -> bool:
+    return str(folder) in (process.info["environ"] or {}).get("VITBENCH_REPEAT", "")
+
+
+def test_the_logs_hold_no_warning(smoke):
+    # Spark says how to set its log level, Spark NLP that its ONNX Runtime uses CPUs, and a test beside this one may
+    # hold the machine; all else would be news.
+    known = ("Setting default log level", "To adjust logging level", "Using CPUs", "waiting: another vitbench")
+    for log in smoke.glob("logs/measure/*.log"):
+        lines = [line for line in log.read_text().splitlines() if not line.startswith(known)]
+        assert len(lines) == 1 and ": ok, " in lines[0], f"{log}: {lines}"
+
+
+def test_the_provenance_report_is_made(smoke):
+    snakemake(smoke, "--report", "reports/provenance.html")
+    page = (smoke / "reports/provenance.html").read_text()
+    for word in ("speedup", "batch sweep", "wall time", "benchmark.xlsx", "Comparison", "Throughput", "Workbook"):
+        assert word in page
+
+
+def test_a_repeat_without_memory_is_a_row(smoke, tmp_path):
+    """An address-space limit that is too little for torch, and enough for the supervisor."""
+    out = tmp_path / "rep0.json"
+    measure = [sys.executable, str(ROOT / "scripts/measure.py"), "--config", "results/provenance/config.yaml"]
+    cell = ["--cell", "huggingface/pipeline/cpu/w1/bs1", "--out", str(out)]
+    limited = ["bash", "-c", 'ulimit -v 2000000; exec "$@"', "-", *measure, *cell]
+    done = subprocess.run(limited, cwd=smoke, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = records.read(out)
+    assert record["status"] == "oom" and says_out_of_memory(record["reason"]), record["reason"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rep0.json", "rep0.predictions.csv"]

@@ -1,0 +1,93 @@
+"""A valid record of a repeat, and a repeat of the fake framework to be measured, for tests of what uses them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vitbench.frameworks import Task
+from vitbench.harness import Passes
+from vitbench.supervisor import Repeat
+
+KNOWN: dict[str, Any] = {
+    "schema": 1,
+    "machine": "xeon-2",
+    "protocol": 1,
+    "model": "vit-base-seeded",
+    "dataset": "sample",
+    "images": 6,
+    "framework": "fake",
+    "variant": "told",
+    "device": "cpu",
+    "workers": 1,
+    "batch_size": 4,
+    "repeat": 0,
+    "block": 0,
+    "order": 3,
+    "identity": {},
+    "measuring": {},
+    "environment": {"machine": "a machine, 2 cores", "gpus": []},
+    "hashes": {},
+}
+
+
+def one_pass(seconds: float, **changes: Any) -> dict[str, Any]:
+    """What a record says of a pass over six images."""
+    return {"seconds": seconds, "valid": 6, "lost": [], "duplicated": [], "unknown": [], "changed": []} | changes
+
+
+def example_record(**changes: Any) -> dict[str, Any]:
+    """A valid record of an ok repeat: six images in three seconds."""
+    record = KNOWN | {
+        "effective_batch_size": 4,
+        "status": "ok",
+        "wall_seconds": 3.0,
+        "cold_seconds": 4.5,
+        "throughput": 2.0,
+        "valid_predictions": 6,
+        "started": "2026-11-23T14:01:02+00:00",
+        "start_seconds": 1.5,
+        "load_seconds": 2.5,
+        "first_batch_seconds": 0.5,
+        "warm_passes": 2,
+        "passes": [one_pass(4.5), one_pass(3.1), one_pass(2.9)],
+        "threads": 2,
+        "slots": 1,
+        "partitions": None,
+        "effective_batch_sizes": {"4": 1, "2": 1},
+        "peak_memory_mb": 900.5,
+        "total_seconds": 15.5,
+        "accuracy": 0.75,
+        "flags": [],
+        "reason": None,
+        "accelerator": "cpu",
+        "precision": "float32",
+        "setting": "one line",
+        "versions": {"fake": "1.0"},
+    }
+    return record | changes
+
+
+def example_repeat(folder: Path, plan: dict[str, Any], passes: Any = None, timeout_seconds: float = 60) -> Repeat:
+    """A repeat of the fake framework on six images, whose files are made; the last of them has another label."""
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    names = [f"i{number}" for number in range(6)]
+    for name in names:
+        (images / f"{name}.txt").write_text(f"label of {name}")
+    task = Task(
+        variant=plan,
+        device="cpu",
+        workers=1,
+        batch_size=4,
+        threads=2,
+        images=[(name, str(images / f"{name}.txt")) for name in names],
+        images_folder=str(images),
+        model=str(folder),
+        jars=[],
+        natives=str(folder),
+        temporary=str(folder / "measurements" / ".rep0.repeat"),
+    )
+    labels = {name: f"label of {name}" for name in names} | {"i5": "another"}
+    passes = passes or Passes(at_least=2, at_most=4, agree_within=1, budget_seconds=30)
+    return Repeat(known=dict(KNOWN), task=task, labels=labels, passes=passes, timeout_seconds=timeout_seconds)

@@ -1,0 +1,141 @@
+"""A framework that does as it is told, for the tests of the harness: its variant's settings say what goes wrong, where.
+
+The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
+
+Settings: `seconds` (of each pass; the last one stands for all later ones), `streams`, `describe` (changes to the
+description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` (the first
+pass in which they are lost or given twice), and `at`: step → what is done there, with its argument, by a function of
+this module. Steps are start, load, pass 0, pass 1, ..., describe, close.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vitbench.frameworks import Prediction, Task, Unavailable
+
+DESCRIPTION = {
+    "accelerator": "cpu",
+    "precision": "float32",
+    "setting": "as it is told",
+    "threads": 2,
+    "slots": 1,
+    "partitions": None,
+    "effective_batch_sizes": {"4": 1, "2": 1},
+    "versions": {"fake": "1.0"},
+}
+
+
+class Adapter:
+    def __init__(self, task: Task) -> None:
+        self.task, self.plan = task, task.variant
+        self.streams = self.plan.get("streams", True)
+        self.passes = 0
+        self.begin = time.monotonic()
+
+    def start(self) -> None:
+        self._at("start")
+
+    def load(self) -> None:
+        self._at("load")
+
+    def classify(self) -> Iterator[Prediction]:
+        number = self.passes
+        self.passes += 1
+        strange = number >= self.plan.get("from_pass", 0)
+        for image, path in self.task.images:
+            if strange and image in self.plan.get("lose", []):
+                continue
+            prediction = Prediction(image, Path(path).read_text(), 0.9)
+            yield prediction
+            if strange and image in self.plan.get("twice", []):
+                yield prediction
+        seconds = self.plan.get("seconds", [0.02])
+        time.sleep(seconds[min(number, len(seconds) - 1)])
+        yield from self._at(f"pass {number}") or ()
+
+    def describe(self) -> dict[str, Any]:
+        self._at("describe")
+        return DESCRIPTION | self.plan.get("describe", {})
+
+    def close(self) -> None:
+        self._at("close")
+        if "log" in self.plan:
+            with open(self.plan["log"], "a") as log:
+                log.write(f"{self.begin} {time.monotonic()}\n")
+
+    def _at(self, step: str) -> Iterator[Prediction] | None:
+        name, *arguments = self.plan.get("at", {}).get(step, ["nothing"])
+        return globals()[name](self, *arguments)
+
+
+def nothing(_adapter: Adapter) -> None:
+    """All is well."""
+
+
+def tell(_adapter: Adapter, path: str) -> None:
+    """Say that this step was reached."""
+    Path(path).touch()
+
+
+def fail(_adapter: Adapter, kind: str, text: str) -> None:
+    raise {"RuntimeError": RuntimeError, "MemoryError": MemoryError, "Unavailable": Unavailable}[kind](text)
+
+
+def allocate(_adapter: Adapter, megabytes: int) -> None:
+    """Really ask for that much memory, and touch it."""
+    bytearray(megabytes << 20)
+
+
+def answer_without_end(adapter: Adapter, spare_megabytes: int) -> Iterator[Prediction]:
+    """Give one answer again and again, with little memory to keep them in."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = in_use + (spare_megabytes << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    prediction = Prediction(adapter.task.images[0][0], "again", None)
+    while True:
+        yield prediction
+
+
+def leave(_adapter: Adapter, status: int) -> None:
+    os._exit(status)
+
+
+def be_killed(_adapter: Adapter, number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def crash(_adapter: Adapter) -> None:
+    """A real segmentation fault, without a core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+def abort_like_a_native_library(_adapter: Adapter) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n")
+    os.abort()
+
+
+def relabel(adapter: Adapter, number: int, label: str) -> None:
+    """Change what the next pass will read in one image."""
+    Path(adapter.task.images[number][1]).write_text(label)
+
+
+def hang(adapter: Adapter, pids: str) -> None:
+    """Start a process that ignores SIGTERM, leave many files, and sleep; the file `pids` says who is who."""
+    grandchild = subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 1000 & wait; sleep 1000"], start_new_session=True)
+    for number in range(300):
+        (Path(adapter.task.temporary) / f"spilled{number}").touch()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(pids).with_suffix(".partial").write_text(f"{os.getpid()} {grandchild.pid}")
+    os.rename(Path(pids).with_suffix(".partial"), pids)
+    time.sleep(1000)

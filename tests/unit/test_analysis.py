@@ -1,0 +1,402 @@
+"""From the runs table to summary, best batch size, parity and speedup, with planted faults."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas
+import pytest
+
+from vitbench import analysis, records, tables
+from vitbench.analysis import BEST_GROUP, SAME_GROUP
+
+HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
+IMAGES = {"sample": 4, "full": 6}
+LABELS = {"i0": "cat", "i1": "dog", "i2": "dog", "i3": "fox", "i4": "owl", "i5": "cat"}
+
+
+def cell(variant, dataset, size, seconds, device="cpu", effective=None, statuses=None, **more) -> list[dict]:
+    """Rows of one cell: a repeat for each of `seconds`, None for one that failed (by `statuses`, else oom)."""
+    framework, name = variant.split("/")
+    rows = []
+    for block, wall in enumerate(seconds):
+        failed = (statuses or {}).get(block, "oom")
+        rows.append(
+            {
+                "source": "live", "machine": "xeon-2", "protocol": 1, "model": "vit", "dataset": dataset,
+                "images": IMAGES[dataset], "framework": framework, "variant": name, "device": device, "workers": 1,
+                "batch_size": size, "repeat": block, "block": block, "order": block,
+                "status": failed if wall is None else "ok", "wall_seconds": wall,
+                "throughput": wall and IMAGES[dataset] / wall, "cold_seconds": wall and 1.5 * wall,
+                "start_seconds": 2.0, "load_seconds": 3.0, "total_seconds": 20.0,
+                "effective_batch_size": (effective or size) if wall else None, "accuracy": 1.0 if wall else None,
+                "reason": f"it was {failed}" if wall is None else None, "precision": "float32", "setting": name,
+                "record": f"{variant}/{dataset}/{device}/bs{size}/rep{block}.json",
+            }
+            | more
+        )  # fmt: skip
+    return rows
+
+
+def skipped(variant, dataset, size) -> list[dict]:
+    row = cell(variant, dataset, size, [None], statuses={0: "skipped"})[0]
+    return [row | dict.fromkeys(("images", "repeat", "block", "order", "total_seconds", "record", "setting"))]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A runs table as it is read from its file."""
+
+    def make(*cells: list[dict]) -> pandas.DataFrame:
+        rows = list(itertools.chain(*cells))
+        path = tmp_path / "runs.csv"
+        pandas.DataFrame(rows, columns=records.COLUMNS).convert_dtypes().to_csv(path, index=False)
+        return tables.read(path)
+
+    return make
+
+
+def labels(role: str) -> dict[str, str]:
+    return dict(itertools.islice(LABELS.items(), IMAGES[role]))
+
+
+def all_right(role: str) -> list[tuple]:
+    return [(image, label, 0.9) for image, label in labels(role).items()]
+
+
+class Said:
+    """What each record's predictions are: all right, unless it is changed for records whose path begins so."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, object]] = []
+
+    def change(self, prefix: str, how) -> Said:
+        self.changes.append((prefix, how))
+        return self
+
+    def __call__(self, record: str) -> list[tuple]:
+        role = "full" if "/full/" in record else "sample"
+        said = all_right(role)
+        for prefix, how in self.changes:
+            if record.startswith(prefix):
+                said = how(said)
+        return said
+
+
+def judge(runs, said=None, baseline=HF, least=0.99):
+    gate = analysis.parity(runs, baseline, said or Said(), labels, least)
+    return gate, analysis.speedup(runs, baseline, gate)
+
+
+def drop(image: str):
+    return lambda said: [one for one in said if one[0] != image]
+
+
+def repeat(image: str):
+    return lambda said: [*said, *(one for one in said if one[0] == image)]
+
+
+def shift(said):
+    """The labels of each image are those of its neighbour, as after a join by row."""
+    return [(image, said[number - 1][1], score) for number, (image, _, score) in enumerate(said)]
+
+
+def relabel(image: str, label: str):
+    return lambda said: [(one, label if one == image else name, score) for one, name, score in said]
+
+
+# --- summary
+
+
+def test_summary_has_a_row_a_cell_with_median_range_and_spread(table):
+    runs = table(cell(HF, "sample", 1, [4, 5, 9]), cell(HF, "sample", 8, [2, 2, 2]), cell(TF, "sample", 1, [3, 3, 4]))
+    found = analysis.summary(runs)
+    assert [records.cell_name(row) for row in found.to_dict("records")] == [
+        f"{HF}/cpu/w1/bs1", f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs1",
+    ]  # fmt: skip
+    first = found.iloc[0]
+    assert (first.status, first.repeats, first["median"], first.low, first.high) == ("ok", 3, 5, 4, 9)
+    assert first.cv == pytest.approx(np.std([4, 5, 9], ddof=1) / 6) and found.iloc[1].cv == 0
+    assert first.throughput == pytest.approx(4 / 5)
+    assert (first.throughput_low, first.throughput_high) == (pytest.approx(4 / 9), pytest.approx(1))
+    assert (first.cold_median, first.start_median, first.load_median) == (7.5, 2, 3)
+    assert set(tables.COLUMNS["summary"]) <= set(found.columns)
+
+
+def test_summary_counts_only_what_is_ok_and_names_the_commonest_failure(table):
+    failures = {0: "error", 1: "timeout", 2: "timeout"}
+    runs = table(
+        cell(HF, "sample", 1, [None, 5, 7]),
+        cell(HF, "sample", 8, [None] * 3, statuses=failures),
+        skipped(TF, "sample", 1),
+    )
+    found = analysis.summary(runs)
+    assert list(found.status) == ["ok", "timeout", "skipped"] and list(found.repeats) == [2, 0, 0]
+    assert found["median"][0] == 6 and found["median"][1:].isna().all()
+    assert (found.low[0], found.high[0]) == (5, 7)
+
+
+def test_summary_gathers_the_flags_of_all_repeats(table):
+    rows = cell(HF, "sample", 1, [4, 5, 6])
+    rows[0]["flags"], rows[2]["flags"] = "not warm", "images lost;not warm"
+    assert analysis.summary(table(rows)).iloc[0]["flags"] == "images lost;not warm"
+
+
+# --- best batch size
+
+
+def choose(runs) -> dict:
+    return analysis.choose_batch_size(runs)
+
+
+def test_the_fastest_batch_size_is_best(table):
+    found = choose(
+        table(cell(HF, "sample", 1, [9, 9, 9]), cell(HF, "sample", 8, [5, 5, 5]), cell(HF, "sample", 16, [7, 7, 7]))
+    )
+    assert found == {"batch_size": 8, "median": 5, "reason": "fastest"}
+
+
+def test_the_smallest_within_noise_of_the_fastest_is_best(table):
+    found = choose(
+        table(
+            cell(HF, "sample", 1, [9, 9, 9]),
+            cell(HF, "sample", 8, [5.5, 4.9, 5.6]),  # once faster than 32
+            cell(HF, "sample", 16, [5.05, 5.05, 5.05]),  # within the floor
+            cell(HF, "sample", 32, [5, 5, 5]),
+        )
+    )
+    assert (found["batch_size"], found["median"]) == (8, 5.5)
+    assert "smallest within noise of the fastest, 32" in found["reason"]
+
+
+def test_batch_sizes_that_came_to_the_same_batches_are_one_cell(table):
+    """Here 32 and 64 were both cut to 32 by the partitions: 64 seems the fastest by luck alone."""
+    runs = table(
+        cell(TF, "sample", 8, [6, 6, 6]),
+        cell(TF, "sample", 32, [5, 5, 5]),
+        cell(TF, "sample", 64, [4, 4, 4], effective=32),
+    )
+    found = choose(runs)
+    assert (found["batch_size"], found["median"]) == (32, 5)
+    assert found["reason"] == "fastest; the same batches as a smaller one: 64"
+
+
+def test_batch_sizes_that_failed_are_ignored(table):
+    runs = table(
+        cell(HF, "sample", 1, [9, 9, 9]), cell(HF, "sample", 8, [8, None, 8]), cell(HF, "sample", 16, [None] * 3)
+    )
+    found = choose(runs)
+    assert (found["batch_size"], found["median"]) == (8, 8)
+    assert choose(table(cell(HF, "sample", 1, [9, 9, 9]), cell(HF, "sample", 8, [None] * 3)))["batch_size"] == 1
+
+
+def test_a_batch_size_that_loses_images_is_not_chosen_for_its_speed(table):
+    lossy = cell(HF, "sample", 8, [2, 2, 2], flags="images lost")
+    found = choose(table(cell(HF, "sample", 1, [9, 9, 9]), lossy))
+    assert found["batch_size"] == 1
+
+
+def test_if_no_batch_size_worked_there_is_none_and_a_reason(table):
+    found = choose(table(cell(HF, "sample", 1, [None] * 3), cell(HF, "sample", 8, [None] * 3)))
+    assert found == {"batch_size": None, "median": None, "reason": "no batch size of the sweep worked"}
+
+
+def test_best_batch_sizes_say_what_is_kept_and_when_the_sweep_would_now_choose_otherwise(table):
+    runs = table(
+        cell(HF, "sample", 1, [9, 9, 9]),
+        cell(HF, "sample", 8, [5, 5, 5]),
+        cell(HF, "full", 1, [8, 8, 8]),
+        cell(TF, "sample", 8, [4, 4, 4]),
+        cell(TF, "full", 8, [6, 6, 6]),
+        cell(ONNX, "sample", 8, [None] * 3),
+        cell(ONNX, "full", None, [None] * 3, statuses=dict.fromkeys(range(3), "error")),
+    )
+    found = analysis.best_batch_sizes(runs).set_index("variant")
+    assert list(found.columns) == ["framework", "device", "workers", "batch_size", "median", "kept", "reason"]
+    assert (found.batch_size["pipeline"], found.kept["pipeline"]) == (8, 1)
+    assert "the full run keeps 1" in found.reason["pipeline"]
+    assert (found.batch_size["tensorflow"], found.kept["tensorflow"]) == (8, 8)
+    assert found.reason["tensorflow"] == "fastest"
+    assert pandas.isna(found.batch_size["onnx"]) and pandas.isna(found.kept["onnx"])
+
+
+def test_best_batch_sizes_leave_out_what_was_skipped(table):
+    runs = table(cell(HF, "sample", 1, [9, 9, 9]), skipped(TF, "sample", 1), skipped(TF, "full", None))
+    assert list(analysis.best_batch_sizes(runs).variant) == ["pipeline"]
+
+
+# --- pairs
+
+
+def pairs(runs, baseline=HF) -> list[tuple[str, str, str]]:
+    return [
+        (records.cell_name(one), records.cell_name(other), group)
+        for one, other, group in analysis.comparisons(runs, baseline)
+    ]
+
+
+def test_full_runs_are_compared_at_their_best_and_the_sample_at_the_same_batch_size(table):
+    runs = table(
+        cell(TF, "sample", 1, [9]), cell(TF, "sample", 8, [9]), cell(HF, "sample", 1, [9]), cell(HF, "sample", 8, [9]),
+        cell(HF, "sample", 16, [9]), cell(HF, "full", 8, [9]), cell(TF, "full", 1, [9]),
+    )  # fmt: skip
+    assert pairs(runs) == [
+        (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs1", BEST_GROUP),
+        (f"{HF}/cpu/w1/bs1", f"{TF}/cpu/w1/bs1", SAME_GROUP),
+        (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs8", SAME_GROUP),
+    ]
+    assert [pair[0].split("/cpu")[0] for pair in pairs(runs, TF)] == [TF] * 3
+
+
+def test_each_device_has_its_baseline_and_each_variant_its_gain_from_the_device(table):
+    runs = table(
+        *(cell(variant, "full", 8, [9], device=device) for device in ("gpu", "cpu") for variant in (HF, TF, ONNX))
+    )
+    assert {(one, other) for one, other, _ in pairs(runs)} == {
+        (f"{HF}/{device}/w1/bs8", f"{variant}/{device}/w1/bs8") for device in ("cpu", "gpu") for variant in (TF, ONNX)
+    } | {(f"{variant}/cpu/w1/bs8", f"{variant}/gpu/w1/bs8") for variant in (HF, TF, ONNX)}
+    assert len(pairs(runs)) == 7
+
+
+def test_what_was_skipped_is_not_compared(table):
+    runs = table(cell(HF, "full", 8, [9]), cell(ONNX, "full", 8, [9]), skipped(TF, "full", None))
+    assert [other for _, other, _ in pairs(runs)] == [f"{ONNX}/cpu/w1/bs8"]
+
+
+def test_different_numbers_of_workers_are_not_compared(table):
+    assert pairs(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [9], workers=2))) == []
+
+
+# --- parity
+
+
+def one_pair(table, seconds=((9, 9, 9), (6, 6, 6))):
+    return table(cell(HF, "full", 8, list(seconds[0])), cell(TF, "full", 8, list(seconds[1])))
+
+
+def test_the_same_labels_pass(table):
+    gate, ratio = judge(one_pair(table))
+    row = gate.iloc[0]
+    assert (row.dataset, row.baseline, row.candidate) == ("full", f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs8")
+    assert (row.images, row.compared, row.agreement, row.passed) == (6, 6, 1.0, True)
+    assert (row["lost"], row["duplicated"]) == ("", "") and pandas.isna(row.reason)
+    assert (row.baseline_accuracy, row.candidate_accuracy, row.probability_difference) == (1, 1, 0)
+    assert list(gate.columns) == list(tables.COLUMNS["parity"])
+    assert ratio.iloc[0].speedup == 1.5 and ratio.iloc[0].agreement == 1
+
+
+FAULTS = {
+    "lost": (drop("i2"), "1 images lost", {"lost": "i2", "compared": 5}),
+    "twice": (repeat("i3"), "1 images answered twice", {"duplicated": "i3", "compared": 5}),
+    "shifted": (shift, "labels equal for", {"lost": "", "compared": 6}),
+    "one wrong of six": (relabel("i5", "owl"), "labels equal for 83.3%, 99% needed", {"candidate_accuracy": 5 / 6}),
+    "nothing said": (lambda said: [], "6 images lost", {"compared": 0, "agreement": 0}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("where", ["", "full/cpu/bs8/rep1"])
+def test_a_fault_fails_the_pair_even_in_one_repeat_alone_and_there_is_no_ratio(table, fault, where):
+    how, reason, facts = FAULTS[fault]
+    gate, ratio = judge(one_pair(table), Said().change(f"{TF}/{where}", how))
+    row = gate.iloc[0]
+    assert not row.passed and reason in row.reason
+    for column, value in facts.items():
+        assert row[column] == pytest.approx(value) if isinstance(value, float) else row[column] == value, column
+    row = ratio.iloc[0]
+    assert row.verdict == "parity failed" and reason in row.reason
+    assert row[["speedup", "low", "high"]].isna().all()
+
+
+def test_a_fault_of_the_baseline_counts_as_well(table):
+    gate, ratio = judge(one_pair(table), Said().change(HF, drop("i0")))
+    assert gate.iloc[0].lost == "i0" and ratio.iloc[0].verdict == "parity failed"
+
+
+def test_agreement_just_above_the_gate_passes_and_is_shown(table):
+    gate, ratio = judge(one_pair(table), Said().change(TF, relabel("i5", "owl")), least=0.8)
+    assert gate.iloc[0].passed and gate.iloc[0].agreement == pytest.approx(5 / 6)
+    assert ratio.iloc[0].verdict == "too few repeats" and ratio.iloc[0].agreement == pytest.approx(5 / 6)
+
+
+def test_probabilities_are_compared_where_both_give_them(table):
+    scores = {"i0": 0.8, "i1": 0.6, "i2": None, "i3": 0.9, "i4": 0.9, "i5": 0.9}
+    said = Said().change(TF, lambda said: [(image, label, scores[image]) for image, label, _ in said])
+    assert judge(one_pair(table), said)[0].iloc[0].probability_difference == pytest.approx(0)
+    none = Said().change(TF, lambda said: [(image, label, None) for image, label, _ in said])
+    assert judge(one_pair(table), none)[0].iloc[0].probability_difference is None
+    half = Said().change(TF, lambda said: [(image, label, 0.4) for image, label, _ in said])
+    assert judge(one_pair(table), half)[0].iloc[0].probability_difference == pytest.approx(0.5)
+
+
+def test_images_without_labels_are_compared_but_have_no_accuracy(table):
+    gate = analysis.parity(one_pair(table), HF, Said(), lambda role: dict.fromkeys(labels(role), ""), 0.99)
+    assert gate.iloc[0].passed and pandas.isna(gate.iloc[0].baseline_accuracy)
+
+
+def test_each_pair_is_judged_by_itself(table):
+    runs = table(*(cell(variant, "full", 8, [9, 9, 9]) for variant in (HF, TF, ONNX)))
+    _, ratio = judge(runs, Said().change(TF, shift))
+    assert list(ratio.candidate) == [f"{TF}/cpu/w1/bs8", f"{ONNX}/cpu/w1/bs8"]  # in the order of the runs
+    assert list(ratio.verdict) == ["parity failed", "too few repeats"]
+
+
+# --- speedup
+
+
+def test_speedup_has_direction_range_and_rates(table):
+    _, ratio = judge(one_pair(table, ((9, 10, 8), (6, 5, 6))))
+    row = ratio.iloc[0]
+    assert (row.speedup, row.low, row.high) == (1.5, pytest.approx(8 / 6), 2.0)
+    assert (row.verdict, row.blocks, row.faster_blocks, row.images) == ("too few repeats", 3, 3, 6)
+    assert (row.baseline_throughput, row.candidate_throughput) == (pytest.approx(6 / 9), 1.0)
+    assert row.comparison == BEST_GROUP and pandas.isna(row.reason)
+    assert list(ratio.columns) == list(tables.COLUMNS["speedup"])
+
+
+@pytest.mark.parametrize(("candidate", "verdict"), [(6, "faster"), (12, "slower"), (8.9, "tie")])
+def test_speedup_of_five_blocks_has_a_verdict(table, candidate, verdict):
+    _, ratio = judge(one_pair(table, ([9, 9, 9, 9, 9], [candidate] * 5)))
+    assert ratio.iloc[0].verdict == verdict and ratio.iloc[0].blocks == 5
+
+
+def test_failed_repeats_do_not_enter_the_ratio(table):
+    _, ratio = judge(one_pair(table, ((9, None, 9, 100), (6, 6, 6, None))))
+    assert (ratio.iloc[0].speedup, ratio.iloc[0].blocks) == (1.5, 2)
+
+
+def test_a_cell_that_never_worked_has_no_ratio_but_a_reason(table):
+    gate, ratio = judge(one_pair(table, ((9, 9, 9), (None, None, None))))
+    assert not gate.iloc[0].passed and gate.iloc[0].compared == 0
+    row = ratio.iloc[0]
+    assert (row.verdict, row.blocks, row.reason) == ("too few repeats", 0, "no repeat worked: oom")
+    assert pandas.isna(row.speedup)
+
+
+def test_cells_that_never_worked_in_the_same_block_have_no_ratio_but_a_reason(table):
+    _, ratio = judge(one_pair(table, ((9, None, None), (None, 6, 6))))
+    row = ratio.iloc[0]
+    assert (row.verdict, row.blocks) == ("too few repeats", 0)
+    assert pandas.isna(row.speedup) and "block" in row.reason
+
+
+def test_a_full_run_without_a_batch_size_is_reported_as_not_working(table):
+    failed = cell(TF, "full", None, [None] * 3, statuses=dict.fromkeys(range(3), "error"))
+    gate, ratio = judge(table(cell(HF, "full", 8, [9, 9, 9]), failed))
+    assert ratio.iloc[0].candidate == gate.iloc[0].candidate == f"{TF}/cpu/w1/bsbest"
+    assert ratio.iloc[0].reason == "no repeat worked: error"
+
+
+def test_if_everything_failed_the_tables_are_there_and_empty_of_numbers(table):
+    runs = table(*(cell(variant, "sample", 8, [None] * 3) for variant in (HF, TF)))
+    gate, ratio = judge(runs)
+    assert not gate.passed.any() and ratio.speedup.isna().all() and list(ratio.verdict) == ["too few repeats"]
+    assert list(analysis.summary(runs).status) == ["oom", "oom"]
+    assert analysis.best_batch_sizes(runs).batch_size.isna().all()
+
+
+def test_one_variant_alone_gives_empty_tables_with_their_columns(table):
+    gate, ratio = judge(table(cell(HF, "full", 8, [9, 9, 9])))
+    assert len(gate) == len(ratio) == 0
+    assert list(ratio.columns) == list(tables.COLUMNS["speedup"])

@@ -1,0 +1,359 @@
+"""The charts: what they show, that nothing overlaps, that the same tables give the same files."""
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import plot_batch_sweep
+import plot_speedup
+import plot_wall_time
+import pytest
+import write_workbook
+from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
+from matplotlib.collections import PathCollection
+from matplotlib.text import Text
+
+from vitbench.charts import batch_sweep, labels, speedup, style, wall_time
+from vitbench.errors import UserError
+
+SIZES = tuple(2**power for power in range(11))
+MIXED = {
+    **{("sparknlp/onnx", size): "oom" for size in (256, 512, 1024)},
+    ("huggingface/compiled", 1): "error",
+    "sparknlp/tensorflow": "skipped",
+}
+
+
+def published(run: Tables) -> pd.DataFrame:
+    one = run.speedup.head(1).copy()
+    return one.assign(speedup=1.15, low=np.nan, high=np.nan, verdict="one run", blocks=1, comparison="published")
+
+
+def figures(run: Tables, with_published=False) -> dict:
+    more = published(run) if with_published else None
+    return {
+        "speedup": speedup.draw(run.speedup, run.summary, run.context, more),
+        "batch_sweep": batch_sweep.draw(run.summary, run.runs, run.best, run.context),
+        "wall_time": wall_time.draw(run.summary, run.runs, run.context),
+    }
+
+
+def ratio_chart(run: Tables):
+    return speedup.draw(run.speedup, run.summary, run.context)
+
+
+def drawn_texts(figure, monkeypatch) -> list[Text]:
+    """The texts that really are drawn (tick labels outside the axes are not)."""
+    seen, draw = [], Text.draw
+
+    def recording(self, renderer, *more):
+        if self.get_visible() and self.get_text().strip():
+            seen.append(self)
+        return draw(self, renderer, *more)
+
+    monkeypatch.setattr(Text, "draw", recording)
+    with style.theme():
+        figure.set_dpi(100)
+        figure.canvas.draw()
+    monkeypatch.setattr(Text, "draw", draw)
+    return list(dict.fromkeys(seen))
+
+
+def words(figure, monkeypatch) -> str:
+    return "\n".join(text.get_text() for text in drawn_texts(figure, monkeypatch))
+
+
+def collisions(figure, monkeypatch) -> list[tuple[str, str]]:
+    """Pairs of texts whose boxes touch, and texts that leave the page."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(figure, monkeypatch)]
+    found = []
+    for (one, first), (other, second) in itertools.combinations(boxes, 2):
+        # A pixel of slack: boxes have room above and below the letters.
+        beside = first.x1 - 1 <= second.x0 or second.x1 - 1 <= first.x0
+        if not beside and first.y1 - 1 > second.y0 and second.y1 - 1 > first.y0:
+            found.append((one, other))
+    width, height = figure.bbox.width, figure.bbox.height
+    found += [(text, "edge") for text, box in boxes if min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height]
+    return found
+
+
+CASES = {
+    "two": lambda: example(),
+    "one variant, one size": lambda: example(TWO[:1], sizes=(8,)),
+    "five, failures, a flag": lambda: example(
+        FIVE, failed={("sparknlp/onnx", 16): "oom"}, flags={("sparknlp/onnx-tuned", 8): "not warm;suspect"}
+    ),
+    "six, eleven sizes, failures": lambda: example(SIX, sizes=SIZES, failed=MIXED),
+    "three, eleven sizes, both devices": lambda: example(FIVE[:3], SIZES, devices=("cpu", "gpu"), verdict="faster"),
+    "sizes close together": lambda: example(TWO, sizes=(1, 30, 31, 32, 1000, 1024)),
+    "everything failed": lambda: empty(variants=FIVE),
+    "very long name": lambda: example((*TWO, "sparknlp/onnx-with-a-name-that-somebody-thought-would-help")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_text_touches_another_or_the_edge(case, monkeypatch):
+    for name, figure in figures(CASES[case](), with_published=case == "two").items():
+        assert collisions(figure, monkeypatch) == [], name
+
+
+def test_the_check_for_collisions_finds_one(monkeypatch):
+    page = style.Page(4, 1, "title", [])
+    page.text(1, 0.6, "one text")
+    page.text(1.1, 0.62, "another")
+    page.text(3.8, 0.9, "beyond the edge")
+    found = collisions(page.figure, monkeypatch)
+    assert ("one text", "another") in found and ("beyond the edge", "edge") in found
+
+
+def test_files_are_the_same_in_two_processes(tmp_path):
+    paths = example(sizes=(8, 16), failed={("sparknlp/tensorflow", 16): "oom"}).write(tmp_path)
+    arguments = {
+        plot_speedup: [paths["speedup"], paths["summary"]],
+        plot_batch_sweep: [paths["summary"], paths["runs"], paths["best"]],
+        plot_wall_time: [paths["summary"], paths["runs"]],
+    }
+    calls, outputs = [], []
+    for module, inputs in arguments.items():
+        png, svg = (tmp_path / f"{module.__name__}.{kind}" for kind in ("png", "svg"))
+        strings = [str(path) for path in (*inputs, paths["context"], png, svg)]
+        module.main(*strings)
+        assert png.read_bytes().startswith(b"\x89PNG") and b"<svg" in svg.read_bytes()
+        assert b"<dc:date>" not in svg.read_bytes()
+        calls.append(f"import {module.__name__} as m; m.main(*{strings!r})")
+        outputs += [png, svg]
+    here = [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
+    for path in outputs:
+        path.unlink()
+    folder = Path(plot_speedup.__file__).parent
+    environment = os.environ | {"PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=folder, env=environment)
+    assert here == [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
+    assert not list(tmp_path.glob(".*"))  # nothing half-written is left
+
+
+def rings(axes) -> list:
+    """The hollow circles around the best batch sizes."""
+    return [part for part in axes.collections if isinstance(part, PathCollection) and list(part.get_sizes()) == [250]]
+
+
+def markers(axes) -> list[str]:
+    return [str(line.get_marker()) for line in axes.lines]
+
+
+@pytest.mark.parametrize("module", [plot_speedup, plot_batch_sweep, plot_wall_time, write_workbook])
+def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
+    # A `from __future__` line would have to be the first.
+    compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
+
+
+def test_too_few_repeats_gives_a_range_without_a_dot(monkeypatch):
+    run = example()
+    figure = ratio_chart(run)
+    axes = figure.axes[0]
+    assert not axes.collections  # dots are a collection
+    assert markers(axes).count("|") == len(run.speedup)
+    first = next(line for line in axes.lines if line.get_marker() == "|")
+    assert list(first.get_xdata()) == pytest.approx(list(run.speedup.loc[0, ["low", "high"]]))
+    assert "too few repeats" in words(figure, monkeypatch)
+
+
+def test_verdicts_have_dots_with_the_leaders_colour_and_the_devices_marker(monkeypatch):
+    run = example(devices=("cpu", "gpu"), sizes=(8,), repeats=5, verdict="faster")
+    run.speedup.loc[1, ["verdict", "speedup", "low", "high"]] = ["slower", 0.7, 0.6, 0.8]
+    run.speedup.loc[2, ["verdict", "speedup", "low", "high"]] = ["tie", 1.01, 0.97, 1.05]
+    figure = ratio_chart(run)
+    axes = figure.axes[0]
+    color = {}
+    for collection in axes.collections:
+        ((x, _),) = collection.get_offsets()
+        color[round(float(x), 2)] = matplotlib.colors.to_hex(collection.get_facecolor()[0]).upper()
+    assert color[0.7] == style.BLUE.upper() and color[1.01] == style.GREY.upper()
+    assert color[round(run.speedup.loc[0, "speedup"], 2)] == style.VERMILION.upper()
+    shapes = {len(collection.get_paths()[0].vertices) for collection in axes.collections}
+    assert len(shapes) == 2  # circle for the CPU, square for the GPU
+    assert "GPU: speedup, 95% interval" in words(figure, monkeypatch)
+
+
+def test_ends_of_the_axis_follow_the_frameworks(monkeypatch):
+    shown = words(ratio_chart(example(sizes=(8,))), monkeypatch)
+    assert "← Hugging Face faster" in shown and "Spark NLP faster →" in shown
+    swapped = example((TWO[1], TWO[0]), sizes=(8,))
+    assert "← Spark NLP faster" in words(ratio_chart(swapped), monkeypatch)
+    within = example((TWO[0], "huggingface/compiled"), sizes=(8,))
+    shown = words(ratio_chart(within), monkeypatch)
+    assert "← huggingface/pipeline faster" in shown and "huggingface/compiled faster →" in shown
+    shown = words(ratio_chart(example((*TWO, "huggingface/compiled"), sizes=(8,))), monkeypatch)
+    assert "← huggingface/pipeline faster" in shown and "candidate faster →" in shown
+
+
+def test_colour_follows_the_framework_when_spark_nlp_is_the_baseline():
+    run = example((TWO[1], TWO[0]), sizes=(8,))  # Hugging Face is slower: the baseline leads
+    axes = ratio_chart(run).axes[0]
+    bar = next(line for line in axes.lines if line.get_marker() == "|")
+    assert run.speedup.loc[0, "speedup"] < 1 and bar.get_color() == style.VERMILION
+
+
+def test_failed_parity_is_words_and_no_mark(monkeypatch):
+    run = example(sizes=(8,))
+    run.speedup.loc[0, ["verdict", "speedup", "low", "high", "reason"]] = [
+        "parity failed", np.nan, np.nan, np.nan, "2 images lost",
+    ]  # fmt: skip
+    figure = ratio_chart(run)
+    assert "parity failed: 2 images lost" in words(figure, monkeypatch)
+    assert markers(figure.axes[0]).count("|") == len(run.speedup) - 1
+
+
+def test_a_variant_without_any_batch_size_is_words(monkeypatch):
+    run = example(failed={"sparknlp/tensorflow": "oom"}, sizes=(8,))
+    row = {"baseline": "huggingface/pipeline/cpu/w1/bs8", "candidate": "sparknlp/tensorflow/cpu/w1/bsbest"}
+    row |= {"dataset": "full", "comparison": "each at its best batch size, full", "verdict": "too few repeats"}
+    run.speedup = typed([row | {"blocks": 0, "reason": "no repeat worked: error"}], "speedup")
+    shown = words(ratio_chart(run), monkeypatch)
+    assert "sparknlp/tensorflow, no batch size" in shown and "too few repeats: no repeat worked: error" in shown
+    shown = words(figures(run)["wall_time"], monkeypatch)
+    assert "sparknlp/tensorflow, CPU, no batch size" in shown and "× error" in shown
+
+
+def test_a_published_ratio_is_a_hollow_diamond(monkeypatch):
+    figure = figures(example(), with_published=True)["speedup"]
+    (diamond,) = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert diamond.get_xdata()[0] == 1.15 and diamond.get_markerfacecolor() == "white"
+    assert "published, one run" in words(figure, monkeypatch)
+
+
+def test_the_ratio_axis_is_symmetric_in_doubling_and_grows_with_the_data(monkeypatch):
+    run = example()
+    shown = words(ratio_chart(run), monkeypatch).split("\n")
+    assert {"0.5", "1", "2", "4"} <= set(shown) and "8" not in shown
+    run.speedup.loc[0, ["speedup", "low", "high"]] = [7.0, 6.0, 7.5]
+    figure = ratio_chart(run)
+    assert "8" in words(figure, monkeypatch).split("\n") and figure.axes[0].get_xscale() == "log"
+    assert any(line.get_xdata()[0] == 1 and line.get_linewidth() > 2 for line in figure.axes[0].lines)
+
+
+def test_title_margin_and_caption_of_the_speedup_chart(monkeypatch):
+    run = example(flags={("sparknlp/tensorflow", 8): "not warm"})
+    run.speedup.loc[0, "agreement"] = 0.9999
+    shown = words(ratio_chart(run), monkeypatch)
+    flat = " ".join(shown.split())
+    assert run.context["answer"] in flat
+    row = run.speedup.iloc[0]
+    ratio = f"{row.speedup:.2f} [{row.low:.2f}, {row.high:.2f}]"
+    assert ratio in shown and f"{row.baseline_throughput:.2f}" in shown and f"{row.candidate_throughput:.2f}" in shown
+    assert "99.9%" in shown  # rounded down: 100% means every image
+    for part in ("8481C", "vit-base-seeded", "photos-48, 48 images", "spark-nlp 5.5.3", "2026-11-23", "protocol 1"):
+        assert part in flat
+    assert "vs huggingface/pipeline, batch size 8, CPU, float32" in shown
+    assert "† not warm: sparknlp/tensorflow/cpu/w1/bs8." in flat and "] †" in shown
+
+
+def test_equal_hardware_comes_first(monkeypatch):
+    run = example(sizes=(8,))
+    other = run.speedup.iloc[[0]].assign(candidate="sparknlp/tensorflow/gpu/w1/bs64", comparison="other hardware")
+    table = pd.concat([other, run.speedup], ignore_index=True)
+    shown = words(speedup.draw(table, run.summary, run.context), monkeypatch)
+    assert shown.index("same batch size, sample") < shown.index("other hardware")
+
+
+def test_a_failed_cell_is_a_cross_under_zero_with_words(monkeypatch):
+    run = example(failed={("sparknlp/tensorflow", 16): "oom"})
+    figure = figures(run)["batch_sweep"]
+    strip = figure.axes[1]
+    assert strip.get_position().y1 == pytest.approx(figure.axes[0].get_position().y0)
+    ((x, _),) = strip.collections[0].get_offsets()
+    assert x == pytest.approx(16, rel=0.2)
+    shown = words(figure, monkeypatch)
+    assert "sparknlp/tensorflow: oom at 16" in shown and "killed at 5 GB by the kernel" in shown
+
+
+def test_sweep_shows_medians_repeats_best_size_and_ticks(monkeypatch):
+    run = example()
+    figure = figures(run)["batch_sweep"]
+    axes = figure.axes[0]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    sample = run.summary[run.summary["dataset"] == "sample"]
+    for line, variant in zip(lines, ("pipeline", "tensorflow"), strict=True):
+        assert list(line.get_ydata()) == pytest.approx(list(sample.loc[sample["variant"] == variant, "throughput"]))
+    assert lines[0].get_linestyle() != lines[1].get_linestyle()  # told apart without colour
+    assert 9 in [len(collection.get_offsets()) for collection in axes.collections]  # 3 sizes, 3 repeats
+    assert [len(ring.get_offsets()) for ring in rings(axes)] == [1, 1]
+    assert {"1", "8", "16"} <= set(words(figure, monkeypatch).split("\n")) and axes.get_xscale() == "log"
+    assert axes.get_ylim()[0] == 0
+
+
+def test_the_ring_is_at_the_size_that_the_full_run_kept(monkeypatch):
+    run = example()
+    run.best.loc[0, "kept"] = 8.0
+    axes = figures(run)["batch_sweep"].axes[0]
+    assert rings(axes)[0].get_offsets()[0][0] == pytest.approx(8, rel=0.2)
+
+
+def test_one_panel_a_device():
+    figure = figures(example(devices=("cpu", "gpu")))["batch_sweep"]
+    assert len(figure.axes) == 2
+    assert figure.axes[0].get_ylim() != figure.axes[1].get_ylim()
+
+
+def test_wall_time_begins_at_zero_and_shows_the_cold_pass_hollow(monkeypatch):
+    run = example()
+    figure = figures(run)["wall_time"]
+    full, sample = figure.axes[:2]
+    assert full.get_xlim()[0] == 0 and sample.get_ylim()[0] == 0
+    hollow = [part for part in full.collections if tuple(part.get_facecolor()[0][:3]) == (1, 1, 1)]
+    cold = run.summary.loc[run.summary["dataset"] == "full", "cold_median"]
+    assert [c.get_offsets()[0][0] for c in hollow] == pytest.approx(list(cold))
+    assert full.get_xlim()[1] > cold.max()
+    assert "huggingface/pipeline, CPU, batch size 16" in words(figure, monkeypatch)
+
+
+def test_nothing_measured_is_said_in_words(monkeypatch):
+    shown = {name: " ".join(words(figure, monkeypatch).split()) for name, figure in figures(empty()).items()}
+    assert "No comparison could be made. Cells without a measurement: 8 of 8 (8 error)." in shown["speedup"]
+    assert "No cell was measured here" in shown["batch_sweep"] and "error at 1 to 16" in shown["batch_sweep"]
+    assert "no cell of the full run was measured" in shown["wall_time"]
+    run = example(sizes=(8,))
+    none = Tables(*(frame.head(0) for frame in (run.runs, run.summary, run.best, run.parity, run.speedup)), run.context)
+    for figure in figures(none).values():
+        assert " no " in f" {words(figure, monkeypatch).lower()} "
+
+
+def test_a_dollar_sign_in_a_name_is_a_dollar_sign(monkeypatch):
+    run = example((TWO[0], "sparknlp/cost$x_2$"))
+    assert "sparknlp/cost$x_2$" in words(figures(run)["batch_sweep"], monkeypatch)
+
+
+def test_drawing_changes_no_global_setting():
+    before = dict(matplotlib.rcParams)
+    figures(example())
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_batch_sizes_in_words():
+    grid = [1, 2, 4, 8, 16]
+    assert labels.size_list([4, 8, 16], grid) == "4 to 16"
+    assert labels.size_list([1, 16], grid) == "1, 16"
+    assert labels.size_list([2, 4, 16], grid) == "2, 4, 16"
+
+
+def test_numbers_in_words():
+    assert [labels.number(value) for value in (0.1234, 12.34, 1234.5, float("nan"))] == ["0.12", "12.3", "1234", "–"]
+    assert [labels.percentage(share) for share in (1, 0.99999, 0.5)] == ["100%", "99.9%", "50%"]
+
+
+def test_a_name_that_is_no_cell_is_refused():
+    with pytest.raises(UserError, match="framework/variant/device/wN/bsN"):
+        labels.Cell.parse("sparknlp/tensorflow/cpu")
+
+
+def test_wrapping_breaks_what_has_no_space_and_shortens():
+    lines = style.wrap("a" * 200, 2.0, 9)
+    assert "".join(lines) == "a" * 200 and all(style.text_width(line, 9) <= 2.0 for line in lines)
+    short = style.wrap("word " * 100, 2.0, 9, most=2)
+    assert len(short) == 2 and short[1].endswith("…") and style.text_width(short[1], 9) <= 2.0

@@ -1,0 +1,212 @@
+"""The configuration: closed, checked as a whole, and each mistake said in one line that names its key."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vitbench import machine
+from vitbench.configuration import HOME, definitions, load, resolve, schema
+from vitbench.errors import UserError
+from vitbench.grid import Grid
+
+DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
+
+BAD = {
+    "model": ["Not A Name", 7, "-x"],
+    "datasets": [{"sample": "Photos 32"}, {"test": "photos-12"}, "photos-32", {"full": None}],
+    "photos": [7, "", "/no/such/folder", ["a"]],
+    "frameworks": [[], ["huggingface"], ["huggingface/pipeline"] * 2, "huggingface/pipeline", ["a/b/c"]],
+    "baseline": ["huggingface", "sparknlp/onnx", ["huggingface/pipeline"]],
+    "devices": [[], ["tpu"], "cpu", ["cpu", "cpu"]],
+    "batch_sizes": [[], [0], [8, 8], ["8"], [2.5], 8, {}, {"cpu": []}, {"cpu": [8], "tpu": [8]}, {"gpu": [8]}],
+    "workers": [[], [2], 1, [0]],
+    "repeats": [0, "3", 2.5, 3.0, True],
+    "machine": ["My Laptop", 5, "", "../up"],
+    "protocol": [0, "two", 1.5],
+    "seed": ["x", 1.5],
+    "passes": [
+        {"at_least": 1}, {"at_most": 1}, {"agree_within": 0}, {"agree_within": 2}, {"budget_seconds": 0},
+        {"warmup": 3}, {"at_least": 7}, 3,
+    ],
+    "timeout_minutes": [0, -1, "long"],
+    "parity": [{"agreement": 0.9}, {"agreement": 1.1}, {"least": 1}, 0.99],
+    "define": [
+        {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
+        {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
+        {"models": {"mine": {"kind": "hub", "folder": "x"}}}, {"variants": {"huggingface": {"mine": 3}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "openvino"}}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "onnx", "threads": 2}}}}, [],
+    ],
+}  # fmt: skip
+
+
+def given(folder: Path, content: object) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def problem(action, *arguments) -> str:
+    """The one line that the user is told."""
+    with pytest.raises(UserError) as raised:
+        action(*arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_every_key_of_the_schema_has_a_bad_value_here():
+    assert BAD.keys() == schema()["properties"].keys()
+    assert set(schema()["required"]) == BAD.keys() == DEFAULT.keys()
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in BAD.items() for value in values])
+def test_a_bad_value_is_one_line_that_begins_with_its_key(tmp_path, key, value):
+    line = problem(load, given(tmp_path, {key: value}))
+    assert line.split(":")[0].split(".")[0].split("[")[0] == key, line
+
+
+@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos"}))
+def test_an_emptied_key_is_one_line_that_names_it(tmp_path, key):
+    assert problem(load, given(tmp_path, {key: None})).startswith(key)
+
+
+@pytest.mark.parametrize("key", sorted(BAD))
+def test_a_missing_key_is_one_line_that_names_it(key):
+    assert f"'{key}' is a required property" in problem(
+        resolve, {name: value for name, value in DEFAULT.items() if name != key}
+    )
+
+
+@pytest.mark.parametrize("key", ["batchsizes", "Model", 8, True])
+def test_an_unknown_key_is_named_together_with_the_known_ones(tmp_path, key):
+    line = problem(load, given(tmp_path, {key: 1}))
+    assert f"unknown key {key}" in line and "batch_sizes" in line
+
+
+def test_an_unknown_key_further_down_is_named_with_its_place(tmp_path):
+    line = problem(load, given(tmp_path, {"passes": {"atleast": 3}}))
+    assert line.startswith("passes: unknown key atleast") and "at_least" in line
+    assert problem(load, given(tmp_path, {"batch_sizes": {"cpu": [8], "tpu": [1]}})).find("tpu") > 0
+
+
+def test_the_default_is_valid_and_the_smoke_configuration_too():
+    assert load(HOME / "config" / "config.yaml")["frameworks"] == DEFAULT["frameworks"]
+    assert load(HOME / "config" / "smoke.yaml")["model"] == "vit-tiny-seeded"
+
+
+def test_what_is_given_is_merged_over_the_default(tmp_path):
+    own = {"passes": {"at_most": 9}, "batch_sizes": {"cpu": [4]}, "datasets": {"full": "photos-99"}, "devices": ["cpu"]}
+    config = load(given(tmp_path, own))
+    assert config["passes"] == DEFAULT["passes"] | {"at_most": 9}
+    assert config["batch_sizes"] == {"cpu": [4]} and config["devices"] == ["cpu"]
+    assert config["datasets"] == {"sample": DEFAULT["datasets"]["sample"], "full": "photos-99"}
+    untouched = DEFAULT.keys() - own.keys() - {"machine"}
+    assert {key: config[key] for key in untouched} == {key: DEFAULT[key] for key in untouched}
+
+
+def test_an_empty_file_is_the_default(tmp_path):
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("# nothing yet\n")
+    assert load(empty) == load(HOME / "config" / "config.yaml")
+
+
+def test_machine_auto_gets_its_value_and_a_named_one_stays(tmp_path):
+    before = copy.deepcopy(DEFAULT)
+    assert resolve(DEFAULT)["machine"] == machine.machine_id()
+    assert before == DEFAULT
+    assert load(given(tmp_path, {"machine": "lab-2.old"}))["machine"] == "lab-2.old"
+
+
+@pytest.mark.parametrize("content", [b"model: [", b"- model\n", b"model\n", b"\xff\xfe\x00model", b"model: \x00"])
+def test_a_file_that_is_no_configuration_is_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    assert str(path) in problem(load, path)
+
+
+def test_a_missing_file_and_a_folder_are_one_line_that_names_them(tmp_path):
+    assert str(tmp_path / "no.yaml") in problem(load, tmp_path / "no.yaml")
+    assert str(tmp_path) in problem(load, tmp_path)
+
+
+def test_batch_sizes_must_be_there_for_each_device(tmp_path):
+    line = problem(load, given(tmp_path, {"devices": ["cpu", "gpu"], "batch_sizes": {"cpu": [8]}}))
+    assert line.startswith("batch_sizes: nothing for device gpu")
+    both = {"devices": ["cpu", "gpu"], "batch_sizes": {"cpu": [8], "gpu": [64]}}
+    assert load(given(tmp_path, both))["batch_sizes"]["gpu"] == [64]
+
+
+def test_the_baseline_must_be_among_the_frameworks(tmp_path):
+    line = problem(load, given(tmp_path, {"baseline": "sparknlp/onnx"}))
+    assert line.startswith("baseline: sparknlp/onnx is not among `frameworks`") and "huggingface/pipeline" in line
+
+
+# --- definitions
+
+
+def test_own_definitions_stand_beside_those_of_resources(tmp_path):
+    own = {
+        "datasets": {"mine": {"kind": "folder", "folder": "pictures"}},
+        "models": {"my-vit": {"kind": "folder", "folder": "checkpoint"}},
+        "variants": {"sparknlp": {"onnx-4": {"engine": "onnx", "onnx_threads": 4}}},
+    }
+    found = definitions(load(given(tmp_path, {"define": own})))
+    assert found["datasets"]["mine"] == own["datasets"]["mine"] and "photos" in found["datasets"]
+    assert found["models"]["my-vit"] == own["models"]["my-vit"] and "vit-base-seeded" in found["models"]
+    assert found["variants"]["sparknlp"]["onnx-4"] == {"engine": "onnx", "onnx_threads": 4}
+    assert "pipeline" in found["variants"]["huggingface"] and "onnx" in found["variants"]["sparknlp"]
+
+
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ({"datasets": {"photos": {"kind": "folder", "folder": "x"}}}, "photos"),
+        ({"models": {"vit-base-seeded": {"kind": "folder", "folder": "x"}}}, "vit-base-seeded"),
+        ({"variants": {"sparknlp": {"onnx": {"engine": "onnx"}}}}, "onnx"),
+    ],
+)
+def test_a_name_that_resources_has_already_is_refused(tmp_path, own, name):
+    line = problem(definitions, load(given(tmp_path, {"define": own})))
+    assert line.startswith("define") and f"{name} is in resources" in line
+
+
+def test_variants_of_an_unknown_framework_are_refused(tmp_path):
+    line = problem(load, given(tmp_path, {"define": {"variants": {"keras": {"plain": {}}}}}))
+    assert line.startswith("define") and "keras" in line and "huggingface" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "known"),
+    [
+        ({"model": "vit-huge"}, "model", "vit-base-seeded"),
+        ({"datasets": {"full": "imagenet"}}, "datasets", "photos-N"),
+        ({"datasets": {"sample": "photos"}}, "datasets", "photos-N"),
+        ({"datasets": {"sample": "photos-0"}}, "datasets", "photos-N"),
+        ({"frameworks": ["huggingface/pipeline", "sparknlp/openvino"]}, "frameworks", "onnx"),
+        ({"frameworks": ["huggingface/pipeline", "keras/plain"]}, "frameworks", "sparknlp"),
+    ],
+)
+def test_what_is_not_defined_is_named_together_with_what_is(tmp_path, change, key, known):
+    line = problem(Grid, load(given(tmp_path, change)))
+    wrong = change[key] if isinstance(change[key], str) else str([*change[key]][-1])
+    if isinstance(change[key], dict):
+        wrong = next(iter(change[key].values()))
+    assert line.startswith(key) and wrong in line and known in line
+
+
+# --- own photographs
+
+
+def test_a_folder_of_photographs_takes_the_place_of_both_data_sets(tmp_path):
+    pictures = tmp_path / "my pictures"
+    pictures.mkdir()
+    config = load(given(tmp_path, {"photos": str(pictures)}))
+    found = definitions(config)["datasets"]
+    sample, full = (found[config["datasets"][role]] for role in ("sample", "full"))
+    assert sample["folder"] == full["folder"] == str(pictures)
+    assert sample != full and "photos" in found
+    Grid(config)

@@ -1,0 +1,168 @@
+"""What a run will cost: by the records that are there, else by the assumptions of resources/estimates.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from example_records import example_record
+
+from vitbench import estimate, records
+from vitbench.configuration import HOME, load
+from vitbench.errors import UserError
+from vitbench.grid import Grid
+
+ASSUMED = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
+HF, TF = "huggingface/pipeline/cpu/w1", "sparknlp/tensorflow/cpu/w1"
+
+
+@pytest.fixture
+def grid(tmp_path, monkeypatch) -> Grid:
+    """The default's grid on two cores, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimate, "cores", lambda: 2)
+    monkeypatch.setattr(estimate, "platform_name", lambda: "linux-x86_64")
+    return Grid(load(HOME / "config" / "config.yaml"), "linux-x86_64")
+
+
+def plant(grid: Grid, role: str, name: str, repeat: int = 0, **changes) -> None:
+    records.write(Path(grid.record(grid.find(role, name), repeat)), example_record(**changes))
+
+
+def seconds_of(grid: Grid, role: str, name: str) -> float:
+    return estimate.seconds(grid, [(grid.find(role, name), 0)])
+
+
+# --- the work of one image
+
+
+def test_an_image_through_vit_base_is_35_13_gflop():
+    assert estimate.flop_per_image(estimate.VIT_BASE, 1000) == pytest.approx(35.13e9, rel=0.005)
+
+
+def test_flop_follow_the_shape():
+    base = estimate.flop_per_image(estimate.VIT_BASE)
+    assert estimate.flop_per_image(estimate.VIT_BASE | {"layers": 24}) == pytest.approx(2 * base, rel=0.01)
+    assert estimate.flop_per_image(estimate.VIT_BASE | {"patch_size": 32}) == pytest.approx(base / 4, rel=0.1)
+    large = {"hidden_size": 1024, "layers": 24, "intermediate_size": 4096}
+    assert estimate.flop_per_image(estimate.VIT_BASE | large) == pytest.approx(123e9, rel=0.02)
+
+
+# --- without records
+
+
+def test_without_records_the_assumptions_are_used(grid):
+    flop = estimate.flop_per_image(estimate.VIT_BASE)
+    passes = ASSUMED["cold_pass_factor"] + ASSUMED["warm_passes"]
+    expected = [
+        ASSUMED["start_and_load_seconds"]["huggingface"] + passes * 32 * flop / (rate * 1e9 * 2)
+        for rate in ASSUMED["gflops_per_core"].values()
+    ]
+    assert any(seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(one) for one in expected)
+
+
+def test_more_images_take_longer_and_more_cores_less_but_starting_stays(grid, monkeypatch):
+    start = ASSUMED["start_and_load_seconds"]["sparknlp"]
+    sample, full = seconds_of(grid, "sample", f"{TF}/bs8") - start, seconds_of(grid, "full", f"{TF}/bsbest") - start
+    assert sample > 0 and full == pytest.approx(sample * 48 / 32)
+    monkeypatch.setattr(estimate, "cores", lambda: 8)
+    assert seconds_of(grid, "sample", f"{TF}/bs8") - start == pytest.approx(sample / 4)
+
+
+def test_a_smaller_model_is_faster(grid):
+    small = Grid(grid.config | {"model": "vit-tiny-seeded"}, "linux-x86_64")
+    assert seconds_of(small, "sample", f"{HF}/bs8") < seconds_of(grid, "sample", f"{HF}/bs8") / 2
+
+
+def test_the_images_of_a_manifest_are_counted(grid, tmp_path):
+    manifest = tmp_path / grid.manifest("sample")
+    start = ASSUMED["start_and_load_seconds"]["huggingface"]
+    before = seconds_of(grid, "sample", f"{HF}/bs8") - start
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("id\n" + "x\n" * 320)
+    assert seconds_of(grid, "sample", f"{HF}/bs8") - start == pytest.approx(10 * before)
+
+
+def test_the_whole_is_the_sum_of_its_parts(grid):
+    one_by_one = sum(estimate.seconds(grid, [place]) for place in grid.order)
+    assert estimate.seconds(grid, estimate.missing(grid)) == pytest.approx(one_by_one)
+    assert estimate.seconds(grid, []) == 0
+
+
+# --- with records
+
+
+def test_with_records_their_times_are_used_for_the_same_variant_and_no_other(grid):
+    other = seconds_of(grid, "sample", f"{TF}/bs8")
+    plant(grid, "sample", f"{HF}/bs1")  # 15.5 s, of which 10.5 s in passes over 6 images
+    assert seconds_of(grid, "sample", f"{HF}/bs16") == pytest.approx(5 + 10.5 / 6 * 32)
+    assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5 / 6 * 48)
+    assert seconds_of(grid, "sample", f"{TF}/bs8") == other
+
+
+def test_the_median_of_several_records_counts(grid):
+    for repeat, total in enumerate((15.5, 16.5, 100.0)):
+        plant(grid, "sample", f"{HF}/bs1", repeat, total_seconds=total)
+    assert seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(6 + 10.5 / 6 * 32)
+
+
+def test_a_failed_repeat_tells_nothing_of_how_long_one_takes(grid):
+    before = seconds_of(grid, "sample", f"{HF}/bs8")
+    nothing = dict.fromkeys(("wall_seconds", "throughput", "valid_predictions", "cold_seconds", "accuracy"))
+    plant(grid, "sample", f"{HF}/bs1", status="oom", passes=[], warm_passes=0, total_seconds=1.0, **nothing)
+    assert seconds_of(grid, "sample", f"{HF}/bs8") == before
+
+
+def test_a_broken_record_is_one_line_that_names_it(grid, tmp_path):
+    plant(grid, "sample", f"{HF}/bs1")
+    path = tmp_path / grid.record(grid.find("sample", f"{HF}/bs1"), 0)
+    path.write_text("{")
+    with pytest.raises(UserError, match="rep0.json"):
+        estimate.seconds(grid, estimate.missing(grid))
+
+
+def test_missing_are_those_without_a_record_in_the_order_of_measuring(grid):
+    assert estimate.missing(grid) == grid.order
+    plant(grid, "sample", f"{HF}/bs1", 1)
+    expected = [place for place in grid.order if place != (grid.find("sample", f"{HF}/bs1"), 1)]
+    assert estimate.missing(grid) == expected
+
+
+# --- what is said
+
+
+def test_a_run_begins_with_measurements_minutes_and_bytes(grid, tmp_path, capsys):
+    estimate.announce(grid)
+    line = capsys.readouterr().err.strip()
+    assert line.startswith("vitbench: 24 of 24 measurements to do, about ") and "\n" not in line
+    preparing, to_download = estimate.to_prepare(grid)
+    minutes = (estimate.seconds(grid, grid.order) + preparing) / 60
+    assert f"about {round(minutes)} minutes" in line and f"about {to_download / 1e6:.0f} MB" in line
+    assert to_download > 4e8 and preparing > 60
+
+
+def test_what_lies_there_is_not_downloaded_or_prepared_again(grid, tmp_path):
+    preparing, to_download = estimate.to_prepare(grid)
+    (tmp_path / "resources/jars/tensorflow-cpu").mkdir(parents=True)
+    less, fewer = estimate.to_prepare(grid)
+    assert less < preparing and 0 < fewer < to_download - 4e8
+    for folder in ("checkpoint", "tensorflow", "sparknlp-tensorflow"):
+        (tmp_path / "resources/models" / grid.model.slug / folder).mkdir(parents=True)
+    for role in grid.datasets:
+        (tmp_path / grid.manifest(role)).parent.mkdir(parents=True)
+        (tmp_path / grid.manifest(role)).write_text("id\nx\n")
+    assert estimate.to_prepare(grid) == (0, 0)
+
+
+def test_a_finished_run_begins_with_saying_so_and_notes_are_said_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arm = Grid(load(HOME / "config" / "config.yaml"), "linux-arm64")
+    for cell, repeat in arm.order:
+        path = tmp_path / arm.record(cell, repeat)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    estimate.announce(arm)
+    lines = capsys.readouterr().err.splitlines()
+    assert "sparknlp/onnx is measured in its place" in lines[0]
+    assert lines[1] == "vitbench: all 24 measurements are there"

@@ -1,0 +1,278 @@
+"""From a configuration to cells, their order, and where their records lie."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from pathlib import PurePosixPath
+
+import pytest
+
+from vitbench import grid as module
+from vitbench.configuration import HOME, load
+from vitbench.errors import UserError
+from vitbench.grid import BEST, Cell, Grid
+
+LINUX, ARM = "linux-x86_64", "linux-arm64"
+DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}
+
+
+def grid(platform: str = LINUX, **changes) -> Grid:
+    if "frameworks" in changes:
+        changes.setdefault("baseline", changes["frameworks"][0])
+    return Grid(copy.deepcopy(DEFAULT) | changes, platform)
+
+
+# --- cells
+
+
+def test_the_default_has_two_variants_three_batch_sizes_and_a_full_run_each():
+    default = grid()
+    assert [cell.name for cell in default.sweep] == [
+        *(f"huggingface/pipeline/cpu/w1/bs{size}" for size in (1, 8, 16)),
+        *(f"sparknlp/tensorflow/cpu/w1/bs{size}" for size in (1, 8, 16)),
+    ]
+    assert [cell.name for cell in default.full] == [
+        "huggingface/pipeline/cpu/w1/bsbest",
+        "sparknlp/tensorflow/cpu/w1/bsbest",
+    ]
+    assert {cell.dataset for cell in default.sweep} == {"sample"} and {cell.dataset for cell in default.full} == {
+        "full"
+    }
+    assert default.skipped == [] and default.notes == []
+
+
+def test_each_device_has_its_own_batch_sizes():
+    both = grid(devices=["cpu", "gpu"], batch_sizes={"cpu": [1, 8], "gpu": [64]}, frameworks=["huggingface/pipeline"])
+    assert [(cell.device, cell.batch_size) for cell in both.sweep] == [("cpu", 1), ("cpu", 8), ("gpu", 64)]
+    assert [(cell.device, cell.batch_size) for cell in both.full] == [("cpu", BEST), ("gpu", BEST)]
+
+
+def test_the_sweep_of_a_full_cell_is_its_variant_on_its_device():
+    both = grid(devices=["cpu", "gpu"], batch_sizes={"cpu": [1, 8], "gpu": [64]})
+    for full in both.full:
+        sweep = both.sweep_of(full)
+        assert [cell.batch_size for cell in sweep] == ([1, 8] if full.device == "cpu" else [64])
+        assert {(one.framework, one.variant, one.device, one.dataset) for one in sweep} == {
+            (full.framework, full.variant, full.device, "sample")
+        }
+
+
+# --- order
+
+
+def blocks(found: Grid, role: str) -> list[list[Cell]]:
+    """The cells of each block, in the order in which they are measured."""
+    repeats = found.config["repeats"]
+    return [
+        [cell for cell, repeat in found.order if repeat == block and cell.dataset == role] for block in range(repeats)
+    ]
+
+
+def test_every_block_holds_each_cell_once_and_the_sweep_comes_first():
+    default = grid()
+    for role, cells in (("sample", default.sweep), ("full", default.full)):
+        assert [Counter(block) for block in blocks(default, role)] == [Counter(cells)] * 3
+    assert len(default.order) == 3 * (6 + 2)
+    repeats = {role: [repeat for cell, repeat in default.order if cell.dataset == role] for role in ("sample", "full")}
+    assert all(numbers == sorted(numbers) for numbers in repeats.values())
+    roles = [cell.dataset for cell, _ in default.order]
+    assert roles == ["sample"] * 18 + ["full"] * 6
+
+
+def test_the_order_is_shuffled_by_the_seed_in_every_block_anew():
+    assert grid().order == grid().order
+    assert grid(seed=2).order != grid().order
+    assert sorted(map(str, grid(seed=2).order)) == sorted(map(str, grid().order))
+    many = blocks(grid(repeats=10), "sample")
+    assert len({tuple(block) for block in many}) > 1
+    assert len({block[0] for block in many}) > 1, "no cell always comes first"
+
+
+def test_more_repeats_keep_the_order_of_those_that_were_measured():
+    three, five = grid(repeats=3), grid(repeats=5)
+    for role in ("sample", "full"):
+        assert blocks(five, role)[:3] == blocks(three, role)
+        assert len(blocks(five, role)) == 5
+
+
+# --- paths
+
+
+def test_a_record_lies_where_the_design_says():
+    default = grid()
+    path = default.record(default.find("sample", "sparknlp/tensorflow/cpu/w1/bs8"), 2)
+    assert isinstance(path, PurePosixPath)
+    slug = r"[a-z0-9._-]+-[0-9a-f]{8}"
+    assert re.fullmatch(
+        r"measurements/xeon-2/p1/vit-base-seeded-[0-9a-f]{8}/sample-photos-32-[0-9a-f]{8}"
+        r"/sparknlp/tensorflow-[0-9a-f]{8}/cpu/w1/bs8/rep2\.json",
+        str(path),
+    )
+    full = default.record(default.full[0], 0)
+    assert re.fullmatch(
+        rf"measurements/xeon-2/p1/{slug}/full-{slug}/huggingface/{slug}/cpu/w1/bsbest/rep0\.json", str(full)
+    )
+    assert default.choice(default.full[0]) == full.parent / "choice.json"
+
+
+def test_every_repeat_has_a_path_of_its_own():
+    default = grid(devices=["cpu", "gpu"], repeats=5)
+    paths = [default.record(cell, repeat) for cell, repeat in default.order]
+    assert len(paths) == len(set(paths)) == 5 * 2 * (6 + 2)
+
+
+def define(kind: str, name: str, /, **settings) -> dict:
+    return {"define": {kind: {name: settings}}}
+
+
+CHANGES = {
+    "machine": ({}, {"machine": "xeon-4"}),
+    "protocol": ({}, {"protocol": 2}),
+    "model definition": tuple(
+        {"model": "mine"} | define("models", "mine", kind="folder", folder=place) for place in ("a", "b")
+    ),
+    "data set definition": tuple(
+        {"datasets": {"sample": "mine", "full": "photos-48"}} | define("datasets", "mine", kind="folder", folder=place)
+        for place in ("a", "b")
+    ),
+    "number of photographs": ({}, {"datasets": {"sample": "photos-33", "full": "photos-48"}}),
+    "variant definition": tuple(
+        {"frameworks": ["huggingface/mine"]} | define("variants", "huggingface", mine={"image_processor": name})
+        for name in ("pil", "torchvision")
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_definition_never_meets_an_old_record(change):
+    before, after = (grid(**changes) for changes in CHANGES[change])
+    old, new = before.record(before.sweep[0], 0), after.record(after.sweep[0], 0)
+    assert old != new
+    assert [one == two for one, two in zip(old.parts, new.parts, strict=True)].count(False) == 1
+
+
+def test_what_is_no_part_of_a_measurement_changes_no_path():
+    old = grid()
+    for changes in ({"repeats": 5}, {"seed": 3}, {"batch_sizes": [1, 8]}, {"parity": {"agreement": 1}}):
+        assert str(grid(**changes).record(old.sweep[0], 0)) == str(old.record(old.sweep[0], 0))
+
+
+def test_a_definition_is_the_same_whatever_the_order_of_its_keys():
+    one, two = (
+        grid(**{"frameworks": ["sparknlp/mine"]} | define("variants", "sparknlp", mine=settings))
+        for settings in ({"engine": "onnx", "onnx_threads": 2}, {"onnx_threads": 2, "engine": "onnx"})
+    )
+    assert one.record(one.sweep[0], 0) == two.record(two.sweep[0], 0)
+
+
+def test_platforms_of_a_variant_are_no_part_of_its_identity():
+    one, two = (
+        grid(**{"frameworks": ["sparknlp/mine"]} | define("variants", "sparknlp", mine={"engine": "onnx"} | more))
+        for more in ({}, {"platforms": [LINUX], "otherwise": "sparknlp/onnx"})
+    )
+    assert one.record(one.sweep[0], 0) == two.record(two.sweep[0], 0)
+
+
+def test_the_same_data_set_in_both_roles_has_a_folder_for_each():
+    same = grid(datasets={"sample": "photos-32", "full": "photos-32"})
+    sample, full = PurePosixPath(same.manifest("sample")), PurePosixPath(same.manifest("full"))
+    assert re.fullmatch(r"resources/datasets/sample-photos-32-[0-9a-f]{8}/manifest\.csv", str(sample))
+    assert re.fullmatch(r"resources/datasets/full-photos-32-[0-9a-f]{8}/manifest\.csv", str(full))
+    assert sample.parent.name.rpartition("-")[2] != full.parent.name.rpartition("-")[2]
+
+
+def test_parts_follow_engine_and_device():
+    both = grid(devices=["cpu", "gpu"], frameworks=["huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"])
+    parts = {cell.name.partition("/w1")[0]: (both.model_folder(cell).name, both.jars(cell)) for cell in both.full}
+    assert parts["huggingface/pipeline/cpu"] == ("checkpoint", None)
+    assert parts["sparknlp/onnx/cpu"] == ("sparknlp-onnx", PurePosixPath("resources/jars/onnx-cpu"))
+    assert parts["sparknlp/tensorflow/gpu"] == ("sparknlp-tensorflow", PurePosixPath("resources/jars/tensorflow-gpu"))
+
+
+# --- platforms
+
+
+def test_what_a_platform_cannot_run_is_skipped_and_its_stand_in_measured():
+    arm = grid(ARM)
+    assert list(arm.variants) == ["huggingface/pipeline", "sparknlp/onnx"]
+    assert {cell.variant for cell in arm.sweep + arm.full} == {"pipeline", "onnx"}
+    assert [cell.name for cell, _ in arm.skipped] == [
+        *(f"sparknlp/tensorflow/cpu/w1/bs{size}" for size in (1, 8, 16)),
+        "sparknlp/tensorflow/cpu/w1/bsbest",
+    ]
+    assert {reason for _, reason in arm.skipped} == {f"sparknlp/tensorflow has no native code for {ARM}"}
+    assert len(arm.notes) == 1 and "skipped, sparknlp/onnx is measured in its place" in arm.notes[0]
+
+
+def test_a_stand_in_that_is_measured_anyway_is_measured_once():
+    for frameworks in (["sparknlp/tensorflow", "sparknlp/onnx"], ["sparknlp/onnx", "sparknlp/tensorflow"]):
+        arm = grid(ARM, frameworks=["huggingface/pipeline", *frameworks])
+        assert sorted(arm.variants) == ["huggingface/pipeline", "sparknlp/onnx"]
+        assert len(arm.sweep) == len(set(arm.sweep)) == 6
+
+
+def test_a_stand_in_has_the_same_record_as_if_it_had_been_chosen():
+    arm, chosen = grid(ARM), grid(LINUX, frameworks=["huggingface/pipeline", "sparknlp/onnx"])
+    name = "sparknlp/onnx/cpu/w1/bs8"
+    assert arm.record(arm.find("sample", name), 0) == chosen.record(chosen.find("sample", name), 0)
+
+
+def test_a_variant_without_a_stand_in_is_only_skipped():
+    arm = grid(ARM, frameworks=["huggingface/pipeline", "sparknlp/tensorflow-no-onednn"])
+    assert list(arm.variants) == ["huggingface/pipeline"] and len(arm.skipped) == 4
+    assert arm.notes[0].endswith("skipped")
+
+
+def test_a_baseline_that_cannot_run_is_replaced_by_its_stand_in():
+    arm = grid(ARM, baseline="sparknlp/tensorflow")
+    assert arm.baseline == "sparknlp/onnx" and arm.baseline in arm.variants
+
+
+def test_a_baseline_without_a_stand_in_is_refused():
+    with pytest.raises(UserError, match="baseline: sparknlp/tensorflow-no-onednn"):
+        grid(
+            ARM,
+            frameworks=["huggingface/pipeline", "sparknlp/tensorflow-no-onednn"],
+            baseline="sparknlp/tensorflow-no-onednn",
+        )
+
+
+def test_a_platform_that_runs_none_of_it_is_told_so():
+    only = {"frameworks": ["sparknlp/tensorflow-no-onednn"], "baseline": "sparknlp/tensorflow-no-onednn"}
+    with pytest.raises(UserError, match="none of them runs on linux-arm64"):
+        grid(ARM, **only)
+
+
+def test_without_an_argument_the_platform_is_this_one(monkeypatch):
+    monkeypatch.setattr(module, "platform_name", lambda: ARM)
+    assert Grid(DEFAULT).platform == ARM and "sparknlp/onnx" in Grid(DEFAULT).variants
+
+
+# --- finding
+
+
+def test_a_cell_is_found_by_its_name_and_by_the_slug_of_its_variant():
+    default = grid()
+    for role, cells in (("sample", default.sweep), ("full", default.full)):
+        for cell in cells:
+            assert default.find(role, cell.name) == cell
+            slugged = f"{cell.framework}/{default.variant_slug(cell)}/{cell.device}/w{cell.workers}/bs{cell.batch_size}"
+            assert default.variant_slug(cell) != cell.variant and default.find(role, slugged) == cell
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("sample", "huggingface/pipeline/cpu/w1/bs2"),
+        ("sample", "huggingface/pipeline/gpu/w1/bs1"),
+        ("full", "huggingface/pipeline/cpu/w1/bs8"),
+        ("sample", "huggingface/pipeline/cpu/w1/bsbest"),
+        ("sample", "huggingface/pipeline-00000000/cpu/w1/bs1"),
+    ],
+)
+def test_a_cell_that_is_not_there_is_named_with_those_that_are(role, name):
+    with pytest.raises(UserError) as raised:
+        grid().find(role, name)
+    assert name in str(raised.value) and "sparknlp/tensorflow/cpu/w1/bs" in str(raised.value)

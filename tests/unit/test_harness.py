@@ -1,0 +1,459 @@
+"""One repeat, from outside: real processes, a framework that does as it is told, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from example_records import example_repeat
+
+from vitbench import records, supervisor
+from vitbench.frameworks import ADAPTERS, Prediction
+from vitbench.harness import Passes, check_pass
+from vitbench.processes import MARK, kill_marked, marked
+
+# Seconds to wait for the lock of the machine, which a real measurement may hold.
+PATIENCE = 300
+HERE = Path(__file__).parent
+SCRIPTS = HERE.parents[1] / "scripts"
+# A measuring process of its own: the repeat comes pickled, the record's path as an argument.
+MEASURE = """
+import pickle, sys
+from pathlib import Path
+from vitbench import frameworks, supervisor
+frameworks.ADAPTERS["fake"] = "fake_adapter"
+supervisor.measure(pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
+
+
+def record_path(folder: Path) -> Path:
+    return folder / "measurements" / "rep0.json"
+
+
+def measure(folder: Path, plan: dict | None = None, **more) -> dict:
+    """Measure in this process; the record, after a look that nothing else is left."""
+    repeat = example_repeat(folder, plan or {}, **more)
+    returned = supervisor.measure(repeat, record_path(folder))
+    assert_left(folder, "rep0.json", "rep0.predictions.csv")
+    record = records.read(record_path(folder))
+    assert record == returned
+    return record
+
+
+def assert_left(folder: Path, *names: str) -> None:
+    """These files lie where records go, and no others; no process of the repeat lives."""
+    assert sorted(path.name for path in (folder / "measurements").glob("*")) == sorted(names)
+    assert marked(str(folder / "measurements" / ".rep0.repeat")) == []
+
+
+def wait_until(happened, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+@dataclass
+class Apart:
+    """A measuring process of its own, and the folder in which it measures."""
+
+    process: subprocess.Popen
+    folder: Path
+
+    def pids(self) -> list[int]:
+        """The processes of a repeat that hangs: framework, what it started, and what that started."""
+        told = self.folder / "pids"
+        wait_until(lambda: told.exists() or self.process.poll() is not None, PATIENCE)
+        child, grandchild = map(int, told.read_text().split())
+        wait_until(lambda: psutil.Process(grandchild).children())
+        return [child, grandchild, psutil.Process(grandchild).children()[0].pid]
+
+    def end(self) -> tuple[int, str]:
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, output.decode()
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """Start a measuring process of its own, in a session of its own; what is left of it is killed after the test."""
+    started: list[Apart] = []
+
+    def start(folder: Path, plan: dict, limit_kb: int | None = None, **variables: str) -> Apart:
+        (folder / "repeat").parent.mkdir(exist_ok=True)
+        (folder / "repeat").write_bytes(pickle.dumps(example_repeat(folder, plan)))
+        command = [sys.executable, "-c", MEASURE, str(folder / "repeat"), str(record_path(folder))]
+        if limit_kb:
+            command = ["sh", "-c", f'ulimit -v {limit_kb}; exec "$@"', "sh", *command]
+        process = subprocess.Popen(
+            command,
+            env=os.environ | {"PYTHONPATH": f"{SCRIPTS}{os.pathsep}{HERE}"} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append(Apart(process, folder))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+        kill_marked(str(one.folder / "measurements" / ".rep0.repeat"))
+
+
+def hanging(folder: Path, step: str = "load") -> dict:
+    return {"at": {step: ["hang", str(folder / "pids")]}}
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether none of these processes lives; a zombie, which only waits for its parent, does not."""
+    for pid in pids:
+        try:
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return False
+        except psutil.NoSuchProcess:
+            continue
+    return True
+
+
+# --- a repeat that goes well
+
+
+def test_a_good_repeat_is_recorded_with_its_passes_times_and_predictions(tmp_path):
+    record = measure(tmp_path, {"seconds": [0.3, 0.1, 0.1]})
+    assert (record["status"], record["reason"], record["flags"]) == ("ok", None, [])
+    seconds = [one["seconds"] for one in record["passes"]]
+    assert len(seconds) == 3 and record["warm_passes"] == 2
+    assert seconds[0] >= 0.3 and all(0.1 <= one < seconds[0] for one in seconds[1:])
+    assert record["cold_seconds"] == seconds[0]
+    assert record["wall_seconds"] == pytest.approx(sum(seconds[1:]) / 2)
+    assert record["throughput"] == pytest.approx(6 / record["wall_seconds"])
+    assert 0 < record["first_batch_seconds"] < 0.3
+    assert (record["valid_predictions"], record["effective_batch_size"], record["batch_size"]) == (6, 4, 4)
+    assert record["accuracy"] == pytest.approx(5 / 6)
+    assert record["peak_memory_mb"] > 5 and record["versions"] == {"fake": "1.0"}
+    assert record["total_seconds"] >= record["start_seconds"] + record["load_seconds"] + sum(seconds)
+    said = records.read_predictions(records.predictions_path(record_path(tmp_path)))
+    assert said == [(f"i{number}", f"label of i{number}", 0.9) for number in range(6)]
+
+
+def test_what_was_known_beforehand_stands_in_the_record(tmp_path):
+    record = measure(tmp_path)
+    assert (record["framework"], record["variant"], record["block"], record["order"]) == ("fake", "told", 0, 3)
+    assert (record["machine"], record["protocol"], record["environment"]["gpus"]) == ("xeon-2", 1, [])
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(record["started"])).total_seconds()) < 60
+
+
+def test_passes_go_on_until_the_last_two_agree(tmp_path):
+    passes = Passes(at_least=2, at_most=6, agree_within=0.3, budget_seconds=30)
+    record = measure(tmp_path, {"seconds": [0.1, 0.8, 0.4, 0.2, 0.2, 0.2]}, passes=passes)
+    assert record["warm_passes"] == 4 and record["flags"] == []
+
+
+def test_passes_that_never_agree_end_at_the_most_allowed_and_are_flagged(tmp_path):
+    passes = Passes(at_least=2, at_most=3, agree_within=0.1, budget_seconds=30)
+    record = measure(tmp_path, {"seconds": [0.05, 0.05, 0.1, 0.2]}, passes=passes)
+    assert (record["status"], record["warm_passes"], record["flags"]) == ("ok", 3, ["not warm"])
+
+
+def test_no_pass_is_begun_past_the_budget(tmp_path):
+    passes = Passes(at_least=2, at_most=50, agree_within=0.01, budget_seconds=0.5)
+    record = measure(tmp_path, {"seconds": [0.05, 0.05, 0.15, 0.4, 0.05]}, passes=passes)
+    assert record["warm_passes"] == 3 and record["flags"] == ["not warm"]
+
+
+def test_fewest_passes_are_run_even_past_the_budget(tmp_path):
+    passes = Passes(at_least=3, at_most=3, agree_within=1, budget_seconds=0.01)
+    assert measure(tmp_path, passes=passes)["warm_passes"] == 3
+
+
+def test_a_framework_that_does_not_stream_has_no_first_batch(tmp_path):
+    assert measure(tmp_path, {"streams": False})["first_batch_seconds"] is None
+
+
+def test_labels_that_change_between_passes_are_flagged_because_files_are_read_again(tmp_path):
+    record = measure(tmp_path, {"at": {"pass 0": ["relabel", 2, "changed"]}})
+    assert record["flags"] == ["labels changed between passes"]
+    assert [one["changed"] for one in record["passes"]] == [[], ["i2"], []]
+    said = records.read_predictions(records.predictions_path(record_path(tmp_path)))
+    assert said[2][1] == "changed"
+
+
+def test_a_lost_image_is_named_flagged_and_not_counted(tmp_path):
+    record = measure(tmp_path, {"lose": ["i4"], "from_pass": 1})
+    assert record["flags"] == ["images lost"]
+    assert [one["lost"] for one in record["passes"]] == [[], ["i4"], ["i4"]]
+    assert record["valid_predictions"] == 5
+    assert record["throughput"] == pytest.approx(5 / record["wall_seconds"])
+    assert record["accuracy"] == pytest.approx(4 / 6)
+
+
+def test_an_image_answered_twice_is_no_valid_prediction(tmp_path):
+    record = measure(tmp_path, {"twice": ["i1"]})
+    assert record["passes"][1]["duplicated"] == ["i1"] and record["valid_predictions"] == 5
+    assert "images lost" in record["flags"]
+
+
+def test_check_pass_tells_lost_duplicated_and_unknown_apart():
+    said = [Prediction("a", "x", 0.5), Prediction("a", "x", 0.5), Prediction("z", "x", None), Prediction("b", "x", 1.0)]
+    found = check_pass(said, ["a", "b", "c"])
+    assert found == {"valid": 1, "lost": ["c"], "duplicated": ["a"], "unknown": ["z"]}
+
+
+# --- a framework that fails: a row, never a gap
+
+
+def assert_failed(folder: Path, record: dict, status: str, *words: str) -> None:
+    assert record["status"] == status
+    assert all(word in record["reason"] for word in words), record["reason"]
+    assert "\n" not in record["reason"]
+    assert [record[key] for key in ("wall_seconds", "throughput", "valid_predictions")] == [None] * 3
+    assert records.read_predictions(records.predictions_path(record_path(folder))) == []
+
+
+def test_an_exception_of_the_framework_is_an_error_with_its_reason(tmp_path):
+    record = measure(tmp_path, {"at": {"load": ["fail", "RuntimeError", "no such\n operator: Erf"]}})
+    assert_failed(tmp_path, record, "error", "RuntimeError: no such operator: Erf")
+    assert record["start_seconds"] > 0 and record["load_seconds"] is None and record["passes"] == []
+
+
+def test_what_was_measured_before_a_failure_is_kept(tmp_path):
+    record = measure(tmp_path, {"at": {"pass 1": ["fail", "RuntimeError", "device lost"]}})
+    assert_failed(tmp_path, record, "error", "device lost")
+    assert len(record["passes"]) == 1 and record["cold_seconds"] == record["passes"][0]["seconds"]
+    assert record["warm_passes"] == 0
+
+
+def test_what_is_not_available_is_an_error_even_from_our_own_lines(tmp_path):
+    record = measure(tmp_path, {"at": {"start": ["fail", "Unavailable", "torch sees no GPU"]}})
+    assert_failed(tmp_path, record, "error", "torch sees no GPU")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("MemoryError", ""),
+        ("RuntimeError", "CUDA out of memory. Tried to allocate"),
+        ("RuntimeError", "std::bad_alloc"),
+    ],
+)
+def test_an_exception_about_memory_is_oom(tmp_path, kind, text):
+    assert_failed(tmp_path, measure(tmp_path, {"at": {"pass 0": ["fail", kind, text]}}), "oom", kind)
+
+
+def test_memory_that_the_system_refuses_is_oom(tmp_path, apart):
+    code, output = apart(tmp_path, {"at": {"load": ["allocate", 4000]}}, limit_kb=1_000_000).end()
+    assert code == 0, output
+    assert_failed(tmp_path, records.read(record_path(tmp_path)), "oom", "MemoryError")
+    assert_left(tmp_path, "rep0.json", "rep0.predictions.csv")
+
+
+def test_a_native_library_that_aborts_for_want_of_memory_is_oom(tmp_path):
+    record = measure(tmp_path, {"at": {"pass 0": ["abort_like_a_native_library"]}})
+    assert_failed(tmp_path, record, "oom", "signal 6", "std::bad_alloc")
+
+
+def test_memory_that_ends_in_our_own_lines_is_oom_too(tmp_path):
+    record = measure(tmp_path, {"at": {"pass 0": ["answer_without_end", 30]}})
+    assert_failed(tmp_path, record, "oom", "MemoryError")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "reason"),
+    [
+        (["leave", 3], "error", "exit status 3"),
+        (["leave", 0], "error", "exit status 0"),
+        (["be_killed", signal.SIGKILL], "oom", "signal 9"),
+        (["crash"], "error", "signal 11"),
+    ],
+)
+def test_a_process_that_dies_leaves_a_row(tmp_path, what, status, reason):
+    record = measure(tmp_path, {"at": {"pass 1": what}})
+    assert_failed(tmp_path, record, status, "the process died", reason)
+    assert len(record["passes"]) == 1
+
+
+def test_a_repeat_beyond_its_time_is_stopped_with_all_that_it_started(tmp_path):
+    record = measure(tmp_path, hanging(tmp_path), timeout_seconds=2)
+    assert 2 <= record["total_seconds"] < 10
+    assert_failed(tmp_path, record, "timeout", "2 s")
+    assert gone([int(pid) for pid in (tmp_path / "pids").read_text().split()])
+
+
+def test_a_repeat_that_could_not_be_started_is_recorded_too(tmp_path):
+    repeat = example_repeat(tmp_path, {})
+    repeat = replace(repeat, known=repeat.known | {"batch_size": None, "dataset": "full"})
+    supervisor.record_without_running(repeat, record_path(tmp_path), "error", "no batch size of the sweep worked")
+    record = records.read(record_path(tmp_path))
+    assert_failed(tmp_path, record, "error", "no batch size of the sweep worked")
+    assert record["batch_size"] is None and record["total_seconds"] == 0
+    assert_left(tmp_path, "rep0.json", "rep0.predictions.csv")
+
+
+# --- mistakes of our own: no record
+
+
+@dataclass(frozen=True)
+class Incomplete:
+    """Passes without a budget: nothing that a user could write, so a mistake in vitbench."""
+
+    at_least: int = 2
+    at_most: int = 2
+    agree_within: float = 1
+
+
+def test_a_mistake_of_our_own_in_the_child_fails_the_job_and_records_nothing(tmp_path, capfd):
+    repeat = example_repeat(tmp_path, {}, passes=Incomplete())
+    with pytest.raises(RuntimeError, match="mistake in vitbench"):
+        supervisor.measure(repeat, record_path(tmp_path))
+    assert "budget_seconds" in capfd.readouterr().out
+    assert_left(tmp_path)
+
+
+def test_an_adapter_that_cannot_be_imported_is_a_mistake_of_our_own(tmp_path, monkeypatch):
+    monkeypatch.setitem(ADAPTERS, "fake", "no_such_adapter")
+    with pytest.raises(RuntimeError, match="mistake in vitbench"):
+        supervisor.measure(example_repeat(tmp_path, {}), record_path(tmp_path))
+    assert_left(tmp_path)
+
+
+def test_a_description_that_is_no_record_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="threads"):
+        supervisor.measure(example_repeat(tmp_path, {"describe": {"threads": "two"}}), record_path(tmp_path))
+    assert_left(tmp_path)
+
+
+# --- killed and interrupted: no record, no folder, no process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_measuring_process_that_is_told_to_stop_leaves_nothing(tmp_path, apart, number):
+    one = apart(tmp_path, hanging(tmp_path))
+    pids = one.pids()
+    one.process.send_signal(number)
+    code, output = one.end()
+    assert code != 0 and f"stopped by signal {number:d}" in output
+    assert gone(pids)
+    assert_left(tmp_path)
+
+
+def test_a_measuring_process_that_is_killed_with_its_group_leaves_nothing(tmp_path, apart):
+    one = apart(tmp_path, hanging(tmp_path, "pass 1"))
+    pids = one.pids()
+    assert not gone(pids[:1]) and (tmp_path / "measurements" / ".rep0.repeat").exists()
+    os.killpg(one.process.pid, signal.SIGKILL)
+    wait_until(lambda: gone(pids) and not (tmp_path / "measurements" / ".rep0.repeat").exists())
+    assert_left(tmp_path)
+
+
+def test_a_repeat_may_be_measured_again_at_once_after_a_kill(tmp_path, apart):
+    """The next attempt, in the same folder, waits for what cleans up after the killed one, here a slow process."""
+    one = apart(tmp_path, hanging(tmp_path))
+    child = one.pids()[0]
+    (reaper,) = [process for process in psutil.Process(one.process.pid).children() if process.pid != child]
+    reaper.suspend()
+    one.process.kill()
+    one.process.wait()
+    another = apart(tmp_path, {"seconds": [0.5], "at": {"load": ["tell", str(tmp_path / "begun")]}})
+    says = another.process.stdout
+    wait_until(lambda: (tmp_path / "begun").exists() or select.select([says], [], [], 0)[0])
+    reaper.resume()
+    code, output = another.end()
+    assert code == 0, output
+    assert records.read(record_path(tmp_path))["status"] == "ok"
+    assert_left(tmp_path, "rep0.json", "rep0.predictions.csv")
+
+
+def test_what_a_killed_attempt_left_on_disk_is_removed(tmp_path):
+    for name in (".rep0.repeat", ".rep0.json.partial", ".rep0.predictions.csv.partial"):
+        (tmp_path / "measurements" / name).mkdir(parents=True)
+        (tmp_path / "measurements" / name / "half").write_text("{")
+    (tmp_path / "measurements" / ".rep0.repeat" / "events.jsonl").write_text('{"event": "done"}\n')
+    assert measure(tmp_path, {"at": {"load": ["leave", 1]}})["status"] == "error"
+
+
+@pytest.mark.parametrize("reaped", [True, False], ids=["gone", "zombie"])
+def test_a_repeat_stops_when_the_process_that_ordered_it_is_killed(tmp_path, apart, reaped):
+    ordered_by = subprocess.Popen(["sleep", "1000"])
+    one = apart(tmp_path, hanging(tmp_path), **{supervisor.ORDERED_BY: str(ordered_by.pid)})
+    pids = one.pids()
+    ordered_by.kill()
+    if reaped:
+        ordered_by.wait()
+    try:
+        wait_until(lambda: one.process.poll() is not None)
+        code, output = one.end()
+    finally:
+        ordered_by.wait()
+    assert code != 0 and "ordered this measurement is gone" in output
+    assert gone(pids)
+    assert_left(tmp_path)
+
+
+def test_a_repeat_ordered_by_a_process_that_is_gone_already_is_not_measured(tmp_path, monkeypatch):
+    ordered_by = subprocess.Popen(["true"])
+    ordered_by.wait()
+    monkeypatch.setenv(supervisor.ORDERED_BY, str(ordered_by.pid))
+    with pytest.raises(supervisor.Cancelled):
+        supervisor.measure(example_repeat(tmp_path, {}), record_path(tmp_path))
+    assert_left(tmp_path)
+
+
+def test_a_repeat_goes_on_while_the_process_that_ordered_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setenv(supervisor.ORDERED_BY, str(os.getpid()))
+    assert measure(tmp_path, {"seconds": [0.3]})["status"] == "ok"
+
+
+def test_signals_are_handled_as_before_after_a_measurement(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    measure(tmp_path)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+# --- alone on the machine
+
+
+def test_two_measurements_at_once_never_overlap(tmp_path, apart):
+    log = tmp_path / "log"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    both = [apart(tmp_path / name, {"seconds": [0.3], "log": str(log)}) for name in ("one", "two")]
+    outputs = []
+    for one in both:
+        code, output = one.end()
+        assert code == 0, output
+        outputs.append(output)
+    assert sum("waiting: another vitbench measurement" in output for output in outputs) >= 1
+    first, second = sorted(tuple(map(float, line.split())) for line in log.read_text().splitlines())
+    assert first[1] - first[0] >= 0.9 and first[1] < second[0]
+
+
+def test_orphans_of_an_earlier_measurement_are_killed_before_the_next_and_others_are_not(tmp_path, capfd):
+    orphan = subprocess.Popen(["sleep", "1000"], env=os.environ | {MARK: str(tmp_path / "another" / ".rep1.repeat")})
+    other = subprocess.Popen(["sleep", "1000"])
+    try:
+        wait_until(lambda: any(process.pid == orphan.pid for process in marked()))
+        assert measure(tmp_path)["status"] == "ok"
+        assert gone([orphan.pid]) and other.poll() is None
+        assert "processes that an earlier, killed measurement had left" in capfd.readouterr().out
+    finally:
+        for process in (orphan, other):
+            process.kill()
+            process.wait()

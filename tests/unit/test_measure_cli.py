@@ -1,0 +1,205 @@
+"""The command `measure.py`, which needs no Snakemake: its help, what it refuses, and what it records."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import measure
+import pytest
+
+from vitbench import datasets, records
+from vitbench.configuration import HOME, load
+from vitbench.errors import UserError
+from vitbench.files import sha256
+from vitbench.frameworks import ADAPTERS
+from vitbench.grid import Grid
+
+HF = "huggingface/pipeline/cpu/w1"
+CONFIG = HOME / "config" / "config.yaml"
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(HOME / "scripts" / "measure.py"), *arguments], cwd=folder, capture_output=True, text=True
+    )
+
+
+def assert_refused(folder: Path, *words: str, arguments: tuple[str, ...]) -> None:
+    """One line on standard error that holds these words, status 1, and nothing written."""
+    before = sorted(folder.rglob("*"))
+    done = run(folder, *arguments)
+    assert done.returncode == 1 and done.stdout == "", done
+    assert done.stderr.startswith("vitbench: ") and done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_help_says_what_there_is_with_an_example(tmp_path):
+    done = run(tmp_path, "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    for word in (
+        "--cell",
+        "--out",
+        "--dataset",
+        "--repeat",
+        "--config",
+        "--threads",
+        "framework/variant/device/wN/bsN",
+    ):
+        assert word in done.stdout
+    assert "example: python scripts/measure.py" in done.stdout
+
+
+def test_the_command_loads_nothing_heavy_before_it_measures():
+    heavy = {"torch", "transformers", "pyspark", "sparknlp", "snakemake", "pandas", "matplotlib"}
+    code = f"import sys, measure; print(sorted({heavy!r} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(HOME / "scripts")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "[]", done
+
+
+def test_a_malformed_cell_is_refused(tmp_path):
+    arguments = ("--cell", "huggingface-pipeline", "--out", "rep0.json")
+    assert_refused(tmp_path, "--cell", "framework/variant/device/wN/bsN", arguments=arguments)
+
+
+@pytest.mark.parametrize("cell", [f"{HF}/8", f"{HF}/bs-1", "huggingface/pipeline/tpu/w1/bs8", f"{HF}/bs8 ", ""])
+def test_other_malformed_cells_are_refused_alike(place, cell):
+    assert "framework/variant/device/wN/bsN" in refusal("--cell", cell, "--out", "rep0.json")
+
+
+def test_an_unknown_cell_is_refused_with_those_that_are_there(tmp_path):
+    assert_refused(tmp_path, f"{HF}/bs3", f"{HF}/bs8", arguments=("--cell", f"{HF}/bs3", "--out", "a/rep0.json"))
+
+
+def test_a_missing_data_set_is_refused(tmp_path):
+    assert_refused(
+        tmp_path,
+        "data set",
+        "manifest.csv",
+        "snakemake prepare",
+        arguments=("--cell", f"{HF}/bs8", "--out", "a/rep0.json"),
+    )
+
+
+def test_a_wrong_configuration_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("repeats: none\n")
+    arguments = ("--cell", f"{HF}/bs8", "--out", "rep0.json", "--config")
+    assert_refused(tmp_path, "repeats", arguments=(*arguments, "mine.yaml"))
+    assert_refused(tmp_path, "other.yaml", arguments=(*arguments, "other.yaml"))
+
+
+# --- with data set and model, in this process, on a framework that does as it is told
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Grid:
+    """A working directory with a data set of three text files, which the fake framework reads, and a model's folder."""
+    monkeypatch.chdir(tmp_path)
+    grid = Grid(load(CONFIG))
+    for role in grid.datasets:
+        manifest = Path(grid.manifest(role))
+        (manifest.parent / "images").mkdir(parents=True)
+        lines = [",".join(datasets.COLUMNS)]
+        for number, label in enumerate(("cat", "dog", "owl")):
+            (manifest.parent / "images" / f"i{number}.txt").write_text(label)
+            lines.append(f"i{number},images/i{number}.txt,{'0' * 64},3,{label},1,,s{number}")
+        lines.append(f"i3,,{'0' * 64},3,cat,0,not an image,s3")
+        manifest.write_text("\n".join(lines) + "\n")
+    model = Path(grid.model_folder(grid.sweep[0]))
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    monkeypatch.setitem(ADAPTERS, "huggingface", "fake_adapter")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.delenv("VITBENCH_ORDERED_BY", raising=False)
+    return grid
+
+
+def refusal(*arguments: str) -> str:
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(UserError) as raised:
+        measure.main([*arguments])
+    assert "\n" not in str(raised.value) and sorted(Path().rglob("*")) == before
+    return str(raised.value)
+
+
+def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
+    out = Path("some where/rep1.json")
+    assert measure.main(["--cell", f"{HF}/bs8", "--out", str(out), "--repeat", "1", "--threads", "1"]) == 0
+    record = records.read(out)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["rep1.json", "rep1.predictions.csv"]
+    assert (record["status"], record["images"], record["valid_predictions"], record["accuracy"]) == ("ok", 3, 3, 1)
+    assert (record["framework"], record["variant"], record["batch_size"], record["repeat"]) == (
+        "huggingface",
+        "pipeline",
+        8,
+        1,
+    )
+    assert record["order"] == place.order.index((place.find("sample", f"{HF}/bs8"), 1))
+    assert record["identity"]["dataset"] == place.datasets["sample"].slug
+    assert record["identity"]["definition"] == {"image_processor": "pil"}
+    assert record["hashes"]["manifest"] == sha256(Path(place.manifest("sample"))) and record["hashes"]["jars"] is None
+    assert record["measuring"] == place.config["passes"] | {"timeout_minutes": place.config["timeout_minutes"]}
+    assert f"{HF}/bs8 on sample, repeat 1: ok, " in capsys.readouterr().out
+
+
+def test_a_full_run_takes_the_batch_size_that_was_chosen(place):
+    Path("choice.json").write_text(json.dumps({"batch_size": 16, "median": 1.0, "reason": "fastest"}))
+    measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
+    record = records.read(Path("rep0.json"))
+    assert (record["status"], record["batch_size"], record["dataset"]) == ("ok", 16, "full")
+
+
+def test_a_full_run_without_a_batch_size_is_a_row_with_the_reason(place, capsys):
+    reason = "no batch size of the sweep worked"
+    Path("choice.json").write_text(json.dumps({"batch_size": None, "median": None, "reason": reason}))
+    measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
+    record = records.read(Path("rep0.json"))
+    assert (record["status"], record["reason"], record["batch_size"]) == ("error", reason, None)
+    assert f"{HF}/bsbest on full, repeat 0: error: {reason}" in capsys.readouterr().out
+
+
+def test_a_full_run_before_the_choice_is_refused(place):
+    line = refusal("--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "a/rep0.json")
+    assert "choice.json" in line
+
+
+def test_a_missing_model_is_refused(place):
+    model = Path(place.model_folder(place.sweep[0]))
+    (model / "config.json").unlink()
+    model.rmdir()
+    assert "model" in (line := refusal("--cell", f"{HF}/bs8", "--out", "rep0.json")) and str(model) in line
+
+
+def test_a_data_set_without_a_valid_image_is_refused(place):
+    manifest = Path(place.manifest("sample"))
+    manifest.write_text(manifest.read_text().replace(",1,,", ",0,,"))
+    assert "no valid image" in refusal("--cell", f"{HF}/bs8", "--out", "rep0.json")
+
+
+def test_missing_jars_are_refused(place):
+    cell = next(cell for cell in place.sweep if cell.framework == "sparknlp")
+    Path(place.model_folder(cell)).mkdir(parents=True)
+    assert ".jar is missing" in refusal("--cell", cell.name, "--out", "rep0.json")
+
+
+def test_a_changed_measuring_source_changes_its_hash(monkeypatch, tmp_path):
+    before = measure.measuring_code_sha256()
+    copy = tmp_path / "scripts"
+    for source in (HOME / "scripts").rglob("*.py"):
+        (copy / source.relative_to(HOME / "scripts")).parent.mkdir(parents=True, exist_ok=True)
+        (copy / source.relative_to(HOME / "scripts")).write_bytes(source.read_bytes())
+    monkeypatch.setattr(measure, "__file__", str(copy / "measure.py"))
+    assert measure.measuring_code_sha256() == before
+    with open(copy / "vitbench" / "frameworks" / "sparknlp.py", "a") as source:
+        source.write("# changed\n")
+    assert measure.measuring_code_sha256() != before

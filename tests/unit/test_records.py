@@ -1,0 +1,172 @@
+"""Records: what is one, what is refused and why, and the row that it becomes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from example_records import example_record, one_pass
+
+from vitbench import records, tables
+from vitbench.configuration import HOME
+from vitbench.errors import UserError
+
+SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
+FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
+
+
+def test_a_valid_record_passes_and_comes_back_as_it_was_written(tmp_path):
+    path = tmp_path / "deep" / "rep0.json"
+    record = example_record(setting="ünïcode ≥ 1", flags=["not warm", "suspect"])
+    assert records.problems(record) == []
+    records.write(path, record)
+    assert records.read(path) == record
+    assert [file.name for file in path.parent.iterdir()] == ["rep0.json"]
+
+
+def test_a_failed_repeat_is_a_valid_record_too():
+    failed = example_record(status="oom", reason="killed", passes=[], warm_passes=0, cold_seconds=None, **FAILED)
+    assert records.problems(failed) == []
+
+
+@pytest.mark.parametrize("field", sorted(SCHEMA["required"]))
+def test_a_missing_field_is_named(field):
+    record = example_record()
+    del record[field]
+    assert any(f"'{field}' is a required property" in line for line in records.problems(record))
+
+
+def test_every_field_is_required_and_described_by_the_example():
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) == example_record().keys()
+
+
+@pytest.mark.parametrize(
+    ("fault", "place"),
+    [
+        ({"wall_seconds": -3.0}, "$.wall_seconds"),
+        ({"load_seconds": -0.1}, "$.load_seconds"),
+        ({"start_seconds": "1.5"}, "$.start_seconds"),
+        ({"total_seconds": None}, "$.total_seconds"),
+        ({"status": "fine"}, "$.status"),
+        ({"status": "skipped"}, "$.status"),
+        ({"flags": ["odd"]}, "$.flags[0]"),
+        ({"flags": "not warm"}, "$.flags"),
+        ({"accuracy": 1.2}, "$.accuracy"),
+        ({"batch_size": 0}, "$.batch_size"),
+        ({"batch_size": "best"}, "$.batch_size"),
+        ({"device": "tpu"}, "$.device"),
+        ({"dataset": "test"}, "$.dataset"),
+        ({"machine": "My Machine"}, "$.machine"),
+        ({"schema": 2}, "$.schema"),
+        ({"images": 0}, "$.images"),
+        ({"repeat": -1}, "$.repeat"),
+        ({"effective_batch_sizes": {"4": 0}}, "$.effective_batch_sizes"),
+        ({"passes": [one_pass(0.0)]}, "$.passes[0].seconds"),
+        ({"passes": [one_pass(1.0, lost="i1")]}, "$.passes[0].lost"),
+        ({"passes": [one_pass(1.0, note="x")]}, "$.passes[0]"),
+        ({"comment": "mine"}, "$: "),
+    ],
+)
+def test_a_fault_is_named_with_its_place(fault, place):
+    found = records.problems(example_record(**fault))
+    assert any(line.startswith(place) for line in found), found
+
+
+def test_an_extra_field_is_named():
+    assert any("'comment'" in line for line in records.problems(example_record(comment="mine")))
+
+
+def test_a_rate_that_does_not_fit_its_time_is_found():
+    assert records.problems(example_record(throughput=2.1)) == []  # 6.3 images: rounding may do that
+    assert "throughput x wall_seconds = 7.50" in records.problems(example_record(throughput=2.5))[0]
+    assert records.problems(example_record(wall_seconds=30.0))
+
+
+@pytest.mark.parametrize("field", ["wall_seconds", "throughput", "valid_predictions"])
+def test_a_record_that_is_ok_without_its_number_is_found(field):
+    assert any(field in line for line in records.problems(example_record(**{field: None})))
+
+
+@pytest.mark.parametrize("what", [[], "record", 3, None])
+def test_something_else_is_no_record(what):
+    assert records.problems(what)
+
+
+def test_an_invalid_record_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="wall_seconds"):
+        records.write(tmp_path / "new" / "rep0.json", example_record(wall_seconds=-1))
+    assert list(tmp_path.iterdir()) == []
+    records.write(tmp_path / "rep0.json", example_record())
+    with pytest.raises(ValueError, match="status"):
+        records.write(tmp_path / "rep0.json", example_record(status="fine"))
+    assert records.read(tmp_path / "rep0.json") == example_record()
+
+
+@pytest.mark.parametrize("content", ['{"schema": 1', "", "[]", json.dumps(example_record(status="fine"))])
+def test_a_file_that_is_no_record_is_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "rep0.json"
+    path.write_text(content)
+    with pytest.raises(UserError) as raised:
+        records.read(path)
+    assert str(path) in str(raised.value) and "remove it" in str(raised.value) and "\n" not in str(raised.value)
+
+
+# --- rows of the runs table
+
+
+def test_a_row_has_the_fixed_columns_first_and_then_those_of_the_tables():
+    design = (
+        "source machine protocol model dataset images framework variant device workers batch_size effective_batch_size "
+        "repeat status wall_seconds cold_seconds throughput"
+    )
+    row = records.to_row(example_record(), "live", "measurements/rep0.json")
+    assert list(row)[:17] == design.split()
+    assert tuple(row) == records.COLUMNS == tables.COLUMNS["runs"]
+
+
+def test_a_row_says_what_its_record_says():
+    record = example_record(flags=["not warm", "suspect"], effective_batch_sizes={"16": 2, "1": 1})
+    row = records.to_row(record, "live", "measurements/rep0.json")
+    assert (row["source"], row["record"]) == ("live", "measurements/rep0.json")
+    assert row["pass_seconds"] == "4.5;3.1;2.9"
+    assert row["effective_batch_sizes"] == "16:2;1:1" and row["flags"] == "not warm;suspect"
+    same = set(records.COLUMNS) - {"source", "record", "pass_seconds", "effective_batch_sizes", "flags"}
+    assert {column: row[column] for column in same} == {column: record[column] for column in same}
+
+
+def test_a_row_of_a_failed_repeat_has_empty_cells():
+    failed = example_record(status="timeout", passes=[], effective_batch_sizes=None, **FAILED)
+    row = records.to_row(failed, "live", "p")
+    assert (row["pass_seconds"], row["effective_batch_sizes"], row["flags"], row["wall_seconds"]) == ("", "", "", None)
+
+
+def test_a_cell_is_named_as_on_the_command_line():
+    row = records.to_row(example_record(), "live", "p")
+    assert records.cell_name(row) == "fake/told/cpu/w1/bs4"
+    assert records.cell_name(row | {"batch_size": 16.0, "workers": 2.0}) == "fake/told/cpu/w2/bs16"
+    assert records.cell_name(row | {"batch_size": None}) == "fake/told/cpu/w1/bsbest"
+    assert records.cell_name(row | {"batch_size": float("nan")}) == "fake/told/cpu/w1/bsbest"
+
+
+# --- predictions
+
+
+def test_predictions_come_back_whatever_their_labels_hold(tmp_path):
+    said = [
+        ("a,b", 'tench, "Tinca tinca"', 0.1234567890123),
+        ("c", "two\nlines", None),
+        ("c", "", 1.0),
+        ("d;e", "château \u2028 'x'", 1e-12),
+    ]
+    path = tmp_path / "rep0.predictions.csv"
+    with open(path, "w", newline="") as handle:
+        csv.writer(handle).writerows([("id", "label", "score"), *said])
+    assert records.read_predictions(path) == said
+
+
+def test_predictions_lie_beside_their_record():
+    path = records.predictions_path(Path("measurements/bs8/rep2.json"))
+    assert path == Path("measurements/bs8/rep2.predictions.csv")

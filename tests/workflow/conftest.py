@@ -1,0 +1,27 @@
+"""A tree in which everything is measured (by plan, not by clock), and copies of it to be edited."""
+
+import planted
+import pytest
+from tree import ROOT, Tree, clone
+
+from vitbench.configuration import load
+from vitbench.grid import Grid
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory) -> Tree:
+    """A tree, in a path with a space, in which every measurement of the default is there and all is drawn."""
+
+    tree = clone(tmp_path_factory.mktemp("workflow") / "a clone")
+    grid = Grid(load(ROOT / "config" / "config.yaml"))
+    tree.snakemake(*[str(grid.manifest(role)) for role in grid.datasets])
+    for cell, repeat in grid.order:
+        planted.plant(tree.root, grid, cell, repeat)
+    tree.snakemake()
+    return tree
+
+
+@pytest.fixture
+def tree(measured, tmp_path) -> Tree:
+    """A copy of the measured tree, to be edited."""
+    return measured.copy(tmp_path / "another clone")

@@ -1,0 +1,94 @@
+"""A measurement runs alone on the machine, and the measurements run in the seeded order."""
+
+import json
+import re
+
+import pytest
+from tree import ROOT
+
+from vitbench.configuration import load
+from vitbench.grid import Grid
+
+# Stands in for scripts/measure.py: writes a planted record, slowly enough for another job to run beside it.
+STAND_IN = """
+import argparse, sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+parser = argparse.ArgumentParser()
+for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--out"):
+    parser.add_argument(name)
+asked = parser.parse_args()
+import planted
+from vitbench.configuration import load
+from vitbench.grid import Grid
+grid = Grid(load(asked.config))
+begin = time.time()
+time.sleep(0.3)
+planted.plant(Path("."), grid, grid.find(asked.dataset, asked.cell), int(asked.repeat))
+with open("intervals.txt", "a") as intervals:
+    print(asked.dataset, asked.cell, asked.repeat, begin, time.time(), file=intervals)
+"""
+
+
+@pytest.fixture
+def unmeasured(tree):
+    """A tree whose data sets are there, models and jars only by name, and whose measuring is acted."""
+    grid = Grid(load(ROOT / "config" / "config.yaml"))
+    for folder in ("measurements", "results", "reports"):
+        for path in (tree.root / folder).rglob("*"):
+            if path.is_file() and "captions" not in path.parts:
+                path.unlink()
+    model = tree.root / "resources/models" / grid.model.slug
+    # In the order in which they depend on each other, for Snakemake goes by their times.
+    for part in (tree.root / "resources/jars/tensorflow-cpu", model / "checkpoint", model / "tensorflow"):
+        part.mkdir(parents=True)
+    (model / "sparknlp-tensorflow").mkdir()
+    (model / "logits.json").write_text("{}")
+    (tree.root / "scripts/measure.py").write_text(STAND_IN.format(tests=str(ROOT / "tests")))
+    (tree.root / "two.yaml").write_text("repeats: 2\n")
+    return tree
+
+
+def alone(output: str) -> int:
+    """How many measurements the output shows; fails if any other job ran beside one."""
+    running: dict[str, bool] = {}
+    count = 0
+    for line in output.splitlines():
+        if begun := re.match(r"Job (\d+): (measuring)?", line):
+            assert not any(running.values()), f"a measurement was running when this began: {line}"
+            assert not begun[2] or not running, f"something was running when this began: {line}"
+            running[begun[1]] = bool(begun[2])
+            count += bool(begun[2])
+        elif ended := re.match(r"Finished jobid: (\d+)", line):
+            running.pop(ended[1], None)
+    return count
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cores", "4", "-j", "4", "--resources", "gpu=2"], ["--cores", "8", "--set-threads", "measure=1"]]
+)
+def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
+    output = unmeasured.snakemake(*flags, "--configfile", "two.yaml")
+    assert alone(output) == 2 * (6 + 2)
+    intervals = sorted(
+        (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
+    )
+    assert all(before[1] <= after[0] for before, after in zip(intervals, intervals[1:], strict=False))
+    (unmeasured.root / "mine.json").write_text(json.dumps({"repeats": 2}))
+    grid = Grid(load(unmeasured.root / "mine.json"))
+    measured = [tuple(line.split()[:3]) for line in (unmeasured.root / "intervals.txt").open()]
+    wanted = [(cell.dataset, cell.name, str(repeat)) for cell, repeat in grid.order]
+    assert measured == wanted
+
+
+def test_fewer_cores_than_the_machine_has_are_refused_before_the_first_measurement(unmeasured):
+    output = unmeasured.snakemake("--cores", "1", "--configfile", "two.yaml", check=False)
+    assert "a measurement takes all" in output and "--cores all" in output
+    assert not (unmeasured.root / "intervals.txt").exists()
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_the_first_measurement(unmeasured):
+    (unmeasured.root / "gpu.yaml").write_text("devices: [cpu, gpu]\nframeworks: [huggingface/pipeline]\n")
+    output = unmeasured.snakemake("--configfile", "gpu.yaml", check=False, PATH="/usr/bin:/bin")
+    assert "devices: gpu was asked for, and this machine shows none" in output
+    assert not (unmeasured.root / "intervals.txt").exists()

@@ -1,0 +1,129 @@
+"""What is done again after a change: a time is an observation, a table or a chart is not."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+CELLS, REPEATS = 6, 3  # of the sweep; and one full cell a variant
+TABLES = {"collect_records", "analyse_runs", "write_context", "write_summary"}
+CHARTS = {"plot_speedup", "plot_batch_sweep", "plot_wall_time", "write_workbook"}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path.name} any more"
+    path.write_text(text.replace(old, new))
+
+
+def touch_all(root: Path) -> None:
+    """Give every file of the tree another time, in no order, as a checkout or a copy does."""
+    now = time.time()
+    for number, path in enumerate(sorted(root.rglob("*"), key=lambda path: hash(path.name))):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path, (now - number, now - number))
+
+
+def test_nothing_is_to_be_done_after_a_finished_run(measured):
+    assert measured.planned() == {}
+
+
+@pytest.mark.parametrize("name", ["measure.py", "vitbench/harness.py", "vitbench/frameworks/sparknlp.py"])
+def test_an_edit_of_the_measuring_code_measures_nothing(tree, name):
+    path = tree.root / "scripts" / name
+    path.write_text(path.read_text() + "\n# an edit\n")
+    assert "measure" not in tree.planned()
+
+
+def test_a_new_library_module_derives_again_and_measures_nothing(tree):
+    (tree.root / "scripts/vitbench/added.py").write_text('"""New."""\n')
+    planned = tree.planned()
+    assert "measure" not in planned and "choose_batch_size" not in planned
+    assert planned.keys() == TABLES | CHARTS
+
+
+def test_an_edit_of_a_plot_redraws_that_plot(tree):
+    path = tree.root / "scripts/plot_wall_time.py"
+    path.write_text(path.read_text() + "\n# an edit\n")
+    assert tree.planned().keys() == {"plot_wall_time"}
+
+
+def test_an_edit_of_the_rule_that_measures_measures_nothing(tree):
+    edit(tree.root / "rules/measure.smk", "--repeat {wildcards.repeat}", "--repeat  {wildcards.repeat}")
+    assert "measure" not in tree.planned()
+
+
+def test_a_clone_or_checkout_measures_nothing(tree):
+    shutil.rmtree(tree.root / ".snakemake")
+    shutil.rmtree(tree.root / "results")
+    touch_all(tree.root)
+    planned = tree.planned()
+    assert "measure" not in planned and "choose_batch_size" not in planned
+    assert planned.keys() >= TABLES
+
+
+def test_a_lost_data_set_is_made_again_but_not_measured(tree):
+    shutil.rmtree(tree.root / "resources/datasets")
+    assert "measure" not in tree.planned()
+
+
+@pytest.mark.parametrize("flags", [["--forceall"], ["--forcerun", "measure"]])
+def test_no_flag_measures_again_what_is_there(tree, flags):
+    assert "measure" not in tree.planned(*flags)
+
+
+def test_outputs_can_be_deleted_and_records_stay(tree):
+    tree.snakemake("--delete-all-output")
+    records = list((tree.root / "measurements").rglob("rep*.json"))
+    assert len(records) == CELLS * REPEATS + 2 * REPEATS
+    assert not (tree.root / "reports/speedup.png").exists()
+
+
+def test_a_removed_record_is_measured_again_alone(tree):
+    record = next((tree.root / "measurements").rglob("bs8/rep1.json"))
+    record.unlink()
+    assert tree.planned()["measure"] == 1
+
+
+@pytest.mark.parametrize("setting", ["protocol=2", "machine=another-machine", "model=vit-tiny-seeded"])
+def test_another_protocol_machine_or_model_measures_everything(tree, setting):
+    assert tree.planned("--config", setting)["measure"] == CELLS * REPEATS + 2 * REPEATS
+
+
+def test_a_changed_definition_measures_its_variant(tree):
+    edit(tree.root / "resources/variants.yaml", "image_processor: pil", "image_processor: pil\n    new_setting: 1")
+    assert tree.planned()["measure"] == 3 * REPEATS + REPEATS
+
+
+def test_a_second_data_set_under_the_same_role_is_measured_beside_the_first(tree):
+    """The full runs are kept, as is the batch size that was chosen for them."""
+    (tree.root / "mine.yaml").write_text("datasets: {sample: photos-16}\n")
+    planned = tree.planned("--configfile", "mine.yaml")
+    assert planned["measure"] == CELLS * REPEATS
+    assert "choose_batch_size" not in planned
+
+
+def test_more_repeats_measure_the_new_blocks(tree):
+    """The gate is made again for them, and its being made again must neither hold them back nor repeat the old ones."""
+    planned = tree.planned("--config", "repeats=4")
+    assert planned["measure"] == CELLS + 2
+    assert planned["open_gate"] == 1
+
+
+def test_one_more_batch_size_measures_that(tree):
+    (tree.root / "mine.yaml").write_text("batch_sizes: [1, 4, 8, 16]\n")
+    assert tree.planned("--configfile", "mine.yaml")["measure"] == 2 * REPEATS
+
+
+def test_one_more_variant_measures_that(tree):
+    (tree.root / "mine.yaml").write_text("frameworks: [huggingface/pipeline, sparknlp/tensorflow, sparknlp/onnx]\n")
+    planned = tree.planned("--configfile", "mine.yaml")
+    assert planned["measure"] == 3 * REPEATS + REPEATS
+    assert planned["choose_batch_size"] == 1
+
+
+def test_another_directory_starts_from_nothing(tree, tmp_path):
+    planned = tree.planned("--directory", str(tmp_path / "mine"))
+    assert planned["measure"] == CELLS * REPEATS + 2 * REPEATS
