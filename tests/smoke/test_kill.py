@@ -48,7 +48,8 @@ def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     wait_until(lambda: not of_run(folder), 30)
-    assert not java[0].is_running()
+    # Dead, though perhaps not yet collected: a container's first process need not do that.
+    assert not java[0].is_running() or java[0].status() == psutil.STATUS_ZOMBIE
     wait_until(lambda: not list(folder.rglob(".*.repeat")), 10)
     assert {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")} == done
 

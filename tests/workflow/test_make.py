@@ -16,6 +16,7 @@ from snakemake.cli import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys._base_executable  # what .venv was made with
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS", "PYTHON", "VITBENCH_PHOTOS")
 WRONG = "vitbench needs Python 3.11, found 3.12.1 ({python}); point to one with: make PYTHON=/path/to/python3.11".format
 
 
@@ -52,8 +53,8 @@ def script(path, text):
 
 
 def make(root, *arguments, **environment):
-    """Run make in `root` as a user would."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "PYTHON")}
+    """Run make in `root` as a user would, who has not called these tests through make as we have."""
+    clean = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
     return subprocess.run(["make", *arguments], cwd=root, env=clean | environment, capture_output=True, text=True)
 
 
