@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
 from vitbench.errors import UserError
 from vitbench.files import sha256, staged
 from vitbench.machine import platform_name
+
+# Seconds to wait before another try when the network fails in the middle of hundreds of megabytes.
+PAUSES = (2, 10)
 
 # Jars whose classifier names a platform hold its native code; the others are fetched everywhere.
 PLATFORMS = ("linux-x86_64", "linux-arm64", "macosx-x86_64", "macosx-arm64", "windows-x86_64")
@@ -129,14 +133,21 @@ def _download(jar: dict, target: Path, set_folder: Path) -> None:
     from jgo.maven import MavenContext
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".vitbench-", dir=target.parent) as folder:
-        context = MavenContext(repo_cache=Path(folder), timeout=60)
-        component = context.project(jar["groupId"], jar["artifactId"]).at_version(jar["version"])
-        try:
-            path = component.artifact(jar.get("classifier", ""), jar["packaging"]).resolve()
-        except (requests.RequestException, RuntimeError) as error:
-            raise UserError(
-                f"cannot download {file_name(jar)} ({error}): check the network or proxy, or put the file at {target}"
-            ) from error
-        _check(path, jar["sha256"], set_folder)
-        os.replace(path, target)
+    for pause in (*PAUSES, None):
+        with tempfile.TemporaryDirectory(prefix=".vitbench-", dir=target.parent) as folder:
+            context = MavenContext(repo_cache=Path(folder), timeout=60)
+            component = context.project(jar["groupId"], jar["artifactId"]).at_version(jar["version"])
+            try:
+                path = component.artifact(jar.get("classifier", ""), jar["packaging"]).resolve()
+            except (requests.RequestException, RuntimeError) as error:
+                # A server's "no" is an answer (RuntimeError); a lookup or a connection that fails may come back.
+                if pause is None or not isinstance(error, requests.RequestException):
+                    raise UserError(
+                        f"cannot download {file_name(jar)} ({error}): check the network or proxy, or put the file at "
+                        f"{target}"
+                    ) from error
+            else:
+                _check(path, jar["sha256"], set_folder)
+                os.replace(path, target)
+                return
+        time.sleep(pause)

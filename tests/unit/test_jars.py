@@ -58,6 +58,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     """An empty local Maven repository on Linux x86_64, and no way to the network."""
     monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
     monkeypatch.setattr(jars, "platform_name", lambda: "linux-x86_64")
+    monkeypatch.setattr(jars, "PAUSES", (0, 0))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
@@ -151,13 +152,23 @@ def test_what_was_fetched_before_is_replaced_only_by_a_whole_set(tmp_path, repos
 
 
 @pytest.fixture
-def server(monkeypatch):
+def cut_off() -> list[str]:
+    """Connections that the server will close without an answer: one less each time."""
+    return []
+
+
+@pytest.fixture
+def server(monkeypatch, cut_off):
     """A Maven repository on this machine; it answers what the dictionary says that it gives: path → (length, bytes)."""
     answers: dict[str, tuple[int, bytes]] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             length, content = answers.get(self.path.lstrip("/"), (0, None))
+            if cut_off:
+                cut_off.pop()
+                self.close_connection = True
+                return
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(length))
             self.end_headers()
@@ -193,6 +204,19 @@ def test_a_missing_jar_is_downloaded_into_the_local_repository(tmp_path, reposit
         assert (tmp_path / "jars" / name_of(artifact)).read_bytes() == JARS[artifact][3]
         assert (repository / maven_path(artifact)).read_bytes() == JARS[artifact][3]
     assert everything(repository) == sorted([name_of("guava"), name_of("natives")])
+
+
+@pytest.mark.parametrize(("times", "arrives"), [(2, True), (3, False)])
+def test_a_connection_that_breaks_is_tried_again_twice(tmp_path, repository, server, cut_off, times, arrives):
+    set_folder = plant_set(tmp_path / "set", "guava")
+    serve(server, "guava")
+    cut_off += ["broken"] * times
+    if arrives:
+        jars.fetch(set_folder, tmp_path / "jars")
+    else:
+        assert "network" in problem(jars.fetch, set_folder, tmp_path / "jars")
+    assert not cut_off
+    assert everything(repository) == [name_of("guava")] * arrives
 
 
 @pytest.mark.parametrize("fault", ["other content", "cut short", "not there"])
