@@ -19,6 +19,7 @@ from pathlib import Path
 from lock_jars import main as lock_jars
 from packaging import tags
 from packaging.markers import Marker
+from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
 from vitbench.errors import UserError, exit_with_user_errors
@@ -91,8 +92,15 @@ def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
 
 
 def versions(lock: str) -> dict[str, str]:
-    """Version of each package that a lock's text pins."""
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE))
+    """Version of each package that a lock's text pins for the Python that is needed, on Linux x86-64."""
+    here = {"python_version": PYTHON, "python_full_version": f"{PYTHON}.0", "sys_platform": "linux"}
+    here["platform_machine"] = "x86_64"
+    found = {}
+    for line in re.findall(r"^[a-z0-9-]+==[^\\\n]+", lock, re.MULTILINE):
+        wanted = Requirement(line)
+        if not wanted.marker or wanted.marker.evaluate(here):
+            found[wanted.name] = str(wanted.specifier).removeprefix("==")
+    return found
 
 
 def conda_file(name: str, pinned: dict[str, str]) -> str:

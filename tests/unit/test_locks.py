@@ -82,6 +82,11 @@ def test_conda_files_name_what_the_lock_pins(name):
     assert set(unpinned) <= {"python=3.11", "openjdk=17", "pip"}
 
 
+def test_of_two_pins_the_one_for_our_python_counts():
+    text = "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=x\nnumpy==2.5.5 ; python_full_version >= '3.12' \\\n"
+    assert lock.versions(text) == {"numpy": "2.4.6"}
+
+
 def test_conda_files_are_what_make_lock_writes():
     for name in lock.CONDA:
         assert (ENVS / f"{name}.yaml").read_text() == lock.conda_file(name, PINNED)
