@@ -18,6 +18,7 @@ include: "rules/measure.smk"
 include: "rules/analyse.smk"
 include: "rules/figures.smk"
 include: "rules/workbook.smk"
+include: "rules/published.smk"
 
 
 rule all:

@@ -4,20 +4,20 @@
 
 rule plot_speedup:
     input:
-        speedup="<results>/speedup.csv",
-        summary="<results>/summary.csv",
-        context="<results>/provenance/context.json",
+        speedup="<results>/{source}speedup.csv",
+        summary="<results>/{source}summary.csv",
+        context="<results>/{source}provenance/context.json",
         lib=library(),
     output:
         png=report(
-            "<reports>/speedup.png",
+            "<reports>/{source}speedup.png",
             caption="../reports/captions/speedup.rst",
             category="Comparison",
             labels={"chart": "speedup", "over": "pairs of cells"},
         ),
-        svg="<reports>/speedup.svg",
+        svg="<reports>/{source}speedup.svg",
     log:
-        "<logs>/plot_speedup.log",
+        "<logs>/{source}plot_speedup.log",
     conda:
         "../envs/report.yaml"
     resources:

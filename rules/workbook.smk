@@ -4,22 +4,23 @@
 
 rule write_workbook:
     input:
-        runs="<results>/runs.csv",
-        summary="<results>/summary.csv",
-        best="<results>/best_batch_size.csv",
-        parity="<results>/parity.csv",
-        speedup="<results>/speedup.csv",
-        context="<results>/provenance/context.json",
+        unpack(get_published_sheets),
+        runs="<results>/{source}runs.csv",
+        summary="<results>/{source}summary.csv",
+        best="<results>/{source}best_batch_size.csv",
+        parity="<results>/{source}parity.csv",
+        speedup="<results>/{source}speedup.csv",
+        context="<results>/{source}provenance/context.json",
         lib=library(),
     output:
         report(
-            "<reports>/benchmark.xlsx",
+            "<reports>/{source}benchmark.xlsx",
             caption="../reports/captions/workbook.rst",
             category="Workbook",
             labels={"chart": "all tables", "over": "cells"},
         ),
     log:
-        "<logs>/write_workbook.log",
+        "<logs>/{source}write_workbook.log",
     conda:
         "../envs/report.yaml"
     resources:

@@ -1,21 +1,38 @@
-"""Write `reports/benchmark.xlsx`: the entry point of the rule `write_workbook`."""
+"""Write `benchmark.xlsx`: the entry point of the rule `write_workbook`."""
+
+import pandas
 
 from vitbench import tables, workbook
 from vitbench.errors import run_logged
 
+# Sheets that only the published numbers have: heading, by the name of the rule's input.
+PUBLISHED = {
+    "claims": "Each claim of the series, recomputed from the runs that the posts picked",
+    "hardware": "Hardware and versions, as the series states them",
+    "repeats": "Cells of one effective batch size: accidental repeats, the noise of the published experiment",
+    "figures": "Figures of the series, drawn again or not reproducible",
+}
 
-def main(
-    summary_csv: str, runs_csv: str, best_csv: str, parity_csv: str, speedup_csv: str, context_json: str, xlsx: str
-) -> None:
-    """Read the tables and write the workbook."""
+
+def main(paths: dict[str, str], xlsx: str) -> None:
+    """Read the tables and write the workbook.
+
+    Args:
+        paths: summary, runs, best, parity, speedup, context and, of the published numbers, those in PUBLISHED → file.
+    """
     workbook.write(
         xlsx,
-        summary=tables.read(summary_csv, "summary"),
-        runs=tables.read(runs_csv, "runs"),
-        best=tables.read(best_csv, "best_batch_size"),
-        parity=tables.read(parity_csv, "parity"),
-        speedup=tables.read(speedup_csv, "speedup"),
-        context=tables.read_context(context_json),
+        summary=tables.read(paths["summary"], "summary"),
+        runs=tables.read(paths["runs"], "runs"),
+        best=tables.read(paths["best"], "best_batch_size"),
+        parity=tables.read(paths["parity"], "parity"),
+        speedup=tables.read(paths["speedup"], "speedup"),
+        context=tables.read_context(paths["context"]),
+        more={
+            name.capitalize(): (heading, pandas.read_csv(paths[name]))
+            for name, heading in PUBLISHED.items()
+            if name in paths
+        },
     )
 
 
@@ -23,11 +40,6 @@ if __name__ == "__main__":
     run_logged(
         snakemake.log[0],
         main,
-        snakemake.input.summary,
-        snakemake.input.runs,
-        snakemake.input.best,
-        snakemake.input.parity,
-        snakemake.input.speedup,
-        snakemake.input.context,
+        {name: path for name, path in snakemake.input.items() if name != "lib"},
         snakemake.output[0],
     )

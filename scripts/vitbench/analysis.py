@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from vitbench.records import cell_name
-from vitbench.statistics import Comparison, compare, within_noise
+from vitbench.statistics import ALPHA, Comparison, compare, holm, within_noise
 
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
@@ -178,6 +178,8 @@ PARITY_COLUMNS = [
 def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pandas.DataFrame:
     """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict; none if parity failed.
 
+    `p_holm` is the p value of the paired t test of the log ratios, adjusted for all comparisons of the table.
+
     Args:
         gate: the table of `parity` for the same runs and baseline.
     """
@@ -200,7 +202,18 @@ def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pa
             row["baseline_throughput"] = first.throughput.median()
             row["candidate_throughput"] = second.throughput.median()
         rows.append(row)
+    _correct_for_many(rows)
     return pandas.DataFrame(rows, columns=SPEEDUP_COLUMNS)
+
+
+def _correct_for_many(rows: list[dict[str, Any]]) -> None:
+    """Adjust the p values of a table of comparisons; a difference that many comparisons explain by chance is a tie."""
+    tested = [row for row in rows if row.get("p_holm") is not None]
+    for row, adjusted in zip(tested, holm([row["p_holm"] for row in tested]), strict=True):
+        row["p_holm"] = adjusted
+        if row["verdict"] in ("faster", "slower") and adjusted >= ALPHA:
+            row["verdict"] = "tie"
+            row["reason"] = f"not certain among {len(tested)} comparisons (Holm: p = {adjusted:.2f})"
 
 
 SPEEDUP_COLUMNS = [
@@ -213,6 +226,7 @@ SPEEDUP_COLUMNS = [
     "verdict",
     "blocks",
     "faster_blocks",
+    "p_holm",
     "images",
     "baseline_throughput",
     "candidate_throughput",
@@ -230,6 +244,7 @@ def _shown(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "blocks": comparison.blocks,
         "faster_blocks": comparison.faster_blocks,
+        "p_holm": comparison.p,
     }
 
 

@@ -36,12 +36,13 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
     baseline, candidate = name_variant(row.baseline, versions), name_variant(row.candidate, versions)
     if pandas.isna(row.speedup):
         return f"No ratio of {candidate} to {baseline}: {row.verdict}; {row.reason}."
-    sure = (
-        f"range {row.low:.2f}–{row.high:.2f}, faster in {row.faster_blocks:.0f} of {row.blocks:.0f} blocks; "
-        f"no verdict below {LEAST_BLOCKS}"
-        if row.verdict == "too few repeats"
-        else f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
-    )
+    if row.verdict == "too few repeats":
+        sure = f"range {row.low:.2f}–{row.high:.2f}, faster in {row.faster_blocks:.0f} of {row.blocks:.0f} blocks; "
+        sure += f"no verdict below {LEAST_BLOCKS}"
+    elif row.verdict == "one run":
+        sure = "one run, no interval; labels not compared"
+    else:
+        sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
     return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images [{sure}]"
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy
+from scipy import stats
 
 # Below this many blocks a bootstrap interval is too narrow to be true (docs/methodology.md): no verdict.
 LEAST_BLOCKS = 5
 # A smaller difference than this is not worth a claim, however sure it is.
 FLOOR = 0.02
+# Chance of a false "faster" or "slower" anywhere in a table of comparisons that all are ties.
+ALPHA = 0.05
 RESAMPLES = 10_000
 
 
@@ -24,6 +27,8 @@ class Comparison:
     blocks: int
     faster_blocks: int
     verdict: str
+    p: float | None = None
+    """two-sided p value of the paired t test of the blocks' log ratios, from LEAST_BLOCKS blocks on"""
 
 
 def compare(baseline: dict[int, float], candidate: dict[int, float]) -> Comparison:
@@ -49,15 +54,32 @@ def compare(baseline: dict[int, float], candidate: dict[int, float]) -> Comparis
     drawn = numpy.random.default_rng(1).integers(len(blocks), size=(RESAMPLES, len(blocks)))
     ratios = numpy.median(over[drawn], axis=1) / numpy.median(under[drawn], axis=1)
     low, high = (float(value) for value in numpy.quantile(ratios, [0.025, 0.975]))
-    return Comparison(ratio, low, high, len(blocks), faster, _verdict(ratio, low, high))
+    logs = numpy.log(of_blocks)
+    # Without any spread the test has no statistic; blocks that are equal to the last digit are one block.
+    p = float(stats.ttest_1samp(logs, 0).pvalue) if logs.std() > 1e-12 else float(abs(logs.mean()) < 1e-12)
+    return Comparison(ratio, low, high, len(blocks), faster, _verdict(ratio, low, high, p), p)
 
 
-def _verdict(ratio: float, low: float, high: float) -> str:
-    if low > 1 and ratio > 1 + FLOOR:
+def _verdict(ratio: float, low: float, high: float, p: float) -> str:
+    if low > 1 and ratio > 1 + FLOOR and p < ALPHA:
         return "faster"
-    if high < 1 and ratio < 1 / (1 + FLOOR):
+    if high < 1 and ratio < 1 / (1 + FLOOR) and p < ALPHA:
         return "slower"
     return "tie"
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Adjusted p values of a family of tests, in the same order: each is to be compared with ALPHA by itself.
+
+    The step-down procedure of Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of
+    Statistics 6, 1979.
+    """
+    values = numpy.asarray(p_values, dtype=float)
+    order = numpy.argsort(values, kind="stable")
+    factors = len(values) - numpy.arange(len(values))
+    adjusted = numpy.empty_like(values)
+    adjusted[order] = numpy.minimum(numpy.maximum.accumulate(values[order] * factors), 1)
+    return adjusted.tolist()
 
 
 def within_noise(fastest: dict[int, float], other: dict[int, float]) -> bool:

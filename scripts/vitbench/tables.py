@@ -34,8 +34,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason""",
-        "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks images
-            baseline_throughput candidate_throughput agreement comparison reason""",
+        "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm
+            images baseline_throughput candidate_throughput agreement comparison reason""",
     }.items()
 }
 

@@ -31,7 +31,7 @@ CELLS = (
     "model", "machine", "protocol", "source",
 )  # fmt: skip
 SPEEDUP = tuple(
-    """comparison candidate baseline speedup low high verdict blocks faster_blocks agreement candidate_throughput
+    """comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm agreement candidate_throughput
     baseline_throughput images dataset reason""".split()  # noqa: SIM905
 )
 SHARES = frozenset({"accuracy", "agreement", "baseline_accuracy", "candidate_accuracy", "cv"})
@@ -44,9 +44,13 @@ FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row ab
 
 def write(
     path: str | Path, *, summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, parity: pd.DataFrame,
-    speedup: pd.DataFrame, context: dict,
+    speedup: pd.DataFrame, context: dict, more: dict[str, tuple[str, pd.DataFrame]] | None = None,
 ) -> None:  # fmt: skip
-    """Write the workbook to `path`, whole or not at all; the same tables give the same bytes."""
+    """Write the workbook to `path`, whole or not at all; the same tables give the same bytes.
+
+    Args:
+        more: name of a further sheet → its heading and table.
+    """
     content = io.BytesIO()
     book = xlsxwriter.Workbook(
         content,
@@ -60,13 +64,16 @@ def write(
     summary = summary.reindex(columns=[*CELLS, *(column for column in summary if column not in CELLS)])
     speedup = speedup.reindex(columns=[*SPEEDUP, *(column for column in speedup if column not in SPEEDUP)])
     sample, full = (_sorted(summary[summary["dataset"] == role]) for role in ("sample", "full"))
+    if "picked" in full:  # published: the full set, too, was run at several batch sizes
+        full = full[full["picked"] == "True"].reset_index(drop=True)
+    measured = [*MEASURED, *(["machine"] if summary["machine"].nunique() > 1 else [])]
     where = f"{context['machine_text']} · {context['model']} · {context['date']} · protocol {context['protocol']}"
 
     sheets.table("Summary", context["answer"], where, summary)
-    sheet = sheets.table("Sweep", "Batch sweep on the sample", _dataset(context, "sample"), sample[list(MEASURED)])
+    sheet = sheets.table("Sweep", "Batch sweep on the sample", _dataset(context, "sample"), sample[measured])
     workbook_charts.sweep(sheets, sheet, sample, sheets.below(sample))
     sheet = sheets.table("Full", "Full run, each variant at its best batch size", _dataset(context, "full"),
-                         full[list(MEASURED)])  # fmt: skip
+                         full[measured])  # fmt: skip
     row = workbook_charts.wall_time(sheets, sheet, full, sheets.below(full))
     sheet.write_string(row, 0, "Best batch size: what the sweep says now, and what the full run kept", sheets.note)
     sheets.block(sheet, row + 1, 0, best)
@@ -77,6 +84,8 @@ def write(
     workbook_charts.speedup(sheets, sheet, speedup, sheets.below(speedup))
     sheets.table("Parity", "Do baseline and candidate give the same labels?", "image by image, top-1", parity)
     sheets.table("Runs", "One row a repeat (a fresh process); everything else follows from these", where, runs)
+    for name, (heading, frame) in (more or {}).items():
+        sheets.table(name, heading, where, frame)
     facts = pd.DataFrame(list(_flat(context)), columns=["key", "value"])
     sheets.table("Environment", "What was measured, where and with what", where, facts)
     book.close()
@@ -171,7 +180,7 @@ class Sheets:
 
 def _sorted(cells: pd.DataFrame) -> pd.DataFrame:
     """Rows of one variant stand together, so that a chart's series is one range."""
-    order = cells[["framework", "variant", "device", "workers"]].apply(tuple, axis=1) if len(cells) else []
+    order = cells[["machine", "framework", "variant", "device", "workers"]].apply(tuple, axis=1) if len(cells) else []
     first = {key: place for place, key in enumerate(dict.fromkeys(order))}
     return (
         cells.assign(_first=[first[key] for key in order])

@@ -26,7 +26,7 @@ GRID = {"visible": True, "line": {"color": "#D8D8D8"}}
 
 def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> int:
     """Throughput and wall time against the batch size, one line a variant; returns the next free row."""
-    measured = sample[sample["status"] == "ok"]
+    measured = sample[(sample["status"] == "ok") & sample["batch_size"].notna()]
     if measured.empty:
         return _words(sheet, row, "No cell of the sweep was measured: no chart.")
     named = measured.assign(label=_labels(measured))
@@ -106,7 +106,9 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
     block = row + len(groups) * _rows(420) + 1
     for comparison, group in groups:
         cells = [Cell.parse(name) for name in group["candidate"]]
-        labels = pd.Series([f"{cell.variant}, {cell.hardware}, {cell.batch_size}" for cell in cells], index=group.index)
+        labels = pd.Series(
+            [f"{cell.variant}, {cell.hardware}, {cell.batch_size or '?'}" for cell in cells], index=group.index
+        )
         data = _points(labels, group["speedup"], group["low"], group["high"])
         decided = group["verdict"].isin(["faster", "slower", "tie", "one run"]).to_numpy()
         data.insert(1, "with verdict", data["value"].where(decided))
@@ -153,10 +155,14 @@ def _rows(pixels: int) -> int:
 
 
 def _labels(cells: pd.DataFrame) -> pd.Series:
-    """Variant, and device and workers where they differ."""
-    several = len(cells[["device", "workers"]].drop_duplicates()) > 1
-    rows = cells[["framework", "variant", "device", "workers"]].itertuples(index=False)
-    labels = [variant_name(row[0], row[1]) + (f", {row[2]}, w{row[3]:.0f}" if several else "") for row in rows]
+    """Variant, and device and workers, and machine, where they differ."""
+    several, machines = len(cells[["device", "workers"]].drop_duplicates()) > 1, cells["machine"].nunique() > 1
+    labels = [
+        variant_name(row.framework, row.variant)
+        + (f", {row.device}, w{row.workers:.0f}" if several else "")
+        + (f", {row.machine}" if machines else "")
+        for row in cells.itertuples(index=False)
+    ]
     return pd.Series(labels, index=cells.index, dtype=str)
 
 

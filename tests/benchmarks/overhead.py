@@ -1,8 +1,8 @@
 """What the workflow costs in the timed passes: its throughput against that of the plain scripts in tests/plain.
 
-`python tests/benchmarks/overhead.py [--pairs 7]` in a folder that a run of the workflow has prepared. Pairs are
-interleaved, who begins alternates, and each side is a fresh process with the same passes; prints the ratio of
-throughputs (workflow / plain) of each pair and their median. Takes about two minutes a pair: not a test.
+`python tests/benchmarks/overhead.py [--pairs 7] [--framework sparknlp]` in a folder that a run of the workflow has
+prepared. Pairs are interleaved, who begins alternates, and each side is a fresh process with the same passes; prints
+the ratio of throughputs (workflow / plain) of each pair and their median. Takes two to three minutes a pair: no test.
 """
 
 import argparse
@@ -23,19 +23,20 @@ from vitbench.configuration import resolve  # noqa: E402
 from vitbench.grid import Grid  # noqa: E402
 
 PASSES = 4  # one cold, three warm
+THREADS = {"OMP_NUM_THREADS": str(os.cpu_count())}  # as Snakemake sets it for the rule `measure`
 
 
 def workflow_seconds(config: Path, cell: str, folder: Path) -> float:
     """Median of the warm passes that the workflow measures for a cell on the sample."""
     out = folder / "rep0.json"
     command = [sys.executable, ROOT / "scripts/measure.py", "--config", config, "--cell", cell, "--out", out]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | THREADS)
     return json.loads(out.read_text())["wall_seconds"]
 
 
 def plain_seconds(script: str, *arguments: str) -> float:
     """Median of the warm passes of a plain script."""
-    variables = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "OMP_NUM_THREADS": str(os.cpu_count())}
+    variables = os.environ | THREADS | {"TF_ENABLE_ONEDNN_OPTS": "1"}
     command = [sys.executable, ROOT / "tests" / "plain" / script, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
     seconds = [float(line.split()[0]) for line in done.stdout.splitlines()]
@@ -45,13 +46,14 @@ def plain_seconds(script: str, *arguments: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7)
-    pairs = parser.parse_args().pairs
+    parser.add_argument("--framework", help="this one alone")
+    asked = parser.parse_args()
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     config["passes"] = {"at_least": PASSES - 1, "at_most": PASSES - 1, "agree_within": 1, "budget_seconds": 600}
     grid = Grid(resolve(config))
     images = str(Path(grid.manifest("sample")).parent / "images")
     sides = {}
-    for cell in (cell for cell in grid.sweep if cell.batch_size == 8):
+    for cell in (cell for cell in grid.sweep if cell.batch_size == 8 and asked.framework in (None, cell.framework)):
         script, model = f"plain_{cell.framework}.py", str(grid.model_folder(cell))
         jars = [str(grid.jars(cell))] if grid.jars(cell) else []
         sides[cell.name] = (script, images, model, "8", str(PASSES), *jars)
@@ -59,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         path.write_text(yaml.safe_dump(config))
-        for pair in range(pairs):
+        for pair in range(asked.pairs):
             for name, plain in sides.items():
                 if pair % 2:
                     ours, theirs = workflow_seconds(path, name, Path(folder)), plain_seconds(*plain)

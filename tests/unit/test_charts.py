@@ -1,7 +1,6 @@
 """The charts: what they show, that nothing overlaps, that the same tables give the same files."""
 
 import hashlib
-import itertools
 import os
 import subprocess
 import sys
@@ -15,9 +14,9 @@ import plot_speedup
 import plot_wall_time
 import pytest
 import write_workbook
+from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import PathCollection
-from matplotlib.text import Text
 
 from vitbench.charts import batch_sweep, labels, speedup, style, wall_time
 from vitbench.errors import UserError
@@ -46,41 +45,6 @@ def figures(run: Tables, with_published=False) -> dict:
 
 def ratio_chart(run: Tables):
     return speedup.draw(run.speedup, run.summary, run.context)
-
-
-def drawn_texts(figure, monkeypatch) -> list[Text]:
-    """The texts that really are drawn (tick labels outside the axes are not)."""
-    seen, draw = [], Text.draw
-
-    def recording(self, renderer, *more):
-        if self.get_visible() and self.get_text().strip():
-            seen.append(self)
-        return draw(self, renderer, *more)
-
-    monkeypatch.setattr(Text, "draw", recording)
-    with style.theme():
-        figure.set_dpi(100)
-        figure.canvas.draw()
-    monkeypatch.setattr(Text, "draw", draw)
-    return list(dict.fromkeys(seen))
-
-
-def words(figure, monkeypatch) -> str:
-    return "\n".join(text.get_text() for text in drawn_texts(figure, monkeypatch))
-
-
-def collisions(figure, monkeypatch) -> list[tuple[str, str]]:
-    """Pairs of texts whose boxes touch, and texts that leave the page."""
-    boxes = [(text.get_text(), text.get_window_extent()) for text in drawn_texts(figure, monkeypatch)]
-    found = []
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        # A pixel of slack: boxes have room above and below the letters.
-        beside = first.x1 - 1 <= second.x0 or second.x1 - 1 <= first.x0
-        if not beside and first.y1 - 1 > second.y0 and second.y1 - 1 > first.y0:
-            found.append((one, other))
-    width, height = figure.bbox.width, figure.bbox.height
-    found += [(text, "edge") for text, box in boxes if min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height]
-    return found
 
 
 CASES = {

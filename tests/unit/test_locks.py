@@ -83,8 +83,8 @@ def test_conda_files_name_what_the_lock_pins(name):
 
 
 def test_of_two_pins_the_one_for_our_python_counts():
-    text = "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=x\nnumpy==2.5.5 ; python_full_version >= '3.12' \\\n"
-    assert lock.versions(text) == {"numpy": "2.4.6"}
+    pins = ["numpy==2.4.6 ; python_full_version < '3.12'", "numpy==2.5.5 ; python_full_version >= '3.12'"]
+    assert lock.versions("".join(f"{pin} \\\n    --hash=x\n" for pin in pins)) == {"numpy": "2.4.6"}
 
 
 def test_conda_files_are_what_make_lock_writes():

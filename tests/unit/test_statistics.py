@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from vitbench.statistics import compare, within_noise
+from vitbench import statistics
+from vitbench.statistics import compare, holm, within_noise
 
 
 def blocks(*seconds: float) -> dict[int, float]:
@@ -103,3 +104,32 @@ def test_within_noise_of_the_fastest():
     assert within_noise(fastest, blocks(10.1, 10.1, 10.1))  # within the floor
     assert within_noise(fastest, blocks(11, 11, 9.9))  # once it was faster
     assert not within_noise(fastest, blocks(10.5, 10.5, 10.5))
+
+
+def test_holm_is_the_published_step_down():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1, 1] and holm([0.02]) == [0.02] and holm([]) == []
+
+
+def simulated(random: numpy.random.Generator, blocks: int, truth: float) -> tuple[dict, dict]:
+    """Seconds of two cells in each block: a drift that both share, 3% noise, and in a tenth of the repeats a spike."""
+    drift = numpy.linspace(0, random.normal(0, 0.05), blocks) + numpy.cumsum(random.normal(0, 0.02, blocks))
+    cells = []
+    for seconds in (truth, 1.0):
+        times = seconds * numpy.exp(drift + random.normal(0, 0.03, blocks))
+        spiked = random.random(blocks) < 0.1
+        cells.append(dict(enumerate(numpy.where(spiked, times * random.uniform(1.1, 1.5, blocks), times).tolist())))
+    return cells[0], cells[1]
+
+
+@pytest.mark.parametrize("blocks", [5, 8, 10])
+@pytest.mark.parametrize("truth", [1.0, 1.15])
+def test_intervals_cover_the_truth_and_identical_cells_tie(blocks, truth, monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 1000)  # a tenth, for the test's time: the ends move by 1% of the width
+    random = numpy.random.default_rng(20261124)
+    trials = [compare(*simulated(random, blocks, truth)) for _ in range(2000)]
+    assert sum(one.low <= truth <= one.high for one in trials) / len(trials) >= 0.93
+    if truth == 1:
+        assert sum(one.verdict == "tie" for one in trials) / len(trials) >= 0.95
+    else:
+        assert sum(one.verdict == "faster" for one in trials) > sum(one.verdict == "slower" for one in trials) == 0

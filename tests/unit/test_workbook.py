@@ -182,8 +182,7 @@ def test_two_devices_have_a_series_each(tmp_path):
 
 def test_entry_point_reads_the_tables(run, tmp_path):
     paths = run.write(tmp_path)
-    strings = [str(paths[name]) for name in ("summary", "runs", "best", "parity", "speedup", "context")]
-    write_workbook.main(*strings, str(tmp_path / "reports" / "benchmark.xlsx"))
+    write_workbook.main({name: str(path) for name, path in paths.items()}, str(tmp_path / "reports" / "benchmark.xlsx"))
     direct = write(run, tmp_path / "direct.xlsx")
     assert table(openpyxl.load_workbook(tmp_path / "reports" / "benchmark.xlsx"), "Runs").equals(
         table(openpyxl.load_workbook(direct), "Runs")

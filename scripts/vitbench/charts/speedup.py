@@ -17,6 +17,7 @@ from vitbench.charts import style
 from vitbench.charts.labels import Cell, cell_names, flag_notes, framework_title, number, percentage
 
 DECIDED = ("faster", "slower", "tie")
+ONE_RUN = "one run"
 DEVICE_MARKERS = {"cpu": "o", "gpu": "s"}
 PLOT = 3.7  # inches
 ROW, HEADER, GAP = 0.44, 0.3, 0.28
@@ -78,19 +79,21 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
         place = (name, record["dataset"])
         return known.at[place, column] if place in known.index else ""
 
+    verdict, value, low, high = (record[column] for column in ("verdict", "speedup", "low", "high"))
     names = (record["candidate"], record["baseline"])
+    size = [cell.size if cell.batch_size or verdict != ONE_RUN else "batch size not stated"
+            for cell in (candidate, baseline)]  # fmt: skip
     hardware = [
         ", ".join(filter(None, (cell.hardware, fact(name, "precision"))))
         for cell, name in zip((candidate, baseline), names, strict=True)
     ]
     equal = hardware[0] == hardware[1]
     dagger = " †" if any(fact(name, "flags") for name in names) else ""
-    verdict, value, low, high = (record[column] for column in ("verdict", "speedup", "low", "high"))
     measured = math.isfinite(value) and value > 0
     ratio = number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low + high) else "") + dagger
     return Row(
-        name=f"{candidate.name}, {candidate.size}" + ("" if equal else f", {hardware[0]}"),
-        against=f"vs {baseline.name}, {baseline.size}, {hardware[1]}",
+        name=f"{candidate.name}, {size[0]}" + ("" if equal else f", {hardware[0]}"),
+        against=f"vs {baseline.name}, {size[1]}, {hardware[1]}",
         marker=DEVICE_MARKERS.get(candidate.device, "^"),
         verdict=verdict,
         speedup=value,
@@ -141,6 +144,11 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
     settings = {f"{row.framework}/{row.variant}": row.setting for row in cells.itertuples(index=False) if row.setting}
     if table.empty:
         return [style.origin(context)]
+    if (table["verdict"] == ONE_RUN).all():
+        stated = pd.concat([table["baseline_hardware"], table["candidate_hardware"]]).drop_duplicates()
+        how = "Ratio of published wall times (baseline / candidate): one run a cell, hence no interval and no verdict;"
+        how += " the labels of the two sides were not compared, and they counted up to three images differently."
+        return [how, f"Hardware as stated: {' · '.join(stated)}.", style.origin(context)]
     how = "Ratio of median wall times (baseline / candidate) over the same images; n: blocks, each a fresh process"
     how += " a cell."
     if (table["verdict"] == "too few repeats").any():
@@ -250,7 +258,7 @@ def _scale(axes: Axes, rows: list[Row]) -> None:
     axes.set_xticks([2.0**power for power in powers], [f"{2.0**power:g}" for power in powers])
     axes.minorticks_off()
     axes.axvline(1, color=style.INK, linewidth=2.2, zorder=1)
-    axes.set_xlabel("speedup: ratio of median wall times (log scale)", fontsize=style.SMALL, labelpad=4)
+    axes.set_xlabel("speedup: ratio of wall times (log scale)", fontsize=style.SMALL, labelpad=4)
 
 
 def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
@@ -265,7 +273,7 @@ def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
 
 def _color(row: Row, sides: Sides) -> str:
     """The leader's colour; grey for a tie and for a range that holds 1."""
-    if row.verdict == "tie" or (row.low <= 1 <= row.high and row.verdict != "one run"):
+    if row.verdict == "tie" or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
         return style.GREY
     return sides.right_color if row.speedup > 1 else sides.left_color
 
@@ -282,7 +290,7 @@ def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
             )  # fmt: skip
             continue
         color = _color(row, sides)
-        if row.verdict == "one run":
+        if row.verdict == ONE_RUN:
             axes.plot(row.speedup, row.y, marker="D", markersize=8, markerfacecolor="white", markeredgecolor=color,
                       markeredgewidth=1.8, linestyle="none", zorder=4)  # fmt: skip
         elif row.verdict in DECIDED:
@@ -298,7 +306,7 @@ def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
         for (color, marker), group in frame.groupby(["color", "marker"]):
             seaborn.scatterplot(group, x="speedup", y="y", color=color, marker=marker, s=58, ax=axes, zorder=4,
                                 legend=False)  # fmt: skip
-        axes.set(ylabel="", xlabel="speedup: ratio of median wall times (log scale)")
+        axes.set(ylabel="", xlabel="speedup: ratio of wall times (log scale)")
 
 
 def _keys(rows: list[Row]) -> list[Line2D]:
@@ -312,7 +320,7 @@ def _keys(rows: list[Row]) -> list[Line2D]:
     if any(row.verdict not in (*DECIDED, "one run") for row in drawn):
         keys.append(Line2D([], [], color=style.INK, marker="|", linewidth=1.4, markersize=9, markeredgewidth=1.4,
                            label="range of the block ratios, no verdict"))  # fmt: skip
-    if any(row.verdict == "one run" for row in drawn):
+    if any(row.verdict == ONE_RUN for row in drawn):
         keys.append(Line2D([], [], color=style.INK, marker="D", linestyle="none", markersize=8, markerfacecolor="white",
                            markeredgewidth=1.8, label="published, one run"))  # fmt: skip
     if any(_color(row, Sides("", "", "left", "right")) == style.GREY for row in drawn):
