@@ -1,0 +1,76 @@
+"""Write docs/published.md: resources/published/method.md with every number taken from the published data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas
+
+from vitbench import published
+from vitbench.configuration import HOME
+from vitbench.errors import exit_with_user_errors
+from vitbench.files import write_atomically
+
+DATA, DOCUMENT = HOME / "resources" / "published", HOME / "docs" / "published.md"
+HEAD = "<!-- Written by scripts/describe_published.py from resources/published/: edit method.md there. -->\n"
+
+
+def values(series: published.Series) -> dict[str, str]:
+    """What the placeholders of method.md stand for."""
+    runs, about = series.runs, series.about
+    speedups = published.speedups(runs, about)
+    core = speedups[speedups.comparison.str.startswith(f"part {about['core']}")]
+    across = core[core.baseline.str.startswith("huggingface") & core.candidate.str.startswith("sparknlp")]
+    ratios = {f"core_{row.candidate.split('/')[2]}_{row.dataset}": f"{row.speedup:.2f}" for row in across.itertuples()}
+    scaled = next(figure for figure in series.figures if figure["chart"] == "scaling")
+    scaling = published.scaling(runs, scaled)
+    most = int(scaling.workers.max())
+    efficiency = scaling[scaling.workers == most].set_index("device").efficiency
+    repeats = published.accidental_repeats(runs)
+    spark = runs[(runs.framework == "sparknlp") & (runs.dataset == "full")]
+    partitions, rows = int(spark.partitions.dropna().mode()[0]), int(spark.images.mode()[0])
+    pictures = sum(figure["chart"] == "none" for figure in series.figures)
+    return ratios | {
+        "title": about["title"],
+        "year": about["date"][:4],
+        "model": about["model"],
+        "runs": str(len(runs)),
+        "claims": str(len(series.claims)),
+        "drawn": str(len(series.figures) - pictures),
+        "pictures": str(pictures),
+        "full_images": f"{runs[runs.dataset == 'full'].images.max():,}",
+        "sample_images": f"{runs[runs.dataset == 'sample'].images.max():,}",
+        "spark_images": f"{rows:,}",
+        "partitions": f"{partitions:,}",
+        "rows_per_partition": f"{rows / partitions:.1f}",
+        "effective": f"{repeats.effective_batch_size.max():.0f}",
+        "most_workers": str(most),
+        "efficiency_cpu": f"{efficiency['cpu']:.1%}",
+        "efficiency_gpu": f"{efficiency['gpu']:.1%}",
+        "repeats_table": _table(repeats, about),
+    }
+
+
+def _table(repeats: pandas.DataFrame, about: dict) -> str:
+    lines = ["| where | batch sizes | n | seconds | CV |", "| --- | --- | --- | --- | --- |"]
+    for row in repeats.itertuples():
+        where = f"{about['environments'][row.machine]['words']}, {row.device.upper()}, {row.dataset}"
+        where += ", oneDNN off" if row.variant.endswith("no-onednn") else ""
+        where += f", {row.workers} workers" if row.workers > 1 else ""
+        sizes = row.batch_sizes.split(";")
+        seconds = f"{row.low:.2f} to {row.high:.2f}"
+        lines.append(f"| {where} | {sizes[0]} to {sizes[-1]} | {row.n} | {seconds} | {row.cv:.1%} |")
+    return "\n".join(lines)
+
+
+def describe(folder: Path) -> str:
+    """The document's text, from the data in `folder`."""
+    return HEAD + (folder / "method.md").read_text().format_map(values(published.read(folder)))
+
+
+def main() -> None:
+    write_atomically(DOCUMENT, describe(DATA))
+
+
+if __name__ == "__main__":
+    exit_with_user_errors(main)

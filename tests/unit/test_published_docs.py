@@ -1,0 +1,47 @@
+"""docs/published.md says what the data say, and no number in it was typed."""
+
+import re
+import shutil
+
+import describe_published
+import pytest
+
+from vitbench.configuration import HOME
+
+DATA = describe_published.DATA
+# Numbers that are no measurements: the places of one rule, and what this workflow does.
+TYPED = ("2366% is exact to 1", "980% to 10", "1000% to 100", "5 blocks", "left at 0", "two minutes")
+
+
+def test_the_document_is_up_to_date():
+    assert describe_published.DOCUMENT.read_text() == describe_published.describe(DATA), (
+        "run `python scripts/describe_published.py`"
+    )
+
+
+def test_a_changed_number_reaches_the_document(tmp_path):
+    folder = shutil.copytree(DATA, tmp_path / "published")
+    runs = folder / "runs.csv"
+    runs.write_text(runs.read_text().replace("sample,3544,512,51.32", "sample,3544,512,61.32"))
+    text = describe_published.describe(folder)
+    assert "36.55 to 61.32" in text and "36.55 to 51.32" not in text
+
+
+def test_no_number_of_the_template_was_typed():
+    text = (DATA / "method.md").read_text()
+    for allowed in TYPED:
+        assert allowed in text
+        text = text.replace(allowed, "")
+    text = re.sub(r"\{\w+\}|`[^`]*`|\(part \d|part \d|clusters of 2 to|num_workers", "", text)
+    assert re.findall(r"\d[\d.,]*", text) == []
+
+
+def test_no_value_is_left_over():
+    names = set(re.findall(r"\{(\w+)\}", (DATA / "method.md").read_text()))
+    assert names == describe_published.values(describe_published.published.read(DATA)).keys()
+
+
+@pytest.mark.parametrize("name", ["published.md", "corrections.md"])
+def test_links_lead_somewhere(name):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (HOME / "docs" / name).read_text())
+    assert all((HOME / "docs" / link).exists() for link in links)
