@@ -156,6 +156,12 @@ def get_sweep_of(wildcards):
     return get_records(cells)
 
 
+def get_published_runs(wildcards):
+    """The article's runs, whose ratios stand beside ours."""
+    runs = checkout("resources", "published", "runs.csv")
+    return {} if wildcards.source else {"published": runs}
+
+
 def get_published_sheets(wildcards):
     """Tables of the workbook that only the published numbers have."""
     if not wildcards.source:

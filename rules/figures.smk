@@ -4,6 +4,7 @@
 
 rule plot_speedup:
     input:
+        unpack(get_published_runs),
         speedup="<results>/{source}speedup.csv",
         summary="<results>/{source}summary.csv",
         context="<results>/{source}provenance/context.json",

@@ -7,6 +7,7 @@ import math
 import numpy
 import pandas
 import plot_published
+import plot_speedup
 import pytest
 import tabulate_published
 import yaml
@@ -103,3 +104,13 @@ def test_the_same_numbers_give_the_same_bytes(tables, tmp_path):
             style.save(plot_published.draw(FIGURES[name], tables), png, svg)
         assert files[0][0].read_bytes() == files[1][0].read_bytes()
         assert files[0][1].read_bytes() == files[1][1].read_bytes()
+
+
+def test_the_articles_ratio_stands_beside_ours_where_we_compared_the_same():
+    ours = pandas.DataFrame(
+        {"dataset": ["full", "sample"], "baseline": ["huggingface/pipeline/cpu/w1/bs4"] * 2,
+         "candidate": ["sparknlp/tensorflow/cpu/w1/bs64", "sparknlp/onnx/cpu/w1/bs64"]}
+    )  # fmt: skip
+    found = plot_speedup.of_the_article(DATA, ours)
+    assert found.verdict.to_list() == ["one run"] and found.speedup.item() == pytest.approx(1233 / 1071.917992)
+    assert plot_speedup.of_the_article(DATA, ours.tail(1)).empty

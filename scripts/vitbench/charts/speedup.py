@@ -158,6 +158,8 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
         )
     if table["verdict"].isin(DECIDED).any():
         how += " Dot and whisker: speedup and its 95% interval."
+    if (table["verdict"] == ONE_RUN).any():
+        how += " Hollow diamond: the article's ratio, one run on its own hardware; labels were not compared."
     how += " Labels equal: share of images with the same top label in both."
     return [
         how,
