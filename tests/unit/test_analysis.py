@@ -361,6 +361,16 @@ def test_speedup_of_five_blocks_has_a_verdict(table, candidate, verdict):
     assert ratio.iloc[0].verdict == verdict and ratio.iloc[0].blocks == 5
 
 
+def test_a_difference_that_many_comparisons_explain_by_chance_is_a_tie(table):
+    base, weak = [9.0, 9.1, 8.9, 9.05, 8.95], [8.7, 8.9, 8.1, 8.8, 8.6]
+    alone = judge(one_pair(table, (base, weak)))[1].iloc[0]
+    assert alone.verdict == "faster" and 0.01 < alone.p_holm < 0.05
+    same = [cell(HF, "sample", size, base) + cell(TF, "sample", size, base[::-1]) for size in (1, 2, 4, 8, 16)]
+    among = judge(table(cell(HF, "full", 8, base), cell(TF, "full", 8, weak), *same))[1].iloc[0]
+    assert among.p_holm == pytest.approx(6 * alone.p_holm)
+    assert among.verdict == "tie" and "among 6 comparisons" in among.reason
+
+
 def test_failed_repeats_do_not_enter_the_ratio(table):
     _, ratio = judge(one_pair(table, ((9, None, 9, 100), (6, 6, 6, None))))
     assert (ratio.iloc[0].speedup, ratio.iloc[0].blocks) == (1.5, 2)
