@@ -7,9 +7,7 @@ PUBLISHED = checkout("resources", "published")
 
 with open(os.path.join(workflow.basedir, "resources/published/figures.yaml")) as lines:
     FIGURES = [
-        figure["name"]
-        for figure in yaml.safe_load(lines)
-        if figure["chart"] != "none"
+        figure["name"] for figure in yaml.safe_load(lines) if figure["chart"] != "none"
     ]
 
 
@@ -44,8 +42,6 @@ rule tabulate_published:
         "../envs/report.yaml"
     resources:
         machine=SHARED,
-    params:
-        folder=PUBLISHED,
     message:
         "reading the published numbers and testing the claims"
     script:

@@ -67,4 +67,4 @@ def write(path: str, table: pandas.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    run_logged(snakemake.log[0], main, Path(snakemake.params.folder), dict(snakemake.output.items()))
+    run_logged(snakemake.log[0], main, Path(snakemake.input.data[0]).parent, dict(snakemake.output.items()))
