@@ -74,7 +74,7 @@ def test_accidental_repeats_are_shaded_and_their_spread_is_printed(monkeypatch):
     shaded = published.sweep(SWEEP, rows, ZONE, CONTEXT)
     assert len(shaded.axes[0].patches) == len(plain.axes[0].patches) + 1
     text = words(shaded, monkeypatch).replace("\n", " ")
-    assert "n = 2: 30.0 to 33.0 s, CV 6.7%" in text and "112 partitions (inferred)" in text
+    assert "n=2: 30.0 to 33.0 s, CV 6.7%" in text and "112 partitions (inferred)" in text
     assert "lies inside that noise" not in text
     inside = published.sweep(SWEEP, rows, ZONE.assign(picked=32.0), CONTEXT)
     assert "The picked run lies inside that noise" in words(inside, monkeypatch).replace("\n", " ")

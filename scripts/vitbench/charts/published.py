@@ -85,7 +85,7 @@ def _zone(axes: Axes, zone: pd.DataFrame, sizes: list[float], slot: float) -> No
     for one in zone.itertuples(index=False):
         places = [sizes.index(float(size)) for size in one.batch_sizes.split(";")]
         axes.axvspan(min(places) - 0.5, max(places) + 0.5, color=ZONE, zorder=0, linewidth=0)
-        words = f"same effective batch size ({one.effective_batch_size:.0f}), n = {one.n:.0f}: "
+        words = f"same effective batch size ({one.effective_batch_size:.0f}), n={one.n:.0f}: "
         words += f"{number(one.low)} to {number(one.high)} s, CV {one.cv:.1%}"
         lines = style.wrap(words, slot * len(places) - 0.1, style.SMALL)
         axes.text(sum(places) / len(places), axes.get_ylim()[1] * 0.985, "\n".join(lines), ha="center", va="top",
