@@ -8,7 +8,7 @@ import pandas
 
 from vitbench import published
 from vitbench.configuration import HOME
-from vitbench.errors import exit_with_user_errors
+from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import write_atomically
 
 DATA, DOCUMENT = HOME / "resources" / "published", HOME / "docs" / "published.md"
@@ -41,6 +41,8 @@ def values(series: published.Series) -> dict[str, str]:
         "full_images": f"{runs[runs.dataset == 'full'].images.max():,}",
         "sample_images": f"{runs[runs.dataset == 'sample'].images.max():,}",
         "spark_images": f"{rows:,}",
+        "fewest_spark_images": f"{spark.images.min():,}",
+        "most_spark_images": f"{spark.images.max():,}",
         "partitions": f"{partitions:,}",
         "rows_per_partition": f"{rows / partitions:.1f}",
         "effective": f"{repeats.effective_batch_size.max():.0f}",
@@ -52,20 +54,23 @@ def values(series: published.Series) -> dict[str, str]:
 
 
 def _table(repeats: pandas.DataFrame, about: dict) -> str:
-    lines = ["| where | batch sizes | n | seconds | CV |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| where | batch sizes | n | seconds | CV | partitions |", "| --- | --- | --- | --- | --- | --- |"]
     for row in repeats.itertuples():
         where = f"{about['environments'][row.machine]['words']}, {row.device.upper()}, {row.dataset}"
         where += ", oneDNN off" if row.variant.endswith("no-onednn") else ""
         where += f", {row.workers} workers" if row.workers > 1 else ""
         sizes = row.batch_sizes.split(";")
         seconds = f"{row.low:.2f} to {row.high:.2f}"
-        lines.append(f"| {where} | {sizes[0]} to {sizes[-1]} | {row.n} | {seconds} | {row.cv:.1%} |")
+        lines.append(f"| {where} | {sizes[0]} to {sizes[-1]} | {row.n} | {seconds} | {row.cv:.1%} | {row.basis} |")
     return "\n".join(lines)
 
 
 def describe(folder: Path) -> str:
     """The document's text, from the data in `folder`."""
-    return HEAD + (folder / "method.md").read_text().format_map(values(published.read(folder)))
+    try:
+        return HEAD + (folder / "method.md").read_text().format_map(values(published.read(folder)))
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{folder / 'method.md'}: no value for the placeholder {error}: see `values`") from None
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import describe_published
 import pytest
 
 from vitbench.configuration import HOME
+from vitbench.errors import UserError
 
 DATA = describe_published.DATA
 # Numbers that are no measurements: the places of one rule, and what this workflow does.
@@ -34,6 +35,13 @@ def test_no_number_of_the_template_was_typed():
         text = text.replace(allowed, "")
     text = re.sub(r"\{\w+\}|`[^`]*`|\(part \d|part \d|clusters of 2 to|num_workers", "", text)
     assert re.findall(r"\d[\d.,]*", text) == []
+
+
+def test_a_placeholder_without_a_value_is_one_line(tmp_path):
+    folder = shutil.copytree(DATA, tmp_path / "published")
+    (folder / "method.md").write_text("{nonsense} runs")
+    with pytest.raises(UserError, match="no value for the placeholder 'nonsense'"):
+        describe_published.describe(folder)
 
 
 def test_no_value_is_left_over():
