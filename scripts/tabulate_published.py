@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas
 
-from vitbench import analysis, published, tables
+from vitbench import analysis, claims, published, tables
 from vitbench.answer import answer
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
@@ -55,7 +55,7 @@ def main(folder: Path, out: Mapping[str, str]) -> None:
         "speedup": speedups,
         "repeats": repeats,
         "scaling": published.scaling(runs, scaled),
-        "claims": published.check_claims(series.claims, runs),
+        "claims": claims.check_claims(series.claims, runs),
         "figures": figures,
     }.items():
         write(out[name], table)

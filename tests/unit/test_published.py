@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pandas
 import pytest
 import tabulate_published
 
-from vitbench import published
+from vitbench import claims, published
 from vitbench.configuration import HOME
 from vitbench.errors import UserError
 
@@ -45,7 +46,7 @@ def change(folder: Path, name: str, old: str, new: str) -> None:
 
 def verdicts(folder: Path) -> dict[str, str]:
     series = published.read(folder)
-    checked = published.check_claims(series.claims, series.runs)
+    checked = claims.check_claims(series.claims, series.runs)
     return dict(zip(checked.id, checked.verdict, strict=True))
 
 
@@ -71,18 +72,18 @@ def test_the_runs_become_rows_of_the_runs_table(series):
 
 
 def test_every_claim_has_the_verdict_of_the_answer_key(series):
-    checked = published.check_claims(series.claims, series.runs)
+    checked = claims.check_claims(series.claims, series.runs)
     assert list(checked.id.sort_values()) == [f"C{number:02d}" for number in range(1, 35)]
     by_verdict = {verdict: set(group.id) for verdict, group in checked.groupby("verdict")}
     assert by_verdict["agrees when rounded as stated"] == ROUNDED
     assert by_verdict["does not agree"] == NOT
     assert by_verdict["cannot be tested"] == UNTESTABLE
     assert len(by_verdict["agrees"]) == 34 - len(ROUNDED | NOT | UNTESTABLE)
-    assert list(checked.verdict.drop_duplicates()) == list(published.VERDICTS)  # what agrees comes first
+    assert list(checked.verdict.drop_duplicates()) == list(claims.VERDICTS)  # what agrees comes first
 
 
 def test_recomputed_values_are_those_of_the_answer_key(series):
-    checked = published.check_claims(series.claims, series.runs).set_index("id").recomputed
+    checked = claims.check_claims(series.claims, series.runs).set_index("id").recomputed
     expected = {"C01": "3.76x; 3.78x", "C14": "34.3%", "C15": "15.0%", "C09": "10.2%", "C29": "2326.1% (24.26x)"}
     assert {claim: checked[claim] for claim in expected} == expected
 
@@ -107,7 +108,7 @@ def test_a_changed_number_changes_the_verdict(copy, old, new, claim, verdict):
     [("2366", 0), ("980", 1), ("1000", 2), ("1200", 2), ("10", 0), ("3.9", -1), ("665.8", -1), ("3", 0)],
 )
 def test_the_last_digit_that_counts(stated, place):
-    assert published._place(published.Decimal(stated)) == place
+    assert claims._place(Decimal(stated)) == place
 
 
 def test_replies_of_the_authors_reach_the_table(copy):
@@ -115,7 +116,7 @@ def test_replies_of_the_authors_reach_the_table(copy):
     table.loc[0, ["reply", "reply_date", "reply_link"]] = ["a slip", "2026-11-24", "https://example.org/1"]
     table.to_csv(copy / "claims.csv", index=False)
     series = published.read(copy)
-    row = published.check_claims(series.claims, series.runs).set_index("id").loc["C01"]
+    row = claims.check_claims(series.claims, series.runs).set_index("id").loc["C01"]
     assert (row.reply, row.reply_date, row.reply_link) == ("a slip", "2026-11-24", "https://example.org/1")
 
 
