@@ -30,9 +30,10 @@ def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> i
     if measured.empty:
         return _words(sheet, row, "No cell of the sweep was measured: no chart.")
     named = measured.assign(label=_labels(measured))
-    top = row
-    block = row + 2 * _rows(380) + 2
     names = list(dict.fromkeys(named["label"]))
+    height = 380 + 20 * max(0, len(names) - 3)  # the legend takes a line a variant
+    top = row
+    block = row + 2 * _rows(height) + 2
     for middle, low, high, title in (
         ("throughput", "throughput_low", "throughput_high", "throughput, images/s"),
         ("median", "low", "high", "wall time, seconds"),
@@ -52,12 +53,12 @@ def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> i
                 }
             )
         chart.show_blanks_as("gap")
-        _dress(chart, f"{title[0].upper()}{title[1:]} by batch size (median, range of the repeats)", 640, 380)
+        _dress(chart, f"{title[0].upper()}{title[1:]} by batch size (median, range of the repeats)", 640, height)
         chart.set_x_axis({"name": "batch size", "name_font": {"bold": False}})
         chart.set_y_axis({"name": title, "name_font": {"bold": False}, "min": 0, "major_gridlines": GRID})
         chart.set_legend({"position": "bottom"})
         sheet.insert_chart(top, 0, chart, {"object_position": 3})
-        top += _rows(380)
+        top += _rows(height)
         block += len(wide) + 3
     return block
 

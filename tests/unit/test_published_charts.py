@@ -41,7 +41,7 @@ def group(*seconds: tuple[float, float], picked: int = 0) -> pandas.DataFrame:
 def heights(figure) -> list[float]:
     """Heights of the filled bars."""
     patches = figure.axes[0].patches
-    return [bar.get_height() for bar in patches if isinstance(bar, Rectangle) and bar.get_fill() and bar.get_x() > -9]
+    return [bar.get_height() for bar in patches if isinstance(bar, Rectangle) and bar.get_fill()]
 
 
 NO_ZONE = pandas.DataFrame(columns=["batch_sizes"])
@@ -78,6 +78,13 @@ def test_accidental_repeats_are_shaded_and_their_spread_is_printed(monkeypatch):
     assert "lies inside that noise" not in text
     inside = published.sweep(SWEEP, rows, ZONE.assign(picked=32.0), CONTEXT)
     assert "The picked run lies inside that noise" in words(inside, monkeypatch).replace("\n", " ")
+
+
+def test_the_picked_run_is_outlined_and_named(monkeypatch):
+    figure = published.sweep(SWEEP, group((8, 40), (32, 30), (64, 33), picked=1), NO_ZONE, CONTEXT)
+    outlines = [bar for bar in figure.axes[0].patches if not bar.get_fill()]
+    assert [bar.get_height() for bar in outlines] == [30] and outlines[0].get_hatch()
+    assert "the post picked (batch size 32, 30 s)" in words(figure, monkeypatch)
 
 
 def test_ratios_of_bars_are_against_the_first(monkeypatch):

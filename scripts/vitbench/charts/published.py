@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, ScalarFormatter
 
 from vitbench.charts import style
 from vitbench.charts.labels import DEVICES, framework_title, number, size_words
@@ -189,8 +190,8 @@ def scaling(figure: dict, table: pd.DataFrame, context: dict) -> Figure:
                                    color=mark.color)  # fmt: skip
         panels[0].set_xscale("log", base=2)
         panels[0].set_yscale("log")
-        ticks = [value for value in (20, 50, 100, 200, 500, 1000, 2000)]
-        panels[0].set_yticks(ticks, [str(value) for value in ticks])
+        panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panels[0].yaxis.set_major_formatter(ScalarFormatter())
         panels[0].set_ylim(table["wall_seconds"].min() * 0.7, table["wall_seconds"].max() * 1.4)
         panels[0].set_xlabel("workers (log scale)")
         panels[0].set_ylabel("wall time, seconds (log scale)")

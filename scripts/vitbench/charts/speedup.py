@@ -147,7 +147,7 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
     if (table["verdict"] == ONE_RUN).all():
         stated = pd.concat([table["baseline_hardware"], table["candidate_hardware"]]).drop_duplicates()
         how = "Ratio of published wall times (baseline / candidate): one run a cell, hence no interval and no verdict;"
-        how += " the labels of the two sides were not compared, and they counted up to three images differently."
+        how += " the labels of the two sides were not compared, nor did both always count the same number of images."
         return [how, f"Hardware as stated: {' · '.join(stated)}.", style.origin(context)]
     how = "Ratio of median wall times (baseline / candidate) over the same images; n: blocks, each a fresh process"
     how += " a cell."
