@@ -1,22 +1,26 @@
-# Tables. In: records. Out: <results>/runs.csv, one row a repeat, and from it alone (and the predictions that it names)
-# summary, best batch size, parity and speedup. Cost: seconds. Made again whenever a record or the library changes.
+# Tables. In: records. Out: <results>/{source}runs.csv, one row a repeat, and from it alone (and the predictions that it
+# names) summary, best batch size, parity and speedup. Cost: seconds. Made again whenever a record or the library changes.
+# {source} is empty for what is measured here, campaigns/NAME/ for a packed campaign (rules/campaigns.smk). What depends
+# on the configuration stands in the source's own grid.json and config.yaml, not in this run's.
 
 
 rule collect_records:
     input:
-        records=get_records(GRID.sweep + GRID.full),
+        get_measured,
+        grid="<results>/{source}provenance/grid.json",
         lib=library(),
     output:
-        "<results>/runs.csv",
+        "<results>/{source}runs.csv",
     log:
-        "<logs>/collect_records.log",
+        "<logs>/{source}collect_records.log",
+    wildcard_constraints:
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
         machine=SHARED,
     params:
-        skipped=[[cell.dataset, cell.name, reason] for cell, reason in GRID.skipped],
-        identity=[GRID.config["machine"], GRID.config["protocol"], GRID.model.name],
+        archive=get_archive,
     message:
         "collecting the records"
     script:
@@ -25,24 +29,25 @@ rule collect_records:
 
 rule analyse_runs:
     input:
-        runs="<results>/runs.csv",
-        manifests=get_manifests(),
+        get_compared,
+        runs="<results>/{source}runs.csv",
+        grid="<results>/{source}provenance/grid.json",
         lib=library(),
     output:
-        summary="<results>/summary.csv",
-        best="<results>/best_batch_size.csv",
-        parity="<results>/parity.csv",
-        speedup="<results>/speedup.csv",
+        summary="<results>/{source}summary.csv",
+        best="<results>/{source}best_batch_size.csv",
+        parity="<results>/{source}parity.csv",
+        speedup="<results>/{source}speedup.csv",
     log:
-        "<logs>/analyse_runs.log",
+        "<logs>/{source}analyse_runs.log",
+    wildcard_constraints:
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
         machine=SHARED,
     params:
-        baseline=GRID.baseline,
-        agreement=GRID.config["parity"]["agreement"],
-        roles=list(GRID.datasets),
+        archive=get_archive,
     message:
         "comparing the cells"
     script:
@@ -51,18 +56,23 @@ rule analyse_runs:
 
 rule write_context:
     input:
-        runs="<results>/runs.csv",
-        speedup="<results>/speedup.csv",
-        config="<results>/provenance/config.yaml",
+        runs="<results>/{source}runs.csv",
+        speedup="<results>/{source}speedup.csv",
+        config="<results>/{source}provenance/config.yaml",
+        grid="<results>/{source}provenance/grid.json",
         lib=library(),
     output:
-        "<results>/provenance/context.json",
+        "<results>/{source}provenance/context.json",
     log:
-        "<logs>/write_context.log",
+        "<logs>/{source}write_context.log",
+    wildcard_constraints:
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
         machine=SHARED,
+    params:
+        archive=get_archive,
     message:
         "gathering what captions say"
     script:

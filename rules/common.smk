@@ -39,13 +39,19 @@ if " " in sys.executable:
     sys.executable = os.path.basename(sys.executable)
 
 
+# A source of tables and charts: nothing for what is measured here, published/, or a packed campaign; and the two that
+# have records.
+CAMPAIGN = r"campaigns/[A-Za-z0-9][A-Za-z0-9.-]*/"
+MEASURED = f"(?:{CAMPAIGN})?"
+
+
 wildcard_constraints:
     device="cpu|gpu",
     workers=r"\d+",
     batch_size=rf"\d+|{BEST}",
     repeat=r"\d+",
     engine="onnx|tensorflow",
-    source="(published/)?",
+    source=f"(?:published/|{CAMPAIGN})?",
 
 
 def checkout(*parts):
@@ -112,6 +118,42 @@ def get_choices():
 
 def get_manifests():
     return [str(GRID.manifest(role)) for role in GRID.datasets]
+
+
+def get_archive(wildcards):
+    """Where a source's records, predictions and manifests are read from (`vitbench.archive`)."""
+    return get_campaign_folder(wildcards) if wildcards.source else "."
+
+
+def get_measured(wildcards):
+    """The records that a source's runs table is made of."""
+    if wildcards.source:
+        return get_campaign_files(wildcards)
+    return get_records(GRID.sweep + GRID.full)
+
+
+def get_compared(wildcards):
+    """What says which image is which, and what it shows: the manifests of a source."""
+    return get_campaign_files(wildcards) if wildcards.source else get_manifests()
+
+
+def get_campaign_folder(wildcards):
+    """Folder of a packed campaign: the working directory's own, or that of this checkout."""
+    own = os.path.join("resources", wildcards.source.rstrip("/"))
+    return (
+        own
+        if os.path.isdir(own)
+        else checkout("resources", wildcards.source.rstrip("/"))
+    )
+
+
+def get_campaign_files(wildcards):
+    """The files of a packed campaign."""
+    return sorted(
+        os.path.join(place, name)
+        for place, _, names in os.walk(get_campaign_folder(wildcards))
+        for name in names
+    )
 
 
 def get_parts():

@@ -1,5 +1,7 @@
-# Charts. In: the tables of <results>. Out: <reports>/*.png and *.svg. Cost: seconds. Drawn again whenever a table or the
-# library changes.
+# Charts. In: the tables of <results>/{source}. Out: <reports>/{source}*.png and *.svg, for what is measured here, for the
+# published numbers and for packed campaigns alike. Cost: seconds. Drawn again whenever a table or the library changes.
+
+CHARTS = ["speedup", "batch_sweep", "wall_time"]
 
 
 rule plot_speedup:
@@ -31,21 +33,23 @@ rule plot_speedup:
 
 rule plot_batch_sweep:
     input:
-        runs="<results>/runs.csv",
-        summary="<results>/summary.csv",
-        best="<results>/best_batch_size.csv",
-        context="<results>/provenance/context.json",
+        runs="<results>/{source}runs.csv",
+        summary="<results>/{source}summary.csv",
+        best="<results>/{source}best_batch_size.csv",
+        context="<results>/{source}provenance/context.json",
         lib=library(),
     output:
         png=report(
-            "<reports>/batch_sweep.png",
+            "<reports>/{source}batch_sweep.png",
             caption="../reports/captions/batch_sweep.rst",
             category="Throughput",
             labels={"chart": "batch sweep", "over": "batch size"},
         ),
-        svg="<reports>/batch_sweep.svg",
+        svg="<reports>/{source}batch_sweep.svg",
     log:
-        "<logs>/plot_batch_sweep.log",
+        "<logs>/{source}plot_batch_sweep.log",
+    wildcard_constraints:
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
@@ -58,20 +62,22 @@ rule plot_batch_sweep:
 
 rule plot_wall_time:
     input:
-        runs="<results>/runs.csv",
-        summary="<results>/summary.csv",
-        context="<results>/provenance/context.json",
+        runs="<results>/{source}runs.csv",
+        summary="<results>/{source}summary.csv",
+        context="<results>/{source}provenance/context.json",
         lib=library(),
     output:
         png=report(
-            "<reports>/wall_time.png",
+            "<reports>/{source}wall_time.png",
             caption="../reports/captions/wall_time.rst",
             category="Throughput",
             labels={"chart": "wall time", "over": "variants"},
         ),
-        svg="<reports>/wall_time.svg",
+        svg="<reports>/{source}wall_time.svg",
     log:
-        "<logs>/plot_wall_time.log",
+        "<logs>/{source}plot_wall_time.log",
+    wildcard_constraints:
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
@@ -86,7 +92,7 @@ rule figures:
     input:
         expand(
             "<reports>/{chart}.{form}",
-            chart=["speedup", "batch_sweep", "wall_time"],
+            chart=CHARTS,
             form=["png", "svg"],
         ),
     localrule: True

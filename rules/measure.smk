@@ -9,7 +9,8 @@
 
 rule write_configuration:
     output:
-        "<results>/provenance/config.yaml",
+        config="<results>/provenance/config.yaml",
+        grid="<results>/provenance/grid.json",
     log:
         "<logs>/write_configuration.log",
     conda:
@@ -18,6 +19,7 @@ rule write_configuration:
         machine=SHARED,
     params:
         config=GRID.config,
+        grid=GRID.describe(),
     message:
         "writing the effective configuration"
     script:

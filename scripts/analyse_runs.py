@@ -5,28 +5,25 @@ from pathlib import Path
 import pandas
 
 from vitbench import analysis, tables
-from vitbench.datasets import read_manifest
+from vitbench.archive import Folder, open_archive
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.records import predictions_path, read_predictions
 
 
-def main(runs: Path, manifests: dict[str, Path], baseline: str, agreement: float, out: dict[str, Path]) -> None:
+def main(runs: Path, archive: Folder, out: dict[str, Path]) -> None:
     """Write the four tables.
 
     Args:
-        manifests: role → manifest of its data set.
+        archive: of the predictions that `runs` names, the manifests and the grid.
         out: summary, best, parity, speedup → path.
     """
     table = tables.read(runs)
+    baseline = archive.grid["baseline"]
 
     def labels(role: str) -> dict[str, str]:
-        return {image.id: image.label for image in read_manifest(manifests[role]) if image.valid}
+        return {image.id: image.label for image in archive.manifest(role) if image.valid}
 
-    def predictions(record: str) -> list[tuple[str, str, float | None]]:
-        return read_predictions(predictions_path(Path(record)))
-
-    gate = analysis.parity(table, baseline, predictions, labels, agreement)
+    gate = analysis.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"])
     derived = {
         "summary": analysis.summary(table),
         "best": analysis.best_batch_sizes(table),
@@ -42,8 +39,6 @@ if __name__ == "__main__":
         snakemake.log[0],
         main,
         Path(snakemake.input.runs),
-        dict(zip(snakemake.params.roles, map(Path, snakemake.input.manifests), strict=True)),
-        snakemake.params.baseline,
-        snakemake.params.agreement,
+        open_archive(snakemake.params.archive),
         {name: Path(path) for name, path in snakemake.output.items()},
     )

@@ -1,27 +1,25 @@
-"""Collect the records of the configured cells into the runs table."""
+"""Collect the records of a grid's cells into the runs table."""
 
 from pathlib import Path
 
 import pandas
 
 from vitbench import records
+from vitbench.archive import Folder, open_archive, record_paths
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.grid import CELL
 
 
-def main(paths: list[Path], skipped: list[tuple[str, str, str]], identity: tuple[str, int, str], out: Path) -> None:
-    """Write one row a record, and one for each cell that this platform cannot run.
-
-    Args:
-        skipped: (role of the data set, cell name, reason) of each cell that was not tried.
-        identity: machine, protocol and model, for the rows of those cells.
-    """
-    rows = [records.to_row(records.read(path), "live", path.as_posix()) for path in paths]
-    for role, name, reason in skipped:
+def main(archive: Folder, out: Path) -> None:
+    """Write one row a record, and one for each cell that the platform could not run."""
+    grid = archive.grid
+    rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
+    for role, name, reason in grid["skipped"]:
         framework, variant, device, workers, size = CELL.fullmatch(name).groups()
-        row = dict.fromkeys(records.COLUMNS) | dict(zip(("machine", "protocol", "model"), identity, strict=True))
-        row |= {"source": "live", "dataset": role, "framework": framework, "variant": variant, "device": device}
+        row = dict.fromkeys(records.COLUMNS) | {"source": archive.source, "model": grid["model"]["name"]}
+        row |= {"machine": grid["machine"], "protocol": grid["protocol"], "dataset": role}
+        row |= {"framework": framework, "variant": variant, "device": device}
         row |= {"workers": int(workers), "batch_size": int(size) if size.isdigit() else None}
         rows.append(row | {"status": "skipped", "reason": reason})
     table = pandas.DataFrame(rows, columns=records.COLUMNS).convert_dtypes()
@@ -29,11 +27,4 @@ def main(paths: list[Path], skipped: list[tuple[str, str, str]], identity: tuple
 
 
 if __name__ == "__main__":
-    run_logged(
-        snakemake.log[0],
-        main,
-        list(map(Path, snakemake.input.records)),
-        snakemake.params.skipped,
-        snakemake.params.identity,
-        Path(snakemake.output[0]),
-    )
+    run_logged(snakemake.log[0], main, open_archive(snakemake.params.archive), Path(snakemake.output[0]))

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-import yaml
 
-from vitbench import records, tables
+from vitbench import tables
 from vitbench.answer import answer
-from vitbench.configuration import HOME, definitions
+from vitbench.archive import Folder, open_archive
+from vitbench.configuration import HOME
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 
@@ -21,16 +21,17 @@ def describe_checkout() -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
-def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, config: dict[str, Any], out: Path) -> None:
+def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out: Path) -> None:
     """Write the context; facts about machine and software come from the records, not from where this runs."""
+    config = archive.config
     measured = runs[runs.record != ""]
-    read = [records.read(Path(path)) for path in measured.record]
+    read = [archive.record(path) for path in measured.record]
     versions: dict[str, str] = {}
     for record in read:
         versions |= record["versions"]
-    seeded = definitions(config)["models"][config["model"]]["kind"] == "seeded"
-    context = {
-        "source": "live",
+    seeded = archive.grid["model"]["definition"]["kind"] == "seeded"
+    context: dict[str, Any] = {
+        "source": archive.source,
         "machine": config["machine"],
         "machine_text": read[-1]["environment"]["machine"],
         "gpus": read[-1]["environment"]["gpus"],
@@ -61,6 +62,6 @@ if __name__ == "__main__":
         main,
         tables.read(snakemake.input.runs),
         tables.read(snakemake.input.speedup),
-        yaml.safe_load(Path(snakemake.input.config).read_text()),
+        open_archive(snakemake.params.archive),
         Path(snakemake.output[0]),
     )

@@ -146,6 +146,25 @@ class Grid:
                 places += [(cell, block) for cell in shuffled]
         return places
 
+    def describe(self) -> dict[str, Any]:
+        """The grid as plain data: what the tables need to know of it, even after its definitions have changed."""
+        return {
+            "machine": self.config["machine"],
+            "protocol": self.config["protocol"],
+            "platform": self.platform,
+            "seed": self.config["seed"],
+            "repeats": self.config["repeats"],
+            "baseline": self.baseline,
+            "agreement": self.config["parity"]["agreement"],
+            "model": _described(self.model),
+            "datasets": {role: _described(defined) for role, defined in self.datasets.items()},
+            "cells": [
+                {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
+                for cell in self.sweep + self.full
+            ],
+            "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
+        }
+
     def variant_slug(self, cell: Cell) -> str:
         """The path segment of a cell's variant: its name and the digest of its definition."""
         return self.variants[f"{cell.framework}/{cell.variant}"].slug
@@ -210,6 +229,10 @@ class Grid:
             f"no cell {name} on {role} in this configuration; there is "
             f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
         )
+
+
+def _described(defined: Defined) -> dict[str, Any]:
+    return {"name": defined.name, "slug": defined.slug, "definition": defined.definition}
 
 
 def _find(defined: dict[str, Any], key: str, name: str) -> dict[str, Any]:
