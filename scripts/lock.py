@@ -45,12 +45,12 @@ CONDA = {
     "huggingface": {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "pyyaml", "jsonschema"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema"),
         ]
     },
     "sparknlp": {
         "extra": ["openjdk=17"],
-        "conda": ["pyspark", "numpy", "pillow", "psutil", "pyyaml", "jsonschema", "requests"],
+        "conda": ["pyspark", "numpy", "pillow", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "requests"],
         "pip": ["spark-nlp", "jgo"],
     },
     "model": {
