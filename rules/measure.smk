@@ -42,6 +42,7 @@ rule open_gate:
         machine=SHARED,
     params:
         devices=GRID.config["devices"],
+        canary_seconds=GRID.config["gates"]["canary_seconds"],
     message:
         "checking the machine, and reading every file once, before the first measurement"
     script:
@@ -74,7 +75,7 @@ rule measure:
         "measuring {params.cell} on {params.role}, repeat {wildcards.repeat}"
     shell:
         'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
-        " --repeat {wildcards.repeat} --threads {threads} --out {output.record:q} > {log:q} 2>&1"
+        " --repeat {wildcards.repeat} --threads {threads} --gate {input.gate:q} --out {output.record:q} > {log:q} 2>&1"
 
 
 # The choice is made once and kept beside the records: a sweep that is measured again never repeats hours of full runs;

@@ -7,18 +7,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import configuration, jars
+from vitbench import configuration, gates, jars
 from vitbench.datasets import read_manifest
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.grid import BEST, CELL, Cell, Grid
+from vitbench.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
 from vitbench.harness import Passes
 from vitbench.machine import cores
 from vitbench.supervisor import Cancelled, Repeat, environment, measure, record_without_running
 
 HOME = configuration.HOME
-MEASURING_CODE = ("measure.py", *(f"vitbench/{name}.py" for name in ("harness", "processes", "spark", "supervisor")))
+MEASURING_CODE = (
+    "measure.py",
+    *(f"vitbench/{name}.py" for name in ("gates", "harness", "processes", "spark", "supervisor")),
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,6 +35,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", default="sample", choices=["sample", "full"], help="role of the data set")
     parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
     parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml", help="configuration file")
+    parser.add_argument(
+        "--gate", type=Path, help="the gate's facts: its canaries are what this repeat's are held against"
+    )
     parser.add_argument("--threads", type=int, default=cores(), help="cores to use (default: all)")
     return parser.parse_args(arguments)
 
@@ -92,7 +98,12 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
             "variant": variant.slug,
             "definition": variant.definition,
         },
-        "measuring": grid.config["passes"] | {"timeout_minutes": grid.config["timeout_minutes"]},
+        "measuring": {
+            "passes": grid.config["passes"],
+            "gates": grid.config["gates"],
+            "timeout_minutes": grid.config["timeout_minutes"],
+            "seed": grid.config["seed"],
+        },
         "environment": environment(),
         "hashes": {
             "manifest": sha256(manifest),
@@ -106,6 +117,11 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         task=task,
         labels={image.id: image.label for image in images},
         passes=Passes(**grid.config["passes"]),
+        limits=gates.Limits(**grid.config["gates"]),
+        reference=gates.reference(
+            MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}",
+            json.loads(arguments.gate.read_text())["canaries"] if arguments.gate else [],
+        ),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )
 

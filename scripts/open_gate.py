@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitbench import machine
+from vitbench import gates, machine
 from vitbench.datasets import read_manifest
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
 
+# Canaries of the gate: before the first record, they alone say how fast this machine is.
+CANARIES = 5
 
-def main(threads: int, devices: list[str], parts: Iterable[Path], out: Path) -> None:
+
+def main(threads: int, devices: list[str], canary_seconds: float, parts: Iterable[Path], out: Path) -> None:
     """Check, read every file of `parts` once (so that all frameworks find them in the page cache) and write the facts.
 
     Raises:
@@ -40,6 +43,7 @@ def main(threads: int, devices: list[str], parts: Iterable[Path], out: Path) -> 
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),
         "bytes_read": read,
+        "canaries": [gates.canary(canary_seconds) for _ in range(CANARIES)],
     }
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 
@@ -50,6 +54,7 @@ if __name__ == "__main__":
         main,
         snakemake.threads,
         snakemake.params.devices,
+        snakemake.params.canary_seconds,
         list(map(Path, snakemake.input.parts)),
         Path(snakemake.output[0]),
     )

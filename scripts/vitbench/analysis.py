@@ -8,25 +8,38 @@ from typing import Any
 
 import pandas
 
+from vitbench.grid import CONTROL
 from vitbench.records import cell_name
-from vitbench.statistics import ALPHA, Comparison, compare, holm, within_noise
+from vitbench.statistics import ALPHA, FLOOR, Comparison, compare, holm, noise_floor, within_noise
 
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
 CELL = [*SOURCE, "dataset", "images", *VARIANT, "batch_size"]
 BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
+CONTROL_GROUP = "A/A control"
+# Flags of a repeat on which no claim may rest.
+NOT_FOR_CLAIMS = ("suspect", "not warm")
 
 Predictions = Callable[[str], list[tuple[str, str, float | None]]]
 
 
-def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
-    """A row a cell: repeats that are ok, median, low, high (range) and cv of wall seconds, and what goes with them.
+def usable(runs: pandas.DataFrame) -> pandas.Series:
+    """Which rows of the runs table may carry a claim: ok, on a quiet machine, and warm."""
+    flags = runs["flags"].fillna("").str.split(";")
+    return (runs.status == "ok") & ~flags.map(lambda given: any(flag in NOT_FOR_CLAIMS for flag in given))
 
-    `status` is ok where at least one repeat is, otherwise the commonest failure.
+
+def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a cell: usable repeats, median, low, high (range) and cv of wall seconds, and what goes with them.
+
+    `status` is ok where at least one repeat is, otherwise the commonest failure. `set_aside` counts the ok repeats that
+    are suspect or not warm; where all are, the numbers are theirs, and `repeats` is 0.
     """
     rows = []
+    may_carry = usable(runs)
     for key, group in runs.groupby(CELL, dropna=False, sort=False):
-        good = group[group.status == "ok"]
+        worked, carrying = group[group.status == "ok"], group[may_carry[group.index]]
+        good = carrying if len(carrying) else worked
         first = (good if len(good) else group).iloc[0]
         seconds, rates = good.wall_seconds, good.throughput
         flags = sorted({flag for flags in group["flags"].dropna() for flag in str(flags).split(";") if flag})
@@ -35,7 +48,8 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
             | {
                 "effective_batch_size": first.effective_batch_size,
                 "status": "ok" if len(good) else group.status.mode()[0],
-                "repeats": len(good),
+                "repeats": len(carrying),
+                "set_aside": len(worked) - len(carrying),
                 "median": seconds.median(),
                 "low": seconds.min(),
                 "high": seconds.max(),
@@ -57,8 +71,8 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def seconds_by_block(runs: pandas.DataFrame) -> dict[int, float]:
-    """block → wall seconds of the ok repeats of one cell."""
-    good = runs[runs.status == "ok"]
+    """block → wall seconds of the usable repeats of one cell."""
+    good = runs[usable(runs)]
     return {int(block): float(seconds) for block, seconds in zip(good.block, good.wall_seconds, strict=True)}
 
 
@@ -99,7 +113,8 @@ def choose_batch_size(sweep: pandas.DataFrame) -> dict[str, Any]:
 def best_batch_sizes(runs: pandas.DataFrame) -> pandas.DataFrame:
     """A row a variant: what the sweep says now, and `kept`, the batch size that its full runs used."""
     rows = []
-    for key, group in runs[runs.status != "skipped"].groupby(VARIANT, sort=False):
+    tried = runs[(runs.status != "skipped") & ~runs.variant.str.endswith(CONTROL)]  # the control keeps another's choice
+    for key, group in tried.groupby(VARIANT, sort=False):
         sweep, full = group[group.dataset == "sample"], group[group.dataset == "full"]
         now = choose_batch_size(sweep) if len(sweep) else {"batch_size": None, "median": None, "reason": "no sweep"}
         kept = full.batch_size.dropna().iloc[0] if full.batch_size.notna().any() else None
@@ -126,9 +141,12 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
         same_device, same_variant = one["device"] == other["device"], _variant(one) == _variant(other)
         of_baseline = same_device and _variant(one) == baseline and not same_variant
         of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
-        if of_baseline or of_devices:
+        if of_baseline and _variant(other) == baseline + CONTROL:
+            pairs.append((one, other, CONTROL_GROUP))
+        elif of_baseline or of_devices and not one["variant"].endswith(CONTROL):
             pairs.append((one, other, BEST_GROUP if one["dataset"] == "full" else SAME_GROUP))
-    return sorted(pairs, key=lambda pair: (pair[2] != BEST_GROUP, pair[0]["batch_size"]))
+    groups = (BEST_GROUP, SAME_GROUP, CONTROL_GROUP)
+    return sorted(pairs, key=lambda pair: (groups.index(pair[2]), pair[0]["batch_size"]))
 
 
 def parity(
@@ -178,37 +196,53 @@ PARITY_COLUMNS = [
 def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pandas.DataFrame:
     """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict; none if parity failed.
 
-    `p_holm` is the p value of the paired t test of the log ratios, adjusted for all comparisons of the table.
+    `floor` is the ratio beyond which a difference counts: what the A/A control of that device could not tell apart, at
+    least 1 + FLOOR. `p_holm` is the p value of the paired t test of the log ratios, adjusted for all comparisons of the
+    table but the control's.
 
     Args:
         gate: the table of `parity` for the same runs and baseline.
     """
     passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
     rows = []
-    for one, other, group in comparisons(runs, baseline):
+    pairs = comparisons(runs, baseline)
+    floors = _floors(runs, pairs)
+    for one, other, group in pairs:
         first, second = _rows(runs, one), _rows(runs, other)
         row = {"baseline": cell_name(one), "candidate": cell_name(other), "dataset": one["dataset"]}
-        row |= {"images": first.images.iloc[0], "comparison": group}
+        # The control is judged by the least floor, for its own would make any difference a tie.
+        floor = 1 + FLOOR if group == CONTROL_GROUP else floors.get(other["device"], 1 + FLOOR)
+        row |= {"images": first.images.iloc[0], "comparison": group, "floor": floor}
         blocks = seconds_by_block(first), seconds_by_block(second)
         checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
         if not blocks[0].keys() & blocks[1].keys():
             failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
-            reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both worked"
+            reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
             row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
         elif not checked.passed:
             row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
         else:
-            row |= _shown(compare(*blocks)) | {"agreement": checked.agreement}
-            row["baseline_throughput"] = first.throughput.median()
-            row["candidate_throughput"] = second.throughput.median()
+            row |= _shown(compare(*blocks, floor)) | {"agreement": checked.agreement}
+            row["baseline_throughput"] = first[usable(first)].throughput.median()
+            row["candidate_throughput"] = second[usable(second)].throughput.median()
         rows.append(row)
     _correct_for_many(rows)
     return pandas.DataFrame(rows, columns=SPEEDUP_COLUMNS)
 
 
+def _floors(runs: pandas.DataFrame, pairs: list[tuple[dict[str, Any], dict[str, Any], str]]) -> dict[str, float]:
+    """device → noise floor, where its A/A control has blocks."""
+    floors = {}
+    for one, other, group in pairs:
+        blocks = seconds_by_block(_rows(runs, one)), seconds_by_block(_rows(runs, other))
+        if group == CONTROL_GROUP and blocks[0].keys() & blocks[1].keys():
+            floors[other["device"]] = noise_floor(compare(*blocks))
+    return floors
+
+
 def _correct_for_many(rows: list[dict[str, Any]]) -> None:
     """Adjust the p values of a table of comparisons; a difference that many comparisons explain by chance is a tie."""
-    tested = [row for row in rows if row.get("p_holm") is not None]
+    tested = [row for row in rows if row.get("p_holm") is not None and row["comparison"] != CONTROL_GROUP]
     for row, adjusted in zip(tested, holm([row["p_holm"] for row in tested]), strict=True):
         row["p_holm"] = adjusted
         if row["verdict"] in ("faster", "slower") and adjusted >= ALPHA:
@@ -227,6 +261,7 @@ SPEEDUP_COLUMNS = [
     "blocks",
     "faster_blocks",
     "p_holm",
+    "floor",
     "images",
     "baseline_throughput",
     "candidate_throughput",

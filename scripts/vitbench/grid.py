@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +17,8 @@ from vitbench.machine import platform_name
 
 # The batch size of a full run stands in its path as this word, for it is known only after the sweep.
 BEST = "best"
+# Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
+CONTROL = "-control"
 MEASUREMENTS = PurePosixPath("measurements")
 RESOURCES = PurePosixPath("resources")
 
@@ -87,6 +89,8 @@ class Grid:
             raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
         self.baseline = self._baseline(defined["variants"])
         self.sweep = self._cells(list(self.variants), "sample")
+        if config["control"]:
+            self._add_control()
         self.full = self._cells(list(self.variants), "full")
         self.skipped = [
             (cell, reason)
@@ -107,6 +111,8 @@ class Grid:
 
     def _add_variant(self, wanted: str, defined: dict[str, Any], unsupported: dict[str, str]) -> None:
         framework, name = wanted.split("/")
+        if name.endswith(CONTROL):
+            raise UserError(f"frameworks: {wanted}: names in {CONTROL} are kept for the A/A control; take another name")
         if framework not in ADAPTERS:
             raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(ADAPTERS)}")
         definition = _find(defined[framework], f"frameworks: {wanted}", name)
@@ -121,6 +127,11 @@ class Grid:
         self.notes.append(f"{reason}: skipped" + (f", {instead} is measured in its place" if instead else ""))
         if instead and instead not in self.config["frameworks"] and instead not in self.variants:
             self._add_variant(instead, defined, unsupported)
+
+    def _add_control(self) -> None:
+        """The baseline once more, under a second name: what its full run is compared with measures the noise."""
+        twin = self.variants[self.baseline]
+        self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
 
     def _cells(self, variants: list[str], role: str) -> list[Cell]:
         sizes = self.config["batch_sizes"]
@@ -193,9 +204,10 @@ class Grid:
         return self.cell_folder(cell) / "choice.json"
 
     def sweep_of(self, full: Cell) -> list[Cell]:
-        """The sweep cells from which the batch size of a full cell is chosen."""
+        """The sweep cells from which the batch size of a full cell is chosen; the control's are the baseline's."""
+        wanted = replace(full, variant=full.variant.removesuffix(CONTROL))
         same = ("framework", "variant", "device", "workers")
-        return [cell for cell in self.sweep if all(getattr(cell, key) == getattr(full, key) for key in same)]
+        return [cell for cell in self.sweep if all(getattr(cell, key) == getattr(wanted, key) for key in same)]
 
     def manifest(self, role: str) -> PurePosixPath:
         """Path of the manifest of a role's data set."""

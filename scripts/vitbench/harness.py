@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
+from vitbench.gates import cpu_counters, tree_cpu_seconds
 
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
@@ -132,6 +133,7 @@ def main(arguments: list[str]) -> int:
     """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
     task, launched = Task(**job["task"]), job["launched"]
+    begun, used_before = cpu_counters(), tree_cpu_seconds()
     with open("events.jsonl", "w") as events:
 
         def report(event: str, **facts: Any) -> None:
@@ -147,6 +149,7 @@ def main(arguments: list[str]) -> int:
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
             predictions, warm = run_passes(adapter, wanted, Passes(**job["passes"]), report)
+            cpu = {"begin": begun, "end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
             peak = peak_memory_mb()
             description = adapter.describe()
             adapter.close()
@@ -161,7 +164,7 @@ def main(arguments: list[str]) -> int:
             writer = csv.writer(handle)
             writer.writerow(Prediction._fields)
             writer.writerows(sorted(predictions))
-        report("done", peak_memory_mb=peak, median=statistics.median(warm), **description)
+        report("done", cpu=cpu, peak_memory_mb=peak, median=statistics.median(warm), **description)
     return 0
 
 

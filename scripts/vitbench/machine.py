@@ -71,6 +71,18 @@ def memory_bytes() -> int:
     return total
 
 
+def throttled_seconds() -> float | None:
+    """Seconds for which cgroups' quotas have held processes back so far; None where no cgroup tells."""
+    found = []
+    for file in _cgroup_files("cpu", "cpu.stat"):
+        told = dict(line.split() for line in file.read_text().splitlines())
+        if "throttled_usec" in told:
+            found.append(int(told["throttled_usec"]) / 1e6)
+        elif "throttled_time" in told:  # version 1
+            found.append(int(told["throttled_time"]) / 1e9)
+    return max(found, default=None)
+
+
 @cache
 def gpus() -> tuple[str, ...]:
     """Names of the accelerators that a framework could use; empty if there is none."""

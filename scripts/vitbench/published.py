@@ -258,6 +258,7 @@ def _speedup(base: Any, other: Any, group: str) -> dict[str, Any]:
         "blocks": 1,
         "faster_blocks": None,
         "p_holm": None,
+        "floor": None,
         "images": other.images,
         "baseline_throughput": base.throughput,
         "candidate_throughput": other.throughput,

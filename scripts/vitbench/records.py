@@ -10,6 +10,7 @@ from typing import Any
 
 from vitbench.errors import UserError
 from vitbench.files import write_atomically
+from vitbench.gates import relative_canary
 
 STATUSES = ("ok", "oom", "timeout", "error", "skipped")
 
@@ -54,6 +55,19 @@ MORE_COLUMNS = (
     "accelerator",
     "precision",
     "setting",
+    "waves",
+    "partition_rows",
+    "attempts",
+    "canary",
+    "steal_share",
+    "foreign_cpu_share",
+    "peak_gpu_memory_mb",
+    "energy_joules",
+    "energy_source",
+    "code",
+    "packages",
+    "model_hash",
+    "data_hash",
     "record",
 )
 COLUMNS = FIXED_COLUMNS + MORE_COLUMNS
@@ -137,10 +151,19 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row: dict[str, Any] = {column: record.get(column) for column in COLUMNS}
     row["source"], row["record"] = source, path
     row["pass_seconds"] = ";".join(f"{one['seconds']:.6g}" for one in record["passes"])
-    row["effective_batch_sizes"] = ";".join(
-        f"{size}:{count}" for size, count in (record["effective_batch_sizes"] or {}).items()
-    )
+    for histogram in ("effective_batch_sizes", "partition_rows"):
+        row[histogram] = ";".join(f"{size}:{count}" for size, count in (record[histogram] or {}).items())
     row["flags"] = ";".join(record["flags"])
+    row["attempts"] = len(record["attempts"])
+    row["canary"] = relative_canary(record["gates"])
+    for share in ("steal_share", "foreign_cpu_share"):
+        row[share] = record["gates"]["during"][share] if record["gates"] else None
+    energy = record["energy"] or {"joules": None, "source": None}
+    row["energy_joules"], row["energy_source"] = energy["joules"], energy["source"]
+    hashes = record["hashes"]
+    row["code"] = hashes.get("measuring_code", "")[:12]
+    row["model_hash"], row["data_hash"] = hashes.get("model", "")[:12], hashes.get("manifest", "")[:12]
+    row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
 
 

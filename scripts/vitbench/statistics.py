@@ -31,8 +31,10 @@ class Comparison:
     """two-sided p value of the paired t test of the blocks' log ratios, from LEAST_BLOCKS blocks on"""
 
 
-def compare(baseline: dict[int, float], candidate: dict[int, float]) -> Comparison:
+def compare(baseline: dict[int, float], candidate: dict[int, float], floor: float = 1 + FLOOR) -> Comparison:
     """Compare two cells by their seconds in each block (block → seconds); only common blocks count.
+
+    A ratio within 1/floor … floor is a tie.
 
     The interval is a paired-block percentile bootstrap of the ratio of medians (Efron and Tibshirani, An Introduction
     to the Bootstrap, 1993, ch. 13): blocks are drawn, not single repeats, so that a drift common to a block cancels.
@@ -57,15 +59,20 @@ def compare(baseline: dict[int, float], candidate: dict[int, float]) -> Comparis
     logs = numpy.log(of_blocks)
     # Without any spread the test has no statistic; blocks that are equal to the last digit are one block.
     p = float(stats.ttest_1samp(logs, 0).pvalue) if logs.std() > 1e-12 else float(abs(logs.mean()) < 1e-12)
-    return Comparison(ratio, low, high, len(blocks), faster, _verdict(ratio, low, high, p), p)
+    return Comparison(ratio, low, high, len(blocks), faster, _verdict(ratio, low, high, p, floor), p)
 
 
-def _verdict(ratio: float, low: float, high: float, p: float) -> str:
-    if low > 1 and ratio > 1 + FLOOR and p < ALPHA:
+def _verdict(ratio: float, low: float, high: float, p: float, floor: float) -> str:
+    if low > 1 and ratio > floor and p < ALPHA:
         return "faster"
-    if high < 1 and ratio < 1 / (1 + FLOOR) and p < ALPHA:
+    if high < 1 and ratio < 1 / floor and p < ALPHA:
         return "slower"
     return "tie"
+
+
+def noise_floor(control: Comparison) -> float:
+    """The ratio that a cell reaches against itself: the A/A interval's farther end, at least 1 + FLOOR."""
+    return max(1 + FLOOR, control.high, 1 / control.low)
 
 
 def holm(p_values: list[float]) -> list[float]:

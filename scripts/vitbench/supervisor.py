@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from vitbench import machine
+from vitbench import gates, machine
 from vitbench.files import staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.harness import BUG, Passes, says_out_of_memory
@@ -40,13 +40,19 @@ UNKNOWN_AFTER_FAILURE = (
     "threads",
     "slots",
     "partitions",
+    "partition_rows",
+    "waves",
     "effective_batch_sizes",
     "peak_memory_mb",
+    "peak_gpu_memory_mb",
+    "energy",
     "accuracy",
     "accelerator",
     "precision",
     "setting",
 )
+# Flags for which a repeat is measured again.
+SET_ASIDE = frozenset({"suspect", "not warm"})
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class Repeat:
     labels: dict[str, str]
     """id → label of each valid image; empty labels where the data set has none"""
     passes: Passes
+    limits: gates.Limits
+    reference: dict[str, float] | None
+    """what the canaries are compared with; None before the first"""
     timeout_seconds: float
 
 
@@ -69,8 +78,9 @@ class Cancelled(Exception):
 def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
     """Measure one repeat; write its record to `out` and its predictions beside it; return the record.
 
-    Whatever the framework does, there is a record, with its status. Nothing is left running, and nothing on disk but
-    these two files.
+    One that is suspect, or did not become warm, is measured again up to `limits.retries` times. The first attempt that
+    is neither counts, else the last; the others stand under `attempts`. Whatever the framework does, there is a record,
+    with its status. Nothing is left running, and nothing on disk but these two files.
 
     Raises:
         RuntimeError: a mistake in vitbench itself, found in the child; no record is written.
@@ -81,22 +91,18 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
     with machine_lock() as lock:
         if killed := kill_marked():
             print(f"killed {killed} processes that an earlier, killed measurement had left", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        begin, started = time.monotonic(), datetime.now(UTC)
         with reaper(str(folder), folder, lock):
             try:
-                folder.mkdir(parents=True)
-                exit_status = _run_child(repeat, folder, ordered_by)
-                events = _events(folder)
-                output = (folder / "output.log").read_text(errors="replace")
-                print(output, end="", flush=True)
-                if exit_status == BUG:
-                    raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
-                record = repeat.known | {
-                    "started": started.isoformat(timespec="seconds"),
-                    "total_seconds": time.monotonic() - begin,
-                }
-                record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
+                attempts: list[dict[str, Any]] = []
+                while True:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir(parents=True)
+                    record = _attempt(repeat, folder, ordered_by)
+                    if not SET_ASIDE & set(record["flags"]) or len(attempts) == repeat.limits.retries:
+                        break
+                    print(f"measuring again: {_why_again(record)}", flush=True)
+                    attempts.append(_set_aside(record))
+                record["attempts"] = attempts
                 check(out, record)
                 with staged(predictions_path(out)) as temporary:
                     if record["status"] == "ok":
@@ -110,10 +116,61 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) -> dict[str, Any]:
+    """Run the repeat once, between two probes of the machine; its record, still without `attempts`."""
+    begin, started = time.monotonic(), datetime.now(UTC)
+    device, canary_seconds = repeat.task.device, repeat.limits.canary_seconds
+    processes = gates.cpu_by_process()
+    before = gates.probe(device, canary_seconds)
+    launched = time.monotonic()
+    exit_status = _run_child(repeat, folder, ordered_by)
+    ended = time.monotonic()
+    held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours=[os.getpid()])
+    events = _events(folder)
+    output = (folder / "output.log").read_text(errors="replace")
+    print(output, end="", flush=True)
+    if exit_status == BUG:
+        raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
+    after = gates.probe(device, canary_seconds)
+    record = repeat.known | {"started": started.isoformat(timespec="seconds")}
+    record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
+    cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
+    taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
+    if cpu:
+        taken = gates.during(cpu["begin"], cpu["end"], cpu["own_seconds"], held_by)
+    found = gates.findings(before, after, taken, repeat.reference, repeat.limits) if cpu else []
+    if found:
+        record["flags"] = [*record["flags"], "suspect"]
+    for line in held_by:
+        print(f"beside this repeat ran {line}", flush=True)
+    return record | {
+        "total_seconds": time.monotonic() - begin,
+        "gates": {
+            "before": before,
+            "after": after,
+            "during": taken,
+            "reference": repeat.reference,
+            "unavailable": gates.unavailable(device, before, taken) if cpu else [],
+            "findings": found,
+            "seconds": launched - begin + time.monotonic() - ended,
+        },
+    }
+
+
+def _why_again(record: dict[str, Any]) -> str:
+    return "; ".join(record["gates"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
+
+
+def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
+    """What a record keeps of an earlier attempt."""
+    kept = ("started", "status", "wall_seconds", "flags", "reason", "gates", "total_seconds")
+    return {key: record[key] for key in kept} | {"pass_seconds": [one["seconds"] for one in record["passes"]]}
+
+
 def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
     """Write the record of a repeat that cannot even be started, with its status and reason; return the record."""
     record = repeat.known | _failed(status, reason) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-    record["total_seconds"] = 0.0
+    record |= {"total_seconds": 0.0, "gates": None, "attempts": []}
     write_atomically(predictions_path(out), ",".join(Prediction._fields) + "\n")
     write(out, record)
     return record
@@ -260,9 +317,13 @@ def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[
         "images lost": valid < len(repeat.labels),
     }
     histogram = done["effective_batch_sizes"]
-    described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "effective_batch_sizes")
+    effective = max(int(size) for size in histogram) if histogram else None
+    flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
+    described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "partition_rows",
+                 "effective_batch_sizes")  # fmt: skip
     return {key: done[key] for key in (*described, "versions", "peak_memory_mb")} | {
-        "effective_batch_size": max(int(size) for size in histogram) if histogram else None,
+        "effective_batch_size": effective,
+        "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
         "wall_seconds": done["median"],
         "throughput": valid / done["median"],
         "valid_predictions": valid,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Task
+from vitbench.gates import Limits
 from vitbench.harness import Passes
 from vitbench.supervisor import Repeat
 
@@ -56,6 +57,12 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "partitions": None,
         "effective_batch_sizes": {"4": 1, "2": 1},
         "peak_memory_mb": 900.5,
+        "waves": None,
+        "partition_rows": None,
+        "gates": None,
+        "attempts": [],
+        "peak_gpu_memory_mb": None,
+        "energy": None,
         "total_seconds": 15.5,
         "accuracy": 0.75,
         "flags": [],
@@ -68,7 +75,18 @@ def example_record(**changes: Any) -> dict[str, Any]:
     return record | changes
 
 
-def example_repeat(folder: Path, plan: dict[str, Any], passes: Any = None, timeout_seconds: float = 60) -> Repeat:
+# What nothing on this machine can exceed, so that a test's neighbours do not make its repeat suspect.
+PATIENT = Limits(canary_seconds=0.01, canary_slower=0.99, steal=1, foreign_cpu=1, free_memory_gb=0, retries=0)
+
+
+def example_repeat(
+    folder: Path,
+    plan: dict[str, Any],
+    passes: Any = None,
+    timeout_seconds: float = 60,
+    limits: Limits = PATIENT,
+    reference: dict[str, float] | None = None,
+) -> Repeat:
     """A repeat of the fake framework on six images, whose files are made; the last of them has another label."""
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -90,4 +108,12 @@ def example_repeat(folder: Path, plan: dict[str, Any], passes: Any = None, timeo
     )
     labels = {name: f"label of {name}" for name in names} | {"i5": "another"}
     passes = passes or Passes(at_least=2, at_most=4, agree_within=1, budget_seconds=30)
-    return Repeat(known=dict(KNOWN), task=task, labels=labels, passes=passes, timeout_seconds=timeout_seconds)
+    return Repeat(
+        known=dict(KNOWN),
+        task=task,
+        labels=labels,
+        passes=passes,
+        limits=limits,
+        reference=reference,
+        timeout_seconds=timeout_seconds,
+    )

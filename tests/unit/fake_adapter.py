@@ -29,6 +29,7 @@ DESCRIPTION = {
     "threads": 2,
     "slots": 1,
     "partitions": None,
+    "partition_rows": None,
     "effective_batch_sizes": {"4": 1, "2": 1},
     "versions": {"fake": "1.0"},
 }

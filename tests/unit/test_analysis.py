@@ -143,6 +143,80 @@ def test_summary_gathers_the_flags_of_all_repeats(table):
     assert analysis.summary(table(rows)).iloc[0]["flags"] == "images lost;not warm"
 
 
+def flagged(rows: list[dict], **flags: str) -> list[dict]:
+    """The rows of a cell, those of the given blocks (b0=…) with flags."""
+    return [row | {"flags": flags.get(f"b{row['block']}")} for row in rows]
+
+
+def test_what_is_suspect_or_not_warm_carries_no_number(table):
+    rows = flagged(cell(HF, "full", 8, [6, 99, 50, 8]), b1="suspect", b2="not warm;images lost", b3="images lost")
+    row = analysis.summary(table(rows)).iloc[0]
+    assert (row.repeats, row.set_aside, row["median"], row.low, row.high) == (2, 2, 7, 6, 8)
+    assert row["flags"] == "images lost;not warm;suspect"
+
+
+def test_a_cell_without_a_usable_repeat_shows_what_it_has_and_claims_nothing(table):
+    doubtful = flagged(cell(TF, "full", 8, [3, 4]), b0="suspect", b1="not warm")
+    runs = table(cell(HF, "full", 8, [6, 6]), doubtful)
+    row = analysis.summary(runs).iloc[1]
+    assert (row.status, row.repeats, row.set_aside, row["median"]) == ("ok", 0, 2, 3.5)
+    _, speedups = judge(runs)
+    assert pandas.isna(speedups.iloc[0].speedup) and speedups.iloc[0].verdict == "too few repeats"
+    assert speedups.iloc[0].reason == "no block in which both were usable"
+
+
+def test_only_blocks_in_which_both_are_usable_are_compared(table):
+    runs = table(
+        flagged(cell(HF, "full", 8, [6, 60, 6, 6, 6]), b1="suspect"),
+        flagged(cell(TF, "full", 8, [3, 3, 30, 3, 3]), b2="not warm"),
+    )
+    row = judge(runs)[1].iloc[0]
+    assert (row.blocks, row.speedup, row.low, row.high, row.verdict) == (3, 2, 2, 2, "too few repeats")
+    # The rates shown are those of usable repeats too.
+    assert (row.baseline_throughput, row.candidate_throughput) == (1, 2)
+
+
+def test_a_batch_size_is_not_chosen_by_a_suspect_repeat(table):
+    runs = table(cell(HF, "sample", 1, [4, 4, 4]), flagged(cell(HF, "sample", 8, [1, 8, 8]), b0="suspect"))
+    assert choose(runs)["batch_size"] == 1
+
+
+CONTROL = "huggingface/pipeline-control"
+
+
+def test_the_control_is_compared_in_a_row_of_its_own_and_is_no_variant(table):
+    runs = table(cell(HF, "full", 8, [6] * 5), cell(CONTROL, "full", 8, [6.3] * 5), cell(TF, "full", 8, [5.0] * 5))
+    gate, speedups = judge(runs)
+    assert list(speedups.comparison) == [analysis.BEST_GROUP, analysis.CONTROL_GROUP]
+    assert gate.passed.all()
+    assert list(analysis.best_batch_sizes(runs).variant) == ["pipeline", "tensorflow"]
+
+
+@pytest.mark.parametrize(
+    ("control", "floor", "verdict"),
+    [
+        ([6.0, 6.0, 6.0, 6.0, 6.0], 1.02, "faster"),  # 1.05 times as fast, and nothing else is
+        ([5.5, 5.6, 5.4, 5.5, 5.6], 6 / 5.4, "tie"),  # the same cell is 1.09 times as fast as itself
+        ([6.6, 6.7, 6.6, 6.5, 6.6], 6.7 / 6, "tie"),
+    ],
+)
+def test_a_ratio_within_the_noise_floor_is_a_tie(table, control, floor, verdict):
+    fast = [6 / 1.05 * one for one in (1, 1.001, 0.999, 1, 1)]
+    runs = table(cell(HF, "full", 8, [6.0] * 5), cell(TF, "full", 8, fast), cell(CONTROL, "full", 8, control))
+    speedups = judge(runs)[1]
+    assert speedups.iloc[0].floor == pytest.approx(floor) and speedups.iloc[0].verdict == verdict
+    # The control's own row says whether it found a difference where none is.
+    assert speedups.iloc[1].floor == 1.02
+    assert (speedups.iloc[1].verdict == "tie") == (floor == 1.02)
+
+
+def test_the_control_does_not_count_among_the_comparisons_of_holm(table):
+    cells = [cell(HF, "full", 8, [6.0, 6.1, 6.0, 6.1, 6.0]), cell(TF, "full", 8, [5.5, 5.6, 5.7, 5.5, 5.6])]
+    without = judge(table(*cells))[1]
+    with_it = judge(table(*cells, cell(CONTROL, "full", 8, [6.1, 6.0, 6.0, 6.1, 6.0])))[1]
+    assert with_it.iloc[0].p_holm == without.iloc[0].p_holm
+
+
 # --- best batch size
 
 

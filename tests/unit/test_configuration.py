@@ -30,8 +30,13 @@ BAD = {
     "seed": ["x", 1.5],
     "passes": [
         {"at_least": 1}, {"at_most": 1}, {"agree_within": 0}, {"agree_within": 2}, {"budget_seconds": 0},
-        {"warmup": 3}, {"at_least": 7}, 3,
+        {"warmup": 3}, {"at_least": 9}, 3,
     ],
+    "gates": [
+        {"canary_seconds": 0}, {"canary_slower": 0}, {"canary_slower": 1}, {"steal": 2}, {"foreign_cpu": -1},
+        {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
+    ],
+    "control": ["yes", 1, "huggingface/pipeline"],
     "timeout_minutes": [0, -1, "long"],
     "parity": [{"agreement": 0.9}, {"agreement": 1.1}, {"least": 1}, 0.99],
     "define": [

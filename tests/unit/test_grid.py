@@ -19,6 +19,8 @@ DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}
 
 
 def grid(platform: str = LINUX, **changes) -> Grid:
+    """A grid without the A/A control, which the tests that are about it switch on."""
+    changes.setdefault("control", False)
     if "frameworks" in changes:
         changes.setdefault("baseline", changes["frameworks"][0])
     return Grid(copy.deepcopy(DEFAULT) | changes, platform)
@@ -57,6 +59,31 @@ def test_the_sweep_of_a_full_cell_is_its_variant_on_its_device():
         assert {(one.framework, one.variant, one.device, one.dataset) for one in sweep} == {
             (full.framework, full.variant, full.device, "sample")
         }
+
+
+def test_the_control_is_the_baseline_once_more_on_the_full_set():
+    with_it = grid(control=True, devices=["cpu", "gpu"])
+    twins = [cell for cell in with_it.full if cell.variant == "pipeline-control"]
+    assert [cell.name for cell in twins] == [f"huggingface/pipeline-control/{one}/w1/bsbest" for one in ("cpu", "gpu")]
+    assert not any(cell.variant.endswith("control") for cell in with_it.sweep)
+    for twin, original in zip(twins, [cell for cell in with_it.full if cell.variant == "pipeline"], strict=True):
+        # What is loaded and measured is the same, where it is recorded is not.
+        assert with_it.sweep_of(twin) == with_it.sweep_of(original) != []
+        assert with_it.model_folder(twin) == with_it.model_folder(original)
+        assert with_it.record(twin, 0) != with_it.record(original, 0)
+    definitions = [with_it.variants[f"huggingface/{name}"].definition for name in ("pipeline", "pipeline-control")]
+    assert definitions[0] == definitions[1]
+    assert {(twin, block) for twin in twins for block in range(3)} <= set(with_it.order)
+
+
+def test_the_control_moves_no_record_of_the_others():
+    for cell in grid().full:
+        assert grid(control=True).record(cell, 0) == grid().record(cell, 0)
+
+
+def test_a_variant_of_ones_own_cannot_pose_as_the_control():
+    with pytest.raises(UserError, match="frameworks: huggingface/my-control: names in -control are kept"):
+        grid(frameworks=["huggingface/my-control"], **define("variants", "huggingface", **{"my-control": {}}))
 
 
 # --- order
@@ -106,13 +133,14 @@ def test_a_record_lies_where_the_design_says():
     assert isinstance(path, PurePosixPath)
     slug = r"[a-z0-9._-]+-[0-9a-f]{8}"
     assert re.fullmatch(
-        r"measurements/xeon-2/p1/vit-base-seeded-[0-9a-f]{8}/sample-photos-32-[0-9a-f]{8}"
+        rf"measurements/xeon-2/p{DEFAULT['protocol']}/{slug}/sample-{slug}"
         r"/sparknlp/tensorflow-[0-9a-f]{8}/cpu/w1/bs8/rep2\.json",
         str(path),
     )
     full = default.record(default.full[0], 0)
     assert re.fullmatch(
-        rf"measurements/xeon-2/p1/{slug}/full-{slug}/huggingface/{slug}/cpu/w1/bsbest/rep0\.json", str(full)
+        rf"measurements/xeon-2/p{DEFAULT['protocol']}/{slug}/full-{slug}/huggingface/{slug}/cpu/w1/bsbest/rep0\.json",
+        str(full),
     )
     assert default.choice(default.full[0]) == full.parent / "choice.json"
 
@@ -129,7 +157,7 @@ def define(kind: str, name: str, /, **settings) -> dict:
 
 CHANGES = {
     "machine": ({}, {"machine": "xeon-4"}),
-    "protocol": ({}, {"protocol": 2}),
+    "protocol": ({}, {"protocol": 99}),
     "model definition": tuple(
         {"model": "mine"} | define("models", "mine", kind="folder", folder=place) for place in ("a", "b")
     ),

@@ -15,6 +15,11 @@ from vitbench.configuration import HOME
 from vitbench.errors import UserError
 
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
+# Columns that a record does not have under their own names.
+DERIVED = (
+    "partition_rows", "attempts", "canary", "steal_share", "foreign_cpu_share", "energy_joules", "energy_source",
+    "code", "packages", "model_hash", "data_hash",
+)  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
 
 
@@ -133,8 +138,38 @@ def test_a_row_says_what_its_record_says():
     assert (row["source"], row["record"]) == ("live", "measurements/rep0.json")
     assert row["pass_seconds"] == "4.5;3.1;2.9"
     assert row["effective_batch_sizes"] == "16:2;1:1" and row["flags"] == "not warm;suspect"
-    same = set(records.COLUMNS) - {"source", "record", "pass_seconds", "effective_batch_sizes", "flags"}
+    of_its_own = {"source", "record", "pass_seconds", "effective_batch_sizes", "flags", *DERIVED}
+    same = set(records.COLUMNS) - of_its_own
     assert {column: row[column] for column in same} == {column: record[column] for column in same}
+
+
+def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
+    speeds = {"before": (95.0, 190.0), "after": (90.0, 180.0)}
+    probes = {when: {"gemm_gflops": gemm, "decode_per_second": rate} for when, (gemm, rate) in speeds.items()}
+    gates = probes | {"reference": {"gemm_gflops": 100.0, "decode_per_second": 200.0}}
+    gates["during"] = {"steal_share": 0.01, "foreign_cpu_share": None}
+    record = example_record(
+        gates=gates,
+        attempts=[{}],
+        energy={"joules": 12.5, "source": "rapl", "quality": "counter"},
+        partition_rows={"16": 2},
+        versions={"torch": "2", "numpy": "1"},
+        hashes={"measuring_code": "c" * 64, "model": "m" * 64, "manifest": "d" * 64},
+    )
+    row = records.to_row(record, "live", "p")
+    assert {column: row[column] for column in DERIVED} == {
+        "partition_rows": "16:2",
+        "attempts": 1,
+        "canary": pytest.approx(0.9),
+        "steal_share": 0.01,
+        "foreign_cpu_share": None,
+        "energy_joules": 12.5,
+        "energy_source": "rapl",
+        "code": "c" * 12,
+        "packages": "numpy 1;torch 2",
+        "model_hash": "m" * 12,
+        "data_hash": "d" * 12,
+    }
 
 
 def test_a_row_of_a_failed_repeat_has_empty_cells():

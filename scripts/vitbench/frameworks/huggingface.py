@@ -83,6 +83,7 @@ class Adapter:
             "threads": torch.get_num_threads(),
             "slots": 1,
             "partitions": None,
+            "partition_rows": None,
             "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
             "versions": {
                 "transformers": transformers.__version__,

@@ -97,6 +97,7 @@ class Adapter:
             "threads": self.onnx_threads or (int(default) if self.engine == "onnx" and default else None),
             "slots": self.spark.sparkContext.defaultParallelism,
             "partitions": len(rows),
+            "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
             "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
             "versions": {
                 "spark-nlp": sparknlp.version(),

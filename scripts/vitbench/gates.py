@@ -1,0 +1,258 @@
+"""Was the machine quiet? Probes before and after a repeat, what others took meanwhile, and why a repeat is suspect.
+
+What a system does not tell is None, never a guess; the names of such things stand in the record under `unavailable`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import psutil
+
+from vitbench import machine
+
+CANARY = ("gemm_gflops", "decode_per_second")
+GEMM_SIZE = 1024
+JPEG_SIZE = (500, 375)
+# A process is named as a holder of the machine from this share of one core on.
+HOLDER = 0.02
+# The GPU's own helpers, which hold a context on it without working.
+GPU_IDLERS = ("Xorg", "Xwayland", "gnome-shell")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a repeat may meet before it is suspect; shares are of 1."""
+
+    canary_seconds: float
+    """length of each of the canary's two parts"""
+    canary_slower: float
+    """by how much a canary may be slower than the median of the canaries so far"""
+    steal: float
+    """share of CPU time that the hypervisor gave to others"""
+    foreign_cpu: float
+    """CPU time of other processes, as a share of all cores"""
+    free_memory_gb: float
+    """memory that must be free before"""
+    retries: int
+    """how often a suspect repeat, or one that did not become warm, is measured again"""
+
+
+# --- the canary -------------------------------------------------------------------------------------------------------
+
+
+def canary(seconds: float) -> dict[str, float]:
+    """The same work each time, `seconds` each: float32 GEMM on all cores (GFLOP/s), JPEG decoding on one (images/s)."""
+    import numpy
+    from PIL import Image
+
+    generator = numpy.random.default_rng(1)
+    one, two = (generator.standard_normal((GEMM_SIZE, GEMM_SIZE), dtype=numpy.float32) for _ in range(2))
+    product = one @ two  # the library's threads start here, before the clock
+    products = _rate(lambda: numpy.matmul(one, two, out=product), seconds)
+    photograph = numpy.kron(generator.integers(0, 255, (15, 20, 3), dtype=numpy.uint8), numpy.ones((25, 25, 1)))
+    jpeg = io.BytesIO()
+    Image.fromarray(photograph.astype(numpy.uint8)).resize(JPEG_SIZE).save(jpeg, "JPEG", quality=90)
+
+    def decode() -> None:
+        with Image.open(jpeg) as image:
+            image.load()
+
+    return {"gemm_gflops": products * 2 * GEMM_SIZE**3 / 1e9, "decode_per_second": _rate(decode, seconds)}
+
+
+def _rate(work: Callable[[], Any], seconds: float) -> float:
+    """How often a second `work` can be done, over about `seconds`."""
+    work()
+    begin, count = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - begin) < seconds:
+        work()
+        count += 1
+    return count / elapsed
+
+
+def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, float] | None:
+    """Medians of the canaries so far: those in the records below `folder` and `more`; None if there is none."""
+    canaries = list(more)
+    for path in Path(folder).rglob("rep*.json"):
+        record = json.loads(path.read_text())
+        for gates in [record["gates"], *(attempt["gates"] for attempt in record["attempts"])]:
+            canaries += [gates["before"], gates["after"]] if gates else []
+    known = {name: [one[name] for one in canaries if one[name]] for name in CANARY}
+    return {name: median(values) for name, values in known.items()} if all(known.values()) else None
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+def probe(device: str, canary_seconds: float) -> dict[str, Any]:
+    """The machine at this moment (record.schema.yaml, `probe`)."""
+    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    mains = Path("/sys/class/power_supply")
+    on_battery = not battery.power_plugged if battery else (False if mains.is_dir() else None)
+    return {
+        "load_1min": os.getloadavg()[0],
+        "clock_mhz": round(frequency.current, 1) if frequency and frequency.current else None,
+        "free_memory_bytes": psutil.virtual_memory().available,
+        "on_battery": on_battery,
+        "power_mode": power_mode(),
+        "foreign_gpu_processes": gpu_processes() if device == "gpu" else None,
+        **canary(canary_seconds),
+    }
+
+
+def power_mode(system: Path = Path("/sys")) -> str | None:
+    """The platform's profile, or the frequency governors of the cores; None where the system has neither."""
+    profile = system / "firmware/acpi/platform_profile"
+    if profile.exists():
+        return profile.read_text().strip()
+    governors = {path.read_text().strip() for path in system.glob("devices/system/cpu/cpu*/cpufreq/scaling_governor")}
+    return ", ".join(sorted(governors)) or None
+
+
+def gpu_processes() -> list[str] | None:
+    """Processes that compute on a GPU, before ours start; None where the driver's tool does not tell."""
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", "--query-compute-apps=pid,process_name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if answer.returncode != 0:
+        return None
+    names = [line.partition(",")[2].strip() or line for line in answer.stdout.splitlines() if line.strip()]
+    return [Path(name).name for name in names if Path(name).name not in GPU_IDLERS]
+
+
+# --- what others took -------------------------------------------------------------------------------------------------
+
+
+def cpu_counters() -> dict[str, float | None]:
+    """Seconds since some fixed moment: elapsed, busy and stolen (on the cores that this process may use), throttled.
+
+    None where the system does not tell, or where it tells of a whole machine of which a cgroup gives us a part.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    busy = steal = None
+    if machine.cores() == len(allowed):
+        times = [one for number, one in enumerate(psutil.cpu_times(percpu=True)) if number in allowed]
+        idle = sum(one.idle + getattr(one, "iowait", 0.0) for one in times)
+        # Linux counts guest time in user time too.
+        steal = sum(one.steal for one in times) if hasattr(times[0], "steal") else None
+        busy = sum(sum(one) - getattr(one, "guest", 0) - getattr(one, "guest_nice", 0) for one in times) - idle
+        busy -= steal or 0.0
+    return {"elapsed": time.monotonic(), "busy": busy, "steal": steal, "throttled": machine.throttled_seconds()}
+
+
+def tree_cpu_seconds() -> float:
+    """CPU seconds of this process and its living descendants, the JVM included."""
+    total = 0.0
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+    return total
+
+
+def cpu_by_process() -> dict[tuple[int, float], tuple[str, float]]:
+    """(pid, time of creation) → (name, CPU seconds) of every process that this user may look at."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                found[process.pid, process.create_time()] = (process.name(), times.user + times.system)
+        except psutil.Error:  # gone meanwhile, or another user's
+            continue
+    return found
+
+
+def holders(before: dict, after: dict, seconds: float, ours: Iterable[int] = ()) -> list[str]:
+    """Other processes that took at least HOLDER of one core in these seconds, the greediest first."""
+    ours = set(ours)
+    taken = sorted(
+        ((after[key][1] - before.get(key, ("", 0.0))[1]) / seconds, after[key][0], key[0])
+        for key in after
+        if key[0] not in ours
+    )
+    return [f"{name} ({pid}): {share:.0%} of a core" for share, name, pid in reversed(taken) if share >= HOLDER]
+
+
+def during(begin: dict[str, Any], end: dict[str, Any], own_cpu_seconds: float, held_by: list[str]) -> dict[str, Any]:
+    """What was taken from a repeat between two `cpu_counters`, of which it used `own_cpu_seconds` itself."""
+    elapsed, cores = end["elapsed"] - begin["elapsed"], machine.cores()
+
+    def difference(name: str) -> float | None:
+        return None if begin[name] is None or end[name] is None else max(0.0, end[name] - begin[name])
+
+    busy, steal, throttled = difference("busy"), difference("steal"), difference("throttled")
+    return {
+        "steal_share": None if steal is None else steal / (elapsed * cores),
+        "throttled_seconds": throttled,
+        "foreign_cpu_share": None if busy is None else max(0.0, busy - own_cpu_seconds) / (elapsed * cores),
+        "holders": held_by,
+    }
+
+
+# --- judgement --------------------------------------------------------------------------------------------------------
+
+
+def findings(before: dict, after: dict, taken: dict, known: dict | None, limits: Limits) -> list[str]:
+    """Why a repeat is suspect, one line each; empty if it is not.
+
+    Args:
+        before, after: probes. taken: see `during`. known: the canaries' reference, None if there is none yet.
+    """
+    found = []
+    for name, words in (("gemm_gflops", "GEMM, GFLOP/s"), ("decode_per_second", "JPEG decodes a second")):
+        slowest = min(before[name], after[name])
+        if known and slowest < known[name] * (1 - limits.canary_slower):
+            found.append(
+                f"canary {1 - slowest / known[name]:.0%} slower than usual ({words}: {slowest:.0f}, usually "
+                f"{known[name]:.0f}; limit {limits.canary_slower:.0%})"
+            )
+    if (taken["steal_share"] or 0) > limits.steal:
+        found.append(f"the hypervisor took {taken['steal_share']:.1%} of the CPU (limit {limits.steal:.0%})")
+    if taken["throttled_seconds"]:
+        found.append(f"a cgroup's quota held processes back for {taken['throttled_seconds']:.2f} s")
+    if (taken["foreign_cpu_share"] or 0) > limits.foreign_cpu:
+        named = f": {', '.join(taken['holders'][:3])}" if taken["holders"] else ""
+        found.append(
+            f"other processes took {taken['foreign_cpu_share']:.1%} of the CPU (limit {limits.foreign_cpu:.0%}){named}"
+        )
+    if before["free_memory_bytes"] < limits.free_memory_gb * 1e9:
+        found.append(f"{before['free_memory_bytes'] / 1e9:.1f} GB free before (limit {limits.free_memory_gb:g})")
+    if before["on_battery"] or after["on_battery"]:
+        found.append("on battery power")
+    if before["foreign_gpu_processes"]:
+        found.append(f"other processes on the GPU: {', '.join(before['foreign_gpu_processes'])}")
+    return found
+
+
+def unavailable(device: str, before: dict, taken: dict) -> list[str]:
+    """Names of what this system does not tell."""
+    asked = {name: value for name, value in before.items() if name != "foreign_gpu_processes" or device == "gpu"}
+    return sorted(name for name, value in {**asked, **taken}.items() if value is None)
+
+
+def relative_canary(gates: dict[str, Any] | None) -> float | None:
+    """The slower of a repeat's canaries relative to the reference (1 = as fast as usual); None if unknown."""
+    if not gates or not gates["reference"]:
+        return None
+    probes = (gates["before"], gates["after"])
+    return min(fmean(one[name] / gates["reference"][name] for name in CANARY) for one in probes)

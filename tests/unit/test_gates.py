@@ -1,0 +1,215 @@
+"""Gates: what a canary feels, what others took, which repeat is suspect, and that it is measured again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from example_records import PATIENT, example_record, example_repeat
+
+from vitbench import gates, records, supervisor
+from vitbench.frameworks import ADAPTERS
+from vitbench.gates import Limits
+from vitbench.harness import Passes
+
+LIMITS = Limits(canary_seconds=0.01, canary_slower=0.1, steal=0.02, foreign_cpu=0.05, free_memory_gb=4, retries=2)
+QUIET = {
+    "gemm_gflops": 100.0, "decode_per_second": 200.0, "load_1min": 0.5, "clock_mhz": 2600.0, "free_memory_bytes": 8e9,
+    "on_battery": False, "power_mode": None, "foreign_gpu_processes": None,
+}  # fmt: skip
+USUAL = {"gemm_gflops": 100.0, "decode_per_second": 200.0}
+NOTHING_TAKEN = {"steal_share": 0.0, "throttled_seconds": 0.0, "foreign_cpu_share": 0.01, "holders": []}
+
+
+def burn(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(1000))
+
+
+# --- judgement
+
+
+def test_a_quiet_machine_has_no_findings():
+    assert gates.findings(QUIET, QUIET, NOTHING_TAKEN, USUAL, LIMITS) == []
+    assert gates.findings(QUIET, QUIET, NOTHING_TAKEN, None, LIMITS) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taken", "words"),
+    [
+        ({"gemm_gflops": 85.0}, {}, {}, "canary 15% slower than usual (GEMM"),
+        ({}, {"decode_per_second": 150.0}, {}, "canary 25% slower than usual (JPEG"),
+        ({}, {}, {"steal_share": 0.031}, "the hypervisor took 3.1% of the CPU (limit 2%)"),
+        ({}, {}, {"throttled_seconds": 0.25}, "quota held processes back for 0.25 s"),
+        (
+            {},
+            {},
+            {"foreign_cpu_share": 0.4, "holders": ["cc (7): 80% of a core"]},
+            "took 40.0% of the CPU (limit 5%): cc",
+        ),
+        ({"free_memory_bytes": 1.5e9}, {}, {}, "1.5 GB free before (limit 4)"),
+        ({}, {"on_battery": True}, {}, "on battery power"),
+        ({"foreign_gpu_processes": ["train"]}, {}, {}, "other processes on the GPU: train"),
+    ],
+)
+def test_each_disturbance_is_one_finding_with_its_number(before, after, taken, words):
+    found = gates.findings(QUIET | before, QUIET | after, NOTHING_TAKEN | taken, USUAL, LIMITS)
+    assert len(found) == 1 and words in found[0]
+
+
+def test_what_a_system_does_not_tell_is_no_finding_and_named():
+    dumb = QUIET | {"on_battery": None, "clock_mhz": None}
+    taken = dict.fromkeys(NOTHING_TAKEN) | {"holders": []}
+    assert gates.findings(dumb, dumb, taken, USUAL, LIMITS) == []
+    silent = gates.unavailable("cpu", dumb, taken)
+    assert {"clock_mhz", "on_battery", "steal_share", "foreign_cpu_share"} <= set(silent)
+    assert "foreign_gpu_processes" not in silent and "foreign_gpu_processes" in gates.unavailable("gpu", dumb, taken)
+
+
+def test_a_faster_canary_is_no_finding():
+    fast = QUIET | {"gemm_gflops": 150.0, "decode_per_second": 300.0}
+    assert gates.findings(fast, fast, NOTHING_TAKEN, USUAL, LIMITS) == []
+
+
+# --- what is measured
+
+
+def test_the_canary_counts_arithmetic_and_photographs():
+    one = gates.canary(0.05)
+    assert one.keys() == set(gates.CANARY) and all(value > 1 for value in one.values())
+
+
+def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
+    def gated(*speeds: float) -> dict:
+        before, after = ({"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in speeds)
+        return {"before": before, "after": after}
+
+    assert gates.reference(tmp_path) is None
+    for number, (speeds, earlier) in enumerate([((10, 20), (1, 2)), ((30, 40), None), (None, None)]):
+        record = {"gates": speeds and gated(*speeds), "attempts": [{"gates": gated(*earlier)}] if earlier else []}
+        path = tmp_path / "model" / f"bs{number}" / "rep0.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(record))
+    more = [{"gemm_gflops": 50.0, "decode_per_second": 100.0}]
+    assert gates.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
+
+
+def test_another_process_is_seen_measured_and_named():
+    begin, own, processes = gates.cpu_counters(), gates.tree_cpu_seconds(), gates.cpu_by_process()
+    other = multiprocessing.get_context("spawn").Process(target=burn, args=(1.0,))
+    other.start()
+    time.sleep(1.2)
+    named = gates.holders(processes, gates.cpu_by_process(), 1.2, ours=[os.getpid()])
+    children = gates.tree_cpu_seconds() - own  # the tree of this process holds the other one
+    other.join()
+    taken = gates.during(begin, gates.cpu_counters(), own_cpu_seconds=0.0, held_by=named)
+    assert any(f"({other.pid})" in line for line in named)
+    assert children > 0.5
+    assert taken["foreign_cpu_share"] is None or taken["foreign_cpu_share"] > 0.1
+
+
+def test_what_was_used_by_the_repeat_itself_is_not_foreign():
+    begin = {"elapsed": 0.0, "busy": 100.0, "steal": None, "throttled": 1.0}
+    end = {"elapsed": 10.0, "busy": 112.0, "steal": None, "throttled": 1.5}
+    taken = gates.during(begin, end, own_cpu_seconds=11.0, held_by=[])
+    assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * gates.machine.cores()))
+    assert taken["throttled_seconds"] == 0.5 and taken["steal_share"] is None
+
+
+def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monkeypatch):
+    monkeypatch.setattr(gates.machine, "cores", lambda: 1000)
+    assert gates.cpu_counters()["busy"] is None
+
+
+@pytest.mark.parametrize(("file", "said"), [("firmware/acpi/platform_profile", "quiet"), (None, None)])
+def test_the_power_mode_is_read_where_there_is_one(tmp_path, file, said):
+    if file:
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("quiet\n")
+    assert gates.power_mode(tmp_path) == said
+
+
+def test_processes_on_the_gpu_are_named_but_for_the_desktop(monkeypatch):
+    answer = SimpleNamespace(returncode=0, stdout="12, /usr/bin/python3\n13, /usr/lib/xorg/Xorg\n")
+    monkeypatch.setattr(gates.subprocess, "run", lambda *_arguments, **_more: answer)
+    assert gates.gpu_processes() == ["python3"]
+    answer.returncode = 9
+    assert gates.gpu_processes() is None
+
+
+def test_the_canary_of_a_record_is_relative_to_its_reference():
+    half = {"gemm_gflops": 50.0, "decode_per_second": 100.0}
+    assert gates.relative_canary({"before": USUAL, "after": half, "reference": USUAL}) == 0.5
+    assert gates.relative_canary({"before": USUAL, "after": half, "reference": None}) is None
+    assert gates.relative_canary(None) is None
+
+
+# --- measured again
+
+
+@pytest.fixture
+def measure(tmp_path, monkeypatch):
+    """Measure with a fake framework, while the gates find in each attempt what the test says."""
+    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
+    monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
+    out = tmp_path / "measurements" / "rep0.json"
+
+    def run(found: list[list[str]], plan: dict | None = None, retries: int = 2, **more) -> dict:
+        answers = iter(found)
+        monkeypatch.setattr(gates, "findings", lambda *_arguments: next(answers))
+        limits = replace(PATIENT, retries=retries)
+        supervisor.measure(example_repeat(tmp_path, plan or {}, limits=limits, **more), out)
+        return records.read(out)
+
+    return run
+
+
+def test_a_quiet_repeat_is_measured_once(measure):
+    record = measure([[]])
+    assert record["flags"] == [] and record["attempts"] == []
+    assert record["gates"]["findings"] == [] and 0 < record["gates"]["seconds"] < record["total_seconds"]
+    assert record["gates"]["before"]["gemm_gflops"] > 0
+
+
+def test_a_suspect_repeat_is_measured_again_and_both_are_kept(measure, capfd):
+    record = measure([["steal"], []])
+    assert record["flags"] == [] and len(record["attempts"]) == 1
+    aside = record["attempts"][0]
+    assert aside["flags"] == ["suspect"] and aside["gates"]["findings"] == ["steal"] and aside["status"] == "ok"
+    assert len(aside["pass_seconds"]) == 3 and aside["started"] <= record["started"]
+    assert "measuring again: steal" in capfd.readouterr().out
+
+
+def test_one_that_stays_suspect_keeps_the_last_attempt_flagged(measure):
+    record = measure([["one"], ["two"], ["three"]])
+    assert record["flags"] == ["suspect"] and record["gates"]["findings"] == ["three"]
+    assert [one["gates"]["findings"] for one in record["attempts"]] == [["one"], ["two"]]
+
+
+def test_one_that_did_not_become_warm_is_measured_again(measure):
+    slower_and_slower = {"seconds": [0.02, 0.05, 0.12, 0.3]}
+    passes = Passes(at_least=2, at_most=3, agree_within=0.05, budget_seconds=30)
+    record = measure([[], []], slower_and_slower, retries=1, passes=passes)
+    assert record["flags"] == ["not warm"] and record["attempts"][0]["flags"] == ["not warm"]
+
+
+def test_no_retries_measure_once(measure):
+    assert measure([["one"]], retries=0)["attempts"] == []
+
+
+def test_a_failure_is_not_measured_again(measure):
+    record = measure([], {"at": {"load": ["fail", "RuntimeError", "no"]}})
+    assert record["status"] == "error" and record["attempts"] == [] and record["gates"]["findings"] == []
+
+
+def test_a_record_keeps_what_a_set_aside_attempt_looked_like(measure):
+    assert records.problems(measure([["x"], []])) == []
+    broken = example_record(attempts=[{"status": "ok"}])
+    assert "attempts" in records.problems(broken)[0]
