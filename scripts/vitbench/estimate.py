@@ -13,7 +13,7 @@ import yaml
 
 from vitbench import records
 from vitbench.configuration import HOME
-from vitbench.grid import Cell, Grid
+from vitbench.grid import CONTROL, Cell, Grid
 from vitbench.machine import cores, platform_name
 
 # The part of a model's FLOP that a checkpoint of unknown shape is taken to have: ViT-B/16 at 224 pixels.
@@ -65,7 +65,8 @@ def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
     """(seconds outside the passes, seconds in passes per image) of the repeats of this variant and device so far."""
     found = []
     for other in grid.sweep + grid.full:
-        if (other.framework, other.variant, other.device) != (cell.framework, cell.variant, cell.device):
+        names = {(one.framework, one.variant.removesuffix(CONTROL), one.device) for one in (cell, other)}
+        if len(names) > 1:
             continue
         for path in Path(grid.cell_folder(other)).glob("rep*.json"):
             record = records.read(path)

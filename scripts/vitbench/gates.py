@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from vitbench import machine
+from vitbench.errors import UserError
 
 CANARY = ("gemm_gflops", "decode_per_second")
 GEMM_SIZE = 1024
@@ -81,12 +82,19 @@ def _rate(work: Callable[[], Any], seconds: float) -> float:
 
 
 def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, float] | None:
-    """Medians of the canaries so far: those in the records below `folder` and `more`; None if there is none."""
+    """Medians of the canaries so far: those in the records below `folder` and `more`; None if there is none.
+
+    Raises:
+        UserError: a file there is no record.
+    """
     canaries = list(more)
     for path in Path(folder).rglob("rep*.json"):
-        record = json.loads(path.read_text())
-        for gates in [record["gates"], *(attempt["gates"] for attempt in record["attempts"])]:
-            canaries += [gates["before"], gates["after"]] if gates else []
+        try:
+            record = json.loads(path.read_text())
+            every = [record["gates"], *(attempt["gates"] for attempt in record["attempts"])]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
+        canaries += [probe for gates in every if gates for probe in (gates["before"], gates["after"])]
     known = {name: [one[name] for one in canaries if one[name]] for name in CANARY}
     return {name: median(values) for name, values in known.items()} if all(known.values()) else None
 

@@ -25,10 +25,10 @@ def runs(smoke):
 
 
 def test_every_cell_was_measured_and_worked(runs):
-    assert set(runs.framework + "/" + runs.variant) == VARIANTS
+    assert set(runs.framework + "/" + runs.variant) == VARIANTS | {"huggingface/pipeline-control"}
     assert (runs.status == "ok").all()
     assert sorted(runs[runs.dataset == "sample"].batch_size.unique()) == [1, 4]
-    assert len(runs) == len(VARIANTS) * (2 + 1)
+    assert len(runs) == len(VARIANTS) * (2 + 1) + 1
 
 
 def test_throughput_times_wall_time_is_the_number_of_images(runs):
@@ -91,7 +91,7 @@ def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
 
 def test_the_run_began_with_an_estimate_and_ended_with_eight_lines(smoke):
     output = (smoke / "output.txt").read_text()
-    assert re.search(r"vitbench: 9 of 9 measurements to do, about \d+ minutes.*; about \d+ MB to download", output)
+    assert re.search(r"vitbench: 10 of 10 measurements to do, about \d+ minutes.*; about \d+ MB to download", output)
     lines = (smoke / "results/summary.txt").read_text().splitlines()
     assert len(lines) == 8
     assert "The article (part 2, CPU, full set): Spark NLP 1.15 times as fast" in lines[2]

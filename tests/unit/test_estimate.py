@@ -135,7 +135,7 @@ def test_missing_are_those_without_a_record_in_the_order_of_measuring(grid):
 def test_a_run_begins_with_measurements_minutes_and_bytes(grid, tmp_path, capsys):
     estimate.announce(grid)
     line = capsys.readouterr().err.strip()
-    assert line.startswith("vitbench: 24 of 24 measurements to do, about ") and "\n" not in line
+    assert line.startswith("vitbench: 27 of 27 measurements to do, about ") and "\n" not in line
     preparing, to_download = estimate.to_prepare(grid)
     minutes = (estimate.seconds(grid, grid.order) + preparing) / 60
     assert f"about {round(minutes)} minutes" in line and f"about {to_download / 1e6:.0f} MB" in line
@@ -165,4 +165,4 @@ def test_a_finished_run_begins_with_saying_so_and_notes_are_said_first(tmp_path,
     estimate.announce(arm)
     lines = capsys.readouterr().err.splitlines()
     assert "sparknlp/onnx is measured in its place" in lines[0]
-    assert lines[1] == "vitbench: all 24 measurements are there"
+    assert lines[1] == "vitbench: all 27 measurements are there"

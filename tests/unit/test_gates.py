@@ -13,6 +13,7 @@ import pytest
 from example_records import PATIENT, example_record, example_repeat
 
 from vitbench import gates, records, supervisor
+from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
 from vitbench.gates import Limits
 from vitbench.harness import Passes
@@ -98,6 +99,12 @@ def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
         path.write_text(json.dumps(record))
     more = [{"gemm_gflops": 50.0, "decode_per_second": 100.0}]
     assert gates.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
+
+
+def test_a_broken_record_is_one_line_that_names_it(tmp_path):
+    (tmp_path / "rep0.json").write_text("{")
+    with pytest.raises(UserError, match="rep0.json is not a record"):
+        gates.reference(tmp_path)
 
 
 def test_another_process_is_seen_measured_and_named():

@@ -69,7 +69,7 @@ def alone(output: str) -> int:
 )
 def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
     output = unmeasured.snakemake(*flags, "--configfile", "two.yaml")
-    assert alone(output) == 2 * (6 + 2)
+    assert alone(output) == 2 * (6 + 3)
     intervals = sorted(
         (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
     )
