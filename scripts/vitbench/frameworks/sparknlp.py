@@ -74,7 +74,7 @@ class Adapter:
         import pyspark
         import sparknlp
 
-        rows = self._images().rdd.mapPartitions(lambda part: [sum(1 for _ in part)]).collect()
+        rows = self._rows_of_partitions()
         sizes: Counter[int] = Counter()
         for count in rows:
             # Spark NLP groups the rows of a partition by the batch size; the last group is what is left.
@@ -105,6 +105,14 @@ class Adapter:
                 "java": jvm.java.lang.System.getProperty("java.version"),
             },
         }
+
+    def _rows_of_partitions(self) -> list[int]:
+        """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
+        from pyspark.sql.functions import spark_partition_id
+
+        images = self._images()
+        counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
+        return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 
     def close(self) -> None:
         self.spark.stop()
