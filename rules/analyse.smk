@@ -35,6 +35,7 @@ rule analyse_runs:
         lib=library(),
     output:
         summary="<results>/{source}summary.csv",
+        budget="<results>/{source}time_budget.csv",
         best="<results>/{source}best_batch_size.csv",
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",

@@ -26,6 +26,7 @@ def main(runs: Path, archive: Folder, out: dict[str, Path]) -> None:
     gate = analysis.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"])
     derived = {
         "summary": analysis.summary(table),
+        "budget": analysis.time_budget(table),
         "best": analysis.best_batch_sizes(table),
         "parity": gate,
         "speedup": analysis.speedup(table, baseline, gate),

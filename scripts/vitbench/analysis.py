@@ -17,6 +17,8 @@ VARIANT = ["framework", "variant", "device", "workers"]
 CELL = [*SOURCE, "dataset", "images", *VARIANT, "batch_size"]
 BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
 CONTROL_GROUP = "A/A control"
+# A longer gap between two repeats (seconds) is an interruption of the run; preparing is before the first.
+INTERRUPTION = 60
 # Flags of a repeat on which no claim may rest.
 NOT_FOR_CLAIMS = ("suspect", "not warm")
 
@@ -68,6 +70,34 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
             }
         )
     return pandas.DataFrame(rows)
+
+
+def time_budget(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """Where the time of a run went: a row a part, with seconds and its share of the whole, `total` last.
+
+    Own overhead is what is neither start, load, passes nor gates: describing and stopping a repeat, writing its record,
+    and the time from the end of one repeat to the start of the next (hashes, Snakemake). Attempts that were set aside
+    are a part of their own. Gaps above INTERRUPTION seconds are no part of the run: it was stopped and continued.
+    """
+    tried = runs[runs.started != ""]
+    begun = pandas.to_datetime(tried.started, utc=True)  # of the attempt that counts, after those that were set aside
+    ended = begun + pandas.to_timedelta(tried.total_seconds, unit="s")
+    begun -= pandas.to_timedelta(tried.set_aside_seconds, unit="s")
+    order = begun.sort_values().index
+    gaps = (begun[order].shift(-1) - ended[order]).dt.total_seconds().dropna().clip(lower=0)
+    passes = tried.pass_seconds.map(lambda given: sum(map(float, filter(None, given.split(";"))))).sum()
+    parts = {
+        "start": tried.start_seconds.sum(),
+        "load": tried.load_seconds.sum(),
+        "passes": passes,
+        "gates": tried.gates_seconds.sum(),
+        "attempts set aside": tried.set_aside_seconds.sum(),
+    }
+    inside = tried.total_seconds.sum() - sum(parts.values()) + parts["attempts set aside"]
+    parts["own overhead"] = inside + gaps[gaps <= INTERRUPTION].sum()
+    parts["total"] = sum(parts.values())
+    rows = [{"part": part, "seconds": seconds, "share": seconds / parts["total"]} for part, seconds in parts.items()]
+    return pandas.DataFrame(rows, columns=["part", "seconds", "share"])
 
 
 def seconds_by_block(runs: pandas.DataFrame) -> dict[int, float]:

@@ -58,6 +58,8 @@ MORE_COLUMNS = (
     "waves",
     "partition_rows",
     "attempts",
+    "set_aside_seconds",
+    "gates_seconds",
     "canary",
     "steal_share",
     "foreign_cpu_share",
@@ -155,6 +157,8 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
         row[histogram] = ";".join(f"{size}:{count}" for size, count in (record[histogram] or {}).items())
     row["flags"] = ";".join(record["flags"])
     row["attempts"] = len(record["attempts"])
+    row["set_aside_seconds"] = sum(attempt["total_seconds"] for attempt in record["attempts"])
+    row["gates_seconds"] = record["gates"]["seconds"] if record["gates"] else 0.0
     row["canary"] = relative_canary(record["gates"])
     for share in ("steal_share", "foreign_cpu_share"):
         row[share] = record["gates"]["during"][share] if record["gates"] else None

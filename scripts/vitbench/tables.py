@@ -18,7 +18,7 @@ from vitbench.errors import UserError
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
-    baseline candidate lost comparison verdict""".split()  # noqa: SIM905
+    baseline candidate lost comparison verdict part""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed"})
 
@@ -29,11 +29,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
             load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
-            waves partition_rows attempts canary steal_share foreign_cpu_share peak_gpu_memory_mb energy_joules
-            energy_source code packages model_hash data_hash record""",
+            waves partition_rows attempts set_aside_seconds gates_seconds canary steal_share foreign_cpu_share
+            peak_gpu_memory_mb energy_joules energy_source code packages model_hash data_hash record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",
+        "time_budget": "part seconds share",
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason""",

@@ -17,8 +17,8 @@ from vitbench.errors import UserError
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
 # Columns that a record does not have under their own names.
 DERIVED = (
-    "partition_rows", "attempts", "canary", "steal_share", "foreign_cpu_share", "energy_joules", "energy_source",
-    "code", "packages", "model_hash", "data_hash",
+    "partition_rows", "attempts", "set_aside_seconds", "gates_seconds", "canary", "steal_share", "foreign_cpu_share",
+    "energy_joules", "energy_source", "code", "packages", "model_hash", "data_hash",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
 
@@ -147,10 +147,11 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
     speeds = {"before": (95.0, 190.0), "after": (90.0, 180.0)}
     probes = {when: {"gemm_gflops": gemm, "decode_per_second": rate} for when, (gemm, rate) in speeds.items()}
     gates = probes | {"reference": {"gemm_gflops": 100.0, "decode_per_second": 200.0}}
+    gates["seconds"] = 2.5
     gates["during"] = {"steal_share": 0.01, "foreign_cpu_share": None}
     record = example_record(
         gates=gates,
-        attempts=[{}],
+        attempts=[{"total_seconds": 30.0}],
         energy={"joules": 12.5, "source": "rapl", "quality": "counter"},
         partition_rows={"16": 2},
         versions={"torch": "2", "numpy": "1"},
@@ -160,6 +161,8 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
     assert {column: row[column] for column in DERIVED} == {
         "partition_rows": "16:2",
         "attempts": 1,
+        "set_aside_seconds": 30.0,
+        "gates_seconds": 2.5,
         "canary": pytest.approx(0.9),
         "steal_share": 0.01,
         "foreign_cpu_share": None,
