@@ -19,6 +19,7 @@ include: "rules/analyse.smk"
 include: "rules/figures.smk"
 include: "rules/workbook.smk"
 include: "rules/published.smk"
+include: "rules/replication.smk"
 
 
 rule all:

@@ -8,15 +8,19 @@ batch sizes of that group.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas
 import yaml
+from scipy import stats
 
 from vitbench.analysis import VARIANT
 from vitbench.errors import UserError
 from vitbench.records import COLUMNS, cell_name
+from vitbench.statistics import ALPHA
 
 NEEDED = {
     "runs.csv": """part environment framework framework_version device hardware workers dataset n_images batch_size
@@ -189,6 +193,54 @@ def accidental_repeats(runs: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(rows)
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Coefficient of variation of a published time, and the degrees of freedom that it was estimated with."""
+
+    cv: float
+    df: int
+
+
+def pooled_noise(repeats: pandas.DataFrame) -> dict[tuple[str, str], Noise]:
+    """(device, data set) → noise of one published time, pooled over the accidental repeats there.
+
+    Pooled: the mean of the squared CVs weighted by their degrees of freedom (n - 1 each), for 3 to 6 repeats are too
+    few to trust the CV of one place. Where a data set has no accidental repeats the device's are all pooled.
+    """
+
+    def pool(rows: pandas.DataFrame) -> Noise:
+        df = rows.n - 1
+        return Noise(math.sqrt((df * rows["cv"] ** 2).sum() / df.sum()), int(df.sum()))
+
+    found = {}
+    for device, rows in repeats.groupby("device"):
+        found |= {(device, dataset): pool(rows) for dataset in ("sample", "full")}
+        found |= {(device, dataset): pool(some) for dataset, some in rows.groupby("dataset")}
+    return found
+
+
+def noise_factor(noise: dict[tuple[str, str], Noise], sides: Sequence[tuple[str, str, int]]) -> float:
+    """Factor f for which ratio / f … ratio × f is the 95% interval of a ratio of two published times; NaN if unknown.
+
+    The logarithm of a time varies by its CV, so that of a ratio by the root of the sum of both squares; the quantile is
+    Student's t, degrees of freedom after Welch and Satterthwaite, where two sides with one estimate count as one.
+
+    Args:
+        sides: device, data set and number of runs averaged, of each of the two times.
+    """
+    variances: dict[Noise, float] = {}
+    for device, dataset, runs in sides:
+        if (device, dataset) not in noise:
+            return math.nan
+        one = noise[device, dataset]
+        variances[one] = variances.get(one, 0) + one.cv**2 / runs
+    total = sum(variances.values())
+    if total == 0:
+        return 1.0
+    df = total**2 / sum(variance**2 / one.df for one, variance in variances.items())
+    return math.exp(float(stats.t.ppf(1 - ALPHA / 2, df)) * math.sqrt(total))
+
+
 def best_batch_sizes(runs: pandas.DataFrame, repeats: pandas.DataFrame) -> pandas.DataFrame:
     """A row a group: the fastest batch size, the one that the post picked (`kept`), and whether that can be told."""
     rows = []
@@ -218,15 +270,19 @@ def speedups(runs: pandas.DataFrame, about: dict[str, Any]) -> pandas.DataFrame:
     Framework against framework on the same hardware, each variant's GPU against its CPU, and each cluster against one
     node. The core part of the series comes first.
     """
+    return pandas.DataFrame([_speedup(*pair) for pair in comparisons(runs, about)])
+
+
+def comparisons(runs: pandas.DataFrame, about: dict[str, Any]) -> list[tuple[Any, Any, str]]:
+    """The pairs of picked runs that `speedups` compares: baseline, candidate, and in words what they have in common."""
     picked = list(runs[runs.picked].itertuples(index=False))
-    rows = [
+    pairs = [
         (base, other, group)
         for base in picked
         for other in picked
         if base.dataset == other.dataset and (group := _comparison(base, other, about))
     ]
-    rows.sort(key=lambda pair: (pair[1].part != str(about["core"]), pair[1].part, pair[0].dataset != "full"))
-    return pandas.DataFrame([_speedup(*pair) for pair in rows])
+    return sorted(pairs, key=lambda pair: (pair[1].part != str(about["core"]), pair[1].part, pair[0].dataset != "full"))
 
 
 def _comparison(base: Any, other: Any, about: dict[str, Any]) -> str:

@@ -18,7 +18,9 @@ from vitbench.errors import UserError
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
-    baseline candidate lost comparison verdict part""".split()  # noqa: SIM905
+    baseline candidate lost comparison verdict part
+    kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
+    published_candidate our_baseline our_candidate published_hardware our_machine""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed"})
 
@@ -40,6 +42,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             candidate_accuracy probability_difference passed reason""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm
             floor images baseline_throughput candidate_throughput agreement comparison reason""",
+        "replication": """kind part environment dataset baseline candidate published published_low published_high
+            published_verdict ours ours_low ours_high blocks our_verdict verdict reason to_run sizes difference equal
+            unequal published_baseline published_candidate our_baseline our_candidate published_hardware our_machine""",
+        "replication_curves": """part environment dataset framework variant device workers batch_size published
+            published_low published_high ours ours_low ours_high blocks verdict reason""",
     }.items()
 }
 

@@ -1,0 +1,63 @@
+"""Set our records beside the published runs: `replication.csv` and `replication_curves.csv`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas
+import yaml
+
+from vitbench import published, tables
+from vitbench.configuration import definitions
+from vitbench.counterparts import Records
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+from vitbench.replication import replicate
+
+
+def shape_of(model: dict[str, Any], wanted: dict[str, int]) -> dict[str, int] | None:
+    """Sizes of a defined model by their published names; None where its definition does not have them all."""
+    return {name: model[name] for name in wanted} if wanted.keys() <= model.keys() else None
+
+
+def read_records(paths: Mapping[str, str], about: dict[str, Any]) -> Records:
+    """Read what is known of our records: runs, best, parity, speedup, context, config → path."""
+    config = yaml.safe_load(Path(paths["config"]).read_text())
+    defined = definitions(config)
+    variants = {
+        f"{framework}/{name}": variant
+        for framework, named in defined["variants"].items()
+        for name, variant in named.items()
+    }
+    return Records(
+        runs=tables.read(paths["runs"], "runs"),
+        best=tables.read(paths["best"], "best_batch_size"),
+        parity=tables.read(paths["parity"], "parity"),
+        speedup=tables.read(paths["speedup"], "speedup"),
+        context=tables.read_context(paths["context"]),
+        shape=shape_of(defined["models"].get(config["model"], {}), about["shape"]),
+        stand_ins={name: variant["otherwise"] for name, variant in variants.items() if variant.get("otherwise")},
+    )
+
+
+def main(folder: Path, paths: Mapping[str, str], table: str, curves: str) -> None:
+    """Write both tables.
+
+    Args:
+        folder: the published data.
+        paths: see `read_records`.
+    """
+    series = published.read(folder)
+    for path, frame in zip((table, curves), replicate(series, read_records(paths, series.about)), strict=True):
+        write_atomically(Path(path), pandas.DataFrame(frame).convert_dtypes().to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        Path(snakemake.input.published[0]).parent,
+        {name: path for name, path in snakemake.input.items() if name not in ("published", "lib")},
+        snakemake.output.table,
+        snakemake.output.curves,
+    )
