@@ -10,6 +10,7 @@ from vitbench import published
 from vitbench.configuration import HOME
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import write_atomically
+from vitbench.replication import published_curves
 
 DATA, DOCUMENT = HOME / "resources" / "published", HOME / "docs" / "published.md"
 HEAD = "<!-- Written by scripts/describe_published.py from resources/published/: edit method.md there. -->\n"
@@ -50,6 +51,10 @@ def values(series: published.Series) -> dict[str, str]:
         "efficiency_cpu": f"{efficiency['cpu']:.1%}",
         "efficiency_gpu": f"{efficiency['gpu']:.1%}",
         "repeats_table": _table(repeats, about),
+        "noise_table": _noise_table(repeats),
+        "ratios": str(len(speedups)),
+        "curves": str(len(published_curves(runs))),
+        "comparisons": str(len(speedups) + len(published_curves(runs))),
     }
 
 
@@ -62,6 +67,17 @@ def _table(repeats: pandas.DataFrame, about: dict) -> str:
         sizes = row.batch_sizes.split(";")
         seconds = f"{row.low:.2f} to {row.high:.2f}"
         lines.append(f"| {where} | {sizes[0]} to {sizes[-1]} | {row.n} | {seconds} | {row.cv:.1%} | {row.basis} |")
+    return "\n".join(lines)
+
+
+def _noise_table(repeats: pandas.DataFrame) -> str:
+    lines = ["| device | data set | CV of one run | degrees of freedom | f of a ratio of two |", "| --- " * 5 + "|"]
+    own = set(zip(repeats.device, repeats.dataset, strict=True))
+    noise = published.pooled_noise(repeats)
+    for (device, dataset), one in noise.items():
+        borrowed = "" if (device, dataset) in own else " (no repeats: the device's)"
+        factor = published.noise_factor(noise, [(device, dataset, 1)] * 2)
+        lines.append(f"| {device.upper()} | {dataset} | {one.cv:.1%}{borrowed} | {one.df} | {factor:.2f} |")
     return "\n".join(lines)
 
 
