@@ -101,9 +101,24 @@ def get_jar_lock(wildcards):
     return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
 
 
-def get_engines():
-    """Engines of Spark NLP that the configuration needs."""
-    return sorted({GRID.engine(cell) for cell in GRID.sweep} - {None})
+def get_pretrained_engine(wildcards):
+    """Engine of the variant that finds this name in John Snow Labs' hub."""
+    variants = [variant.definition for variant in GRID.variants.values()]
+    return next(
+        variant["engine"]
+        for variant in variants
+        if variant.get("pretrained") == wildcards.name
+    )
+
+
+def get_pretrained_jars(wildcards):
+    return f"resources/jars/{get_pretrained_engine(wildcards)}-cpu"
+
+
+def get_spark_checks():
+    """One start of Spark for each set of jars that is needed."""
+    sets = {folder.name for cell in GRID.sweep if (folder := GRID.jars(cell))}
+    return [f"results/provenance/spark-{name}.json" for name in sorted(sets)]
 
 
 def get_records(cells):

@@ -31,6 +31,7 @@ rule open_gate:
         config="<results>/provenance/config.yaml",
         parts=get_parts(),
         logits=f"<resources>/models/{GRID.model.slug}/logits.json",
+        spark=get_spark_checks(),
     output:
         "<results>/provenance/gate.json",
     log:

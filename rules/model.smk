@@ -1,5 +1,6 @@
 # Models. In: a definition (resources/models.yaml or `define`). Out, under <resources>/models/<name>-<digest>/: the
-# checkpoint, from that one checkpoint the ONNX file and the TensorFlow SavedModel, and what Spark NLP imports of either.
+# checkpoint, from that one checkpoint the ONNX file and the TensorFlow SavedModel, and what Spark NLP imports of either;
+# or what John Snow Labs' hub has ready-made of it.
 # Cost: a minute or two; downloads Spark NLP's jars (and the small environment that writes SavedModels) once.
 # Made again when its definition changes: its path does.
 
@@ -81,7 +82,7 @@ rule export_tensorflow:
 rule check_logits:
     input:
         checkpoint="<resources>/models/{model}/checkpoint",
-        exports=expand("<resources>/models/{{model}}/{engine}", engine=get_engines()),
+        exports=expand("<resources>/models/{{model}}/{engine}", engine=GRID.exports()),
     output:
         "<resources>/models/{model}/logits.json",
     log:
@@ -133,3 +134,49 @@ rule import_annotator:
         "importing {wildcards.model} into Spark NLP ({wildcards.engine})"
     script:
         "../scripts/import_annotator.py"
+
+
+rule fetch_pretrained:
+    input:
+        jars=get_pretrained_jars,
+    output:
+        directory("<resources>/models/{model}/sparknlp-pretrained-{name}"),
+    log:
+        "<logs>/fetch_pretrained/{model}.{name}.log",
+    wildcard_constraints:
+        name="[a-z0-9_]+",
+    conda:
+        "../envs/sparknlp.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    params:
+        engine=get_pretrained_engine,
+    message:
+        "downloading {wildcards.name} from John Snow Labs' hub"
+    script:
+        "../scripts/fetch_pretrained.py"
+
+
+# Ten seconds that tell before the first measurement what would otherwise fail in each of Spark NLP's.
+rule check_spark:
+    input:
+        "<resources>/jars/{set}",
+    output:
+        "<results>/provenance/spark-{set}.json",
+    log:
+        "<logs>/check_spark/{set}.log",
+    wildcard_constraints:
+        set=r"(onnx|tensorflow)-(cpu|gpu)",
+    conda:
+        "../envs/sparknlp.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    params:
+        # Another Java is another answer.
+        java_home=os.environ.get("JAVA_HOME", ""),
+    message:
+        "starting Spark once with the jars of {wildcards.set}"
+    script:
+        "../scripts/check_spark.py"

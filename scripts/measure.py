@@ -7,14 +7,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import configuration, gates, jars
+from vitbench import configuration, gates, jars, machine
 from vitbench.datasets import read_manifest
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import sha256, sha256_of_files
 from vitbench.frameworks import Task
 from vitbench.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
 from vitbench.harness import Passes
-from vitbench.machine import cores
+from vitbench.java import find_java
 from vitbench.supervisor import Cancelled, Repeat, environment, measure, record_without_running
 
 HOME = configuration.HOME
@@ -38,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--gate", type=Path, help="the gate's facts: its canaries are what this repeat's are held against"
     )
-    parser.add_argument("--threads", type=int, default=cores(), help="cores to use (default: all)")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     return parser.parse_args(arguments)
 
 
@@ -55,11 +55,15 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     for path, what in ((manifest, "data set"), (model, "model")):
         if not path.exists():
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
+    if cell.device == "gpu" and not machine.gpus():
+        raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
     images = [image for image in read_manifest(manifest) if image.valid]
     if not images:
         raise UserError(f"{manifest} lists no valid image: see its column `reason`")
     variant = grid.variants[f"{cell.framework}/{cell.variant}"]
     jar_folder = grid.jars(cell)
+    if jar_folder:
+        find_java()
     set_folder = HOME / "envs" / "jars" / jar_folder.name if jar_folder else None
     jar_paths = [path.resolve() for path in jars.verify(set_folder, Path(jar_folder))] if jar_folder else []
     out = arguments.out.resolve()

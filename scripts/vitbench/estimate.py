@@ -91,7 +91,7 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
     sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
     cells = grid.sweep + grid.full
-    engines = {grid.engine(cell) for cell in cells} - {None}
+    engines = grid.exports()
     models = Path("resources/models") / grid.model.slug
     steps = {models / "checkpoint"} | {models / form for one in engines for form in (one, f"sparknlp-{one}")}
     work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())

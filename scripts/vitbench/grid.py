@@ -87,6 +87,7 @@ class Grid:
             self._add_variant(wanted, defined["variants"], unsupported)
         if not self.variants:
             raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
+        self._check_pretrained()
         self.baseline = self._baseline(defined["variants"])
         self.sweep = self._cells(list(self.variants), "sample")
         if config["control"]:
@@ -128,10 +129,23 @@ class Grid:
         if instead and instead not in self.config["frameworks"] and instead not in self.variants:
             self._add_variant(instead, defined, unsupported)
 
+<<<<<<< HEAD
     def _add_control(self) -> None:
         """The baseline once more, under a second name: what its full run is compared with measures the noise."""
         twin = self.variants[self.baseline]
         self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
+=======
+    def _check_pretrained(self) -> None:
+        """A variant that brings a model of its own may be compared with that model only."""
+        for wanted, variant in self.variants.items():
+            of = variant.definition.get("of")
+            hub = self.model.definition.get("hub", "").partition("@")[0]
+            if of and of != hub:
+                raise UserError(
+                    f"frameworks: {wanted} is the model {of} and no other: leave it out, or choose a `model` with "
+                    f"`hub: {of}@REVISION` (`model: {self.model.name}` is another)"
+                )
+>>>>>>> 882e77b (Spark that does not start says why in one line, before anything is measured; John Snow Labs' ready-made model as a variant)
 
     def _cells(self, variants: list[str], role: str) -> list[Cell]:
         sizes = self.config["batch_sizes"]
@@ -215,8 +229,18 @@ class Grid:
 
     def model_folder(self, cell: Cell) -> PurePosixPath:
         """Folder of the model in the form that a cell's framework loads."""
-        engine = self.engine(cell)
-        return RESOURCES / "models" / self.model.slug / (f"sparknlp-{engine}" if engine else "checkpoint")
+        engine, pretrained = self.engine(cell), self.pretrained(cell)
+        form = f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}" if engine else "checkpoint"
+        return RESOURCES / "models" / self.model.slug / form
+
+    def exports(self) -> list[str]:
+        """The engines that the model is exported for: those of all cells but the ones that come ready-made."""
+        cells = self.sweep + self.full
+        return sorted({self.engine(cell) for cell in cells if not self.pretrained(cell)} - {None})
+
+    def pretrained(self, cell: Cell) -> str | None:
+        """The name in John Snow Labs' hub under which a cell's variant finds its model; None for one made here."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("pretrained")
 
     def engine(self, cell: Cell) -> str | None:
         """The engine inside Spark NLP (tensorflow, onnx); None for a framework that needs no jars."""

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from vitbench.errors import UserError
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.gates import cpu_counters, tree_cpu_seconds
 
@@ -124,7 +125,7 @@ def peak_memory_mb() -> float | None:
 def is_our_bug(error: Exception) -> bool:
     """Whether an exception was raised by a line of vitbench itself rather than inside a framework it called."""
     frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, (Unavailable, MemoryError)):
+    if isinstance(error, (Unavailable, UserError, MemoryError)):
         return False
     return Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
 
@@ -157,7 +158,8 @@ def main(arguments: list[str]) -> int:
             traceback.print_exc()
             if is_our_bug(error):
                 return BUG
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            text = " ".join(f"{kind}{error}".split())
             report("failed", status="oom" if says_out_of_memory(text) else "error", reason=text[:500])
             return 0
         with open("predictions.csv", "w", newline="") as handle:

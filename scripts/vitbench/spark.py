@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitbench.java import find_java
+from vitbench.errors import UserError
+from vitbench.java import Java, find_java, how_to_get_java
 from vitbench.machine import memory_bytes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+
+_SCALA_LIBRARY = re.compile(r"scala-library-(\d+\.\d+)")
+_SPARK_NLP = re.compile(r"spark-nlp(?:-[a-z-]+)?_(\d+\.\d+)-")
 
 LOG4J = """\
 rootLogger.level = error
@@ -23,6 +28,10 @@ appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %p %c: %m%n%ex
 """
+
+
+# What the user's shell may hold that would change what is measured, or which Spark is started.
+NOT_INHERITED = ("PYSPARK_SUBMIT_ARGS", "SPARK_HOME", "SPARK_CONF_DIR")
 
 
 def heap_gigabytes() -> int:
@@ -49,13 +58,20 @@ def start_session(
         natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
             `~/.javacpp` would be.
         settings: more Spark settings.
+
+    Raises:
+        UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
     """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(find_java()[0])
-    # Both are read before the JVM starts. PYSPARK_SUBMIT_ARGS of the user's shell would change what is measured.
+    java = Java(*find_java())
+    os.environ["JAVA_HOME"] = str(java.home)
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+    for name in NOT_INHERITED:
+        os.environ.pop(name, None)
+    check_scala(jars)
     java_options = [
         f"-Djava.io.tmpdir={temporary}",
         f"-Dorg.bytedeco.javacpp.cachedir={natives}",
@@ -92,4 +108,63 @@ def start_session(
         builder = builder.config("spark.executor.extraClassPath", first[0])
     for key, value in (settings or {}).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    try:
+        spark = builder.getOrCreate()
+    except (Py4JError, PySparkException, OSError) as error:
+        if line := explain(str(error), java):
+            raise UserError(line) from error
+        raise
+    _check_classes(spark, jars)
+    return spark
+
+
+def check_scala(jars: list[Path], pyspark: Path | None = None) -> None:
+    """Raise UserError unless Spark (the installed pyspark, or that in this folder) has the Scala of Spark NLP's jar."""
+    if pyspark is None:
+        import pyspark as installed
+
+        pyspark = Path(installed.__file__).parent
+    of_spark = {m[1] for path in pyspark.glob("jars/scala-library-*.jar") if (m := _SCALA_LIBRARY.match(path.name))}
+    wanted = {m[1] for path in jars if (m := _SPARK_NLP.match(path.name))}
+    if of_spark and wanted - of_spark:
+        raise UserError(
+            f"the installed pyspark has Scala {min(of_spark)}, Spark NLP's jar is for Scala {min(wanted)}: install the "
+            "locked environment again (`make`)"
+        )
+
+
+def explain(error: str, java: Java) -> str | None:
+    """What an error of starting Spark means and what to do, in one line; None for one that is not known."""
+    which = f"Java {java.version} ({java.home})"
+    known = {
+        "Address already in use": "a port that Spark wants is taken by another program: end that program or leave the "
+        "choice to Spark (no `spark.driver.port` in its settings)",
+        "'sparkDriver'": "Spark's driver cannot listen on 127.0.0.1 ('sparkDriver' failed): a VPN or firewall stands "
+        "in the way, or the loopback interface is down; leave the VPN or exempt 127.0.0.1, then run again",
+        "Network is unreachable": "Spark cannot reach 127.0.0.1: the loopback interface is down (`ip link set lo up`)",
+        "UnknownHostException": "Spark cannot resolve this machine's name: add it to /etc/hosts beside 127.0.0.1, or "
+        "leave the VPN",
+        "JAVA_GATEWAY_EXITED": f"{which} ended before Spark was up, what it said stands above: if it could not get "
+        f"memory, free some or raise the limit (Spark's heap is {heap_gigabytes()} GB); else {how_to_get_java()}",
+        "UnsupportedClassVersionError": f"{which} does not fit Spark and Spark NLP: {how_to_get_java()}",
+        "IllegalAccessError": f"{which} does not fit Spark and Spark NLP: {how_to_get_java()}",
+        "scala": "Spark and Spark NLP's jars are for different versions of Scala: install the locked environment again "
+        "(`make`)",
+    }
+    if not re.search(r"(NoClassDefFound|NoSuchMethod)Error: '?.*scala|ClassNotFoundException: scala", error):
+        del known["scala"]
+    return next((line for sign, line in known.items() if sign in error), None)
+
+
+def _check_classes(spark: SparkSession, jars: list[Path]) -> None:
+    """UserError where a call of Spark NLP would end in `'JavaPackage' object is not callable`."""
+    from py4j.java_gateway import JavaClass
+
+    if isinstance(spark._jvm.com.johnsnowlabs.nlp.annotators.cv.ViTForImageClassification, JavaClass):
+        return
+    folder = jars[0].parent if jars else "resources/jars"
+    spark.stop()
+    raise UserError(
+        "Spark does not find Spark NLP's classes ('JavaPackage' object is not callable): the jars in "
+        f"{folder} are missing or do not fit this Spark; remove that folder and run again to fetch them anew"
+    )

@@ -1,0 +1,42 @@
+"""Start Spark with one set of jars and stop it again: what does not fit is said before anything is measured."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from vitbench import jars
+from vitbench.configuration import HOME
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+from vitbench.java import Java, find_java
+from vitbench.spark import heap_gigabytes, start_session
+
+
+def main(jar_folder: Path, natives: Path, out: Path) -> None:
+    """Write which Java, Spark and Spark NLP work together; UserError says why they do not."""
+    import pyspark
+    import sparknlp
+
+    java = Java(*find_java())
+    paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
+    with tempfile.TemporaryDirectory() as scratch:
+        spark = start_session(paths, Path(scratch), "local[1]", natives.resolve())
+        spark.stop()
+    facts = {
+        "java": java.version,
+        "java_from": java.origin,
+        "heap_gigabytes": heap_gigabytes(),
+        "pyspark": pyspark.__version__,
+        "spark-nlp": sparknlp.version(),
+    }
+    write_atomically(out, json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        Path(snakemake.input[0]),
+        Path("resources/jars/natives"),
+        Path(snakemake.output[0]),
+    )
