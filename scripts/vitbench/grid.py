@@ -129,12 +129,11 @@ class Grid:
         if instead and instead not in self.config["frameworks"] and instead not in self.variants:
             self._add_variant(instead, defined, unsupported)
 
-<<<<<<< HEAD
     def _add_control(self) -> None:
         """The baseline once more, under a second name: what its full run is compared with measures the noise."""
         twin = self.variants[self.baseline]
         self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
-=======
+
     def _check_pretrained(self) -> None:
         """A variant that brings a model of its own may be compared with that model only."""
         for wanted, variant in self.variants.items():
@@ -145,7 +144,6 @@ class Grid:
                     f"frameworks: {wanted} is the model {of} and no other: leave it out, or choose a `model` with "
                     f"`hub: {of}@REVISION` (`model: {self.model.name}` is another)"
                 )
->>>>>>> 882e77b (Spark that does not start says why in one line, before anything is measured; John Snow Labs' ready-made model as a variant)
 
     def _cells(self, variants: list[str], role: str) -> list[Cell]:
         sizes = self.config["batch_sizes"]

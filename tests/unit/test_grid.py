@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from vitbench import grid as module
-from vitbench.configuration import HOME, load
+from vitbench.configuration import HOME, definitions, load
 from vitbench.errors import UserError
 from vitbench.grid import BEST, Cell, Grid
 
@@ -304,3 +304,34 @@ def test_a_cell_that_is_not_there_is_named_with_those_that_are(role, name):
     with pytest.raises(UserError) as raised:
         grid().find(role, name)
     assert name in str(raised.value) and "sparknlp/tensorflow/cpu/w1/bs" in str(raised.value)
+
+
+# --- a model that comes ready-made
+
+
+READY_MADE = {"frameworks": ["huggingface/pipeline", "sparknlp/pretrained", "sparknlp/onnx"]}
+HUB = {"kind": "hub", "hub": "google/vit-base-patch16-224@0123456"}
+
+
+def test_a_ready_made_model_lies_by_its_name_and_is_not_exported(monkeypatch):
+    monkeypatch.setattr(module, "definitions", with_model(HUB))
+    made = grid(LINUX, model="theirs", **READY_MADE)
+    ready = next(cell for cell in made.sweep if cell.variant == "pretrained")
+    assert made.model_folder(ready).name == "sparknlp-pretrained-image_classifier_vit_base_patch16_224"
+    assert made.jars(ready).name == "tensorflow-cpu"
+    assert made.exports() == ["onnx"]
+
+
+def test_a_ready_made_model_is_compared_with_no_other():
+    with pytest.raises(UserError, match="frameworks: sparknlp/pretrained is the model google/vit-base-patch16-224"):
+        grid(LINUX, **READY_MADE)
+
+
+def with_model(definition):
+    """`definitions`, as if this model stood in resources/models.yaml."""
+
+    def found(config):
+        defined = definitions(config)
+        return defined | {"models": defined["models"] | {"theirs": definition}}
+
+    return found
