@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas
 
-from vitbench.analysis import VARIANT, seconds_by_block
+from vitbench.analysis import seconds_by_block
 from vitbench.records import cell_name
 from vitbench.statistics import ALPHA, FLOOR, LEAST_BLOCKS, compare, holm
 
@@ -76,7 +76,10 @@ def stand_in(side: Side, records: Records) -> Side:
 
 def _rows(table: pandas.DataFrame, side: Side) -> pandas.DataFrame:
     """Rows of a table that has the columns of VARIANT."""
-    return table[(table[VARIANT] == list(side)).all(axis=1)]
+    same = table.variant == side.variant
+    for column in ("framework", "device", "workers"):
+        same &= table[column] == getattr(side, column)
+    return table[same]
 
 
 def best_cell(records: Records, role: str, side: Side) -> pandas.DataFrame:

@@ -35,6 +35,18 @@ def series() -> published.Series:
     return published.read(DATA)
 
 
+@pytest.fixture(scope="module")
+def replicated(series) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+    """Both tables of records that agree, to be read only."""
+    return replicate(series, records())
+
+
+@pytest.fixture(scope="module")
+def with_gpu(series) -> pandas.DataFrame:
+    """The table of records of two devices, to be read only."""
+    return replicate(series, records(devices=("cpu", "gpu")))[0]
+
+
 def records(repeats: int = 5, rates: dict[str, float] | None = None, gate: dict | None = None, **how) -> Records:
     """Records as a run would leave them; `rates`: variant → how many times as fast as in the example.
 
@@ -133,8 +145,8 @@ def test_the_interval_of_a_ratio_of_single_runs():
 # --- verdicts from planted records
 
 
-def test_agreeing_records(series):
-    row = headline(replicate(series, records())[0])
+def test_agreeing_records(replicated):
+    row = headline(replicated[0])
     assert row.verdict == AGREES and row.our_verdict == "faster" and row.blocks == 5
     assert row.published == pytest.approx(1233 / 1071.917992)
     assert row.our_baseline == "huggingface/pipeline/cpu/w1/bs16" and row.published_baseline.endswith("bs8")
@@ -145,16 +157,15 @@ def test_disagreeing_records(series):
     assert row.verdict == DISAGREES and row.ours < 0.85 and row.reason == "theirs faster, ours slower"
 
 
-def test_what_lies_in_their_noise(series):
+def test_what_lies_in_their_noise(with_gpu):
     """Two of the GPU ratios on the sample lie inside the spread of their own accidental repeats."""
-    table, _ = replicate(series, records(devices=("cpu", "gpu")))
-    gpu = headline(table, dataset="sample", candidate="sparknlp/tensorflow/gpu/w1")
+    gpu = headline(with_gpu, dataset="sample", candidate="sparknlp/tensorflow/gpu/w1")
     assert gpu.published == pytest.approx(64 / 47.099872) and gpu.published_low < 1 < gpu.published_high
     assert gpu.verdict == WITHIN_NOISE and gpu.our_verdict == "faster"
 
 
-def test_what_is_not_measured_says_what_it_takes(series):
-    table, _ = replicate(series, records())
+def test_what_is_not_measured_says_what_it_takes(replicated):
+    table, _ = replicated
     gpu = headline(table, candidate="sparknlp/tensorflow/gpu/w1")
     assert gpu.verdict == NOT_MEASURED and math.isnan(gpu.ours) and "gpu" in gpu.reason
     assert gpu.to_run.startswith("devices: [cpu, gpu]") and not gpu.equal
@@ -180,8 +191,8 @@ def test_a_failed_variant_is_named_with_its_failure(series):
     assert row.verdict == NOT_MEASURED and "oom, killed at 5 GB" in row.reason
 
 
-def test_every_published_comparison_and_curve_is_listed_once(series):
-    table, points = replicate(series, records())
+def test_every_published_comparison_and_curve_is_listed_once(series, replicated):
+    table, points = replicated
     pairs = published.comparisons(series.runs, series.about)
     curves = published_curves(series.runs)
     assert len(table) == len(pairs) + len(curves) and len(pairs) > 30 and len(curves) == 10
@@ -233,9 +244,8 @@ def test_no_ratio_mixes_hardware(series, theirs):
         assert (table.verdict == again.verdict).all()
 
 
-def test_each_side_of_a_row_names_its_machine(series):
-    table, _ = replicate(series, records(devices=("cpu", "gpu")))
-    measured = table[table.ours.notna()]
+def test_each_side_of_a_row_names_its_machine(with_gpu):
+    measured = with_gpu[with_gpu.ours.notna()]
     assert len(measured) > 15
     assert set(measured.our_machine) == {"xeon-2"}
     assert not measured.published_hardware.str.contains("xeon-2").any() and (measured.published_hardware != "").all()
@@ -248,8 +258,8 @@ def curve_row(table: pandas.DataFrame, **where) -> pandas.Series:
     return headline(table, kind=KINDS[3], dataset="sample", **where)
 
 
-def test_a_curve_is_relative_to_its_own_best(series):
-    table, points = replicate(series, records())
+def test_a_curve_is_relative_to_its_own_best(replicated):
+    table, points = replicated
     row = curve_row(table)
     assert row.verdict == AGREES and row.reason.startswith("fastest of 1, 8, 16: 16 there, 16 here")
     own = points[(points.part == "2") & (points.device == "cpu")].set_index("batch_size")
@@ -305,9 +315,10 @@ def test_what_does_not_run_has_a_stand_in(series):
     spark = Side("sparknlp", "tensorflow", "cpu", 1)
     assert stand_in(spark, given) == spark._replace(variant="onnx")
     assert stand_in(spark, records()) == spark
-    row = headline(replicate(series, given)[0])
+    table, _ = replicate(series, given)
+    row = headline(table)
     assert row.our_candidate.startswith("sparknlp/onnx/") and row.candidate == "sparknlp/tensorflow/cpu/w1"
-    onednn = headline(replicate(series, given)[0], kind=KINDS[1], part="1")
+    onednn = headline(table, kind=KINDS[1], part="1")
     assert onednn.our_candidate.startswith("sparknlp/onnx/")
 
 
@@ -324,10 +335,9 @@ def test_what_was_equal_and_what_was_not(series):
     assert not equal.keys() & unequal.keys()
 
 
-def test_the_sink_of_hugging_face_is_the_same(series):
+def test_the_sink_of_hugging_face_is_the_same(series, with_gpu):
     assert series.about["sinks"]["huggingface"] == conditions.SINK
-    table, _ = replicate(series, records(devices=("cpu", "gpu")))
-    row = headline(table, kind=KINDS[2], candidate="huggingface/pipeline/gpu/w1")
+    row = headline(with_gpu, kind=KINDS[2], candidate="huggingface/pipeline/gpu/w1")
     assert f"sink: {conditions.SINK}" in row.equal
 
 
