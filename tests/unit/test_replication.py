@@ -214,6 +214,23 @@ def test_verdicts_of_the_table_speedup_are_kept(series):
     assert (row.ours, row.ours_low, row.ours_high, row.our_verdict) == (0.5, 0.4, 0.6, "slower")
 
 
+def median_seconds(runs: pandas.DataFrame, cell: str, role: str) -> float:
+    framework, variant, device, _, size = cell.split("/")
+    same = (runs.framework == framework) & (runs.variant == variant) & (runs.device == device)
+    return runs[same & (runs.dataset == role) & (runs.batch_size == int(size[2:]))].wall_seconds.median()
+
+
+def test_ratios_that_speedup_does_not_have_are_of_medians_at_the_best_batch_sizes(series):
+    given = records()
+    given.best.loc[given.best.variant == "tensorflow", "batch_size"] = 8.0  # what the sweep says now; full keeps 16
+    table, _ = replicate(series, given)
+    for where in ({"dataset": "sample"}, {"kind": KINDS[1], "part": "1"}):
+        row = headline(table, **where)
+        assert row.our_candidate.endswith("bs8" if where.get("dataset") else "bs16")
+        medians = [median_seconds(given.runs, cell, row.dataset) for cell in (row.our_baseline, row.our_candidate)]
+        assert row.ours == pytest.approx(medians[0] / medians[1]) and row.ours_low < row.ours < row.ours_high
+
+
 def test_many_comparisons_are_corrected_for():
     found = {n: Ours(1.1, 1.05, 1.2, 5, 5, "faster", p=0.03, cells=(f"a{n}", "b")) for n in range(3)}
     assert {one.verdict for one in correct_for_many(found).values()} == {"tie"}
@@ -294,6 +311,22 @@ def test_ours_are_matched_by_the_batches_that_the_engine_saw(series):
 def test_one_batch_size_in_common_is_no_curve(series):
     row = curve_row(replicate(series, records(sizes=(8,)))[0])
     assert row.verdict == NOT_MEASURED and row.to_run == "batch_sizes: 1, 2, 4, 16, 32, too"
+
+
+def test_one_point_that_disagrees_makes_the_curve_disagree(series):
+    """Theirs: 16 beats 1 and, with less noise, 8; ours: 16 beats 1, and 8 beats 16."""
+    runs = series.runs.copy()
+    spark = (runs.framework == "sparknlp") & (runs.device == "cpu") & (runs.dataset == "sample")
+    runs.loc[spark & (runs.batch_size == 8), "wall_seconds"] *= 1.15
+    given = records()
+    ours = (given.runs.dataset == "sample") & (given.runs.batch_size == 8)
+    made = given.runs.assign(wall_seconds=given.runs.wall_seconds.where(~ours, given.runs.wall_seconds * 0.6))
+    table, points = replicate(series._replace(runs=runs), given._replace(runs=made))
+    own = points[(points.part == "2") & (points.device == "cpu")].set_index("batch_size").verdict
+    assert own[1] == AGREES and own[8] == DISAGREES
+    assert (
+        curve_row(table).verdict == DISAGREES and "16 against 8: theirs faster, ours slower" in curve_row(table).reason
+    )
 
 
 def test_a_reversed_curve_disagrees(series):
