@@ -29,7 +29,7 @@ class Package:
 
 
 def packages(powercap: Path = POWERCAP) -> list[Package]:
-    """Counters of all processor packages; empty where one of them cannot be read (since 2020 only root may, by default).
+    """Counters of all processor packages; empty where one of them cannot be read (by default only root may).
 
     Parts of a package (core, uncore, dram) and `psys` are left out: they lie inside a package or hold all of them.
     """
@@ -73,7 +73,7 @@ class Gpu:
         self.handle = pynvml.nvmlDeviceGetHandleByIndex(int(visible))
 
     def millijoules(self) -> int | None:
-        """Energy of the whole board since the driver was loaded; None where the GPU does not count it (before Volta)."""
+        """Energy of the board since the driver was loaded; None where the GPU does not count it (before Volta)."""
         try:
             return self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)
         except self.nvml.NVMLError:
