@@ -42,6 +42,7 @@ rule open_gate:
     resources:
         machine=SHARED,
     params:
+        machine=GRID.config["machine"],
         devices=GRID.config["devices"],
         canary_seconds=GRID.config["gates"]["canary_seconds"],
     message:

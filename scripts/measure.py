@@ -15,12 +15,12 @@ from vitbench.frameworks import Task
 from vitbench.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
 from vitbench.harness import Passes
 from vitbench.java import find_java
-from vitbench.supervisor import Cancelled, Repeat, environment, measure, record_without_running
+from vitbench.supervisor import Cancelled, Repeat, measure, record_without_running
 
 HOME = configuration.HOME
 MEASURING_CODE = (
     "measure.py",
-    *(f"vitbench/{name}.py" for name in ("gates", "harness", "processes", "spark", "supervisor")),
+    *(f"vitbench/{name}.py" for name in ("energy", "gates", "harness", "processes", "spark", "supervisor")),
 )
 
 
@@ -108,7 +108,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
             "timeout_minutes": grid.config["timeout_minutes"],
             "seed": grid.config["seed"],
         },
-        "environment": environment(),
+        "environment": machine.fingerprint(),
         "hashes": {
             "manifest": sha256(manifest),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
@@ -135,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not CELL.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))
+    machine.check_configured(grid.config["machine"])
     cell = grid.find(options.dataset, options.cell)
     if cell.batch_size != BEST:
         record = measure(prepare(options, grid, cell, cell.batch_size), options.out)

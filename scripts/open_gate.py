@@ -13,13 +13,16 @@ from vitbench.files import write_atomically
 CANARIES = 5
 
 
-def main(threads: int, devices: list[str], canary_seconds: float, parts: Iterable[Path], out: Path) -> None:
+def main(
+    configured: str, threads: int, devices: list[str], canary_seconds: float, parts: Iterable[Path], out: Path
+) -> None:
     """Check, read every file of `parts` once (so that all frameworks find them in the page cache) and write the facts.
 
     Raises:
-        UserError: fewer threads than the machine has cores, no GPU where one is to be measured, or a data set without
-            a valid image.
+        UserError: another machine than the configuration says, fewer threads than it has cores, no GPU where one is to
+            be measured, or a data set without a valid image.
     """
+    machine.check_configured(configured)
     if "gpu" in devices and not machine.gpus():
         raise UserError("devices: gpu was asked for, and this machine shows none; leave it out, or see `make doctor`")
     if threads < machine.cores():
@@ -52,6 +55,7 @@ if __name__ == "__main__":
     run_logged(
         snakemake.log[0],
         main,
+        snakemake.params.machine,
         snakemake.threads,
         snakemake.params.devices,
         snakemake.params.canary_seconds,

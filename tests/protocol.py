@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "tests" / "protocol.lock"
 SOURCES = (
     "scripts/measure.py",
+    "scripts/vitbench/energy.py",
     "scripts/vitbench/gates.py",
     "scripts/vitbench/harness.py",
     "scripts/vitbench/processes.py",

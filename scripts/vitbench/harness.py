@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import os
 import statistics
 import sys
 import time
@@ -22,9 +23,11 @@ from typing import Any
 
 import psutil
 
+from vitbench.energy import Meter
 from vitbench.errors import UserError
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.gates import cpu_counters, tree_cpu_seconds
+from vitbench.processes import MARK, marked
 
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
@@ -84,15 +87,20 @@ def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, An
 
 
 def run_passes(
-    adapter: Adapter, wanted: list[str], passes: Passes, report: Callable[..., None]
+    adapter: Adapter, wanted: list[str], passes: Passes, meter: Meter, report: Callable[..., None]
 ) -> tuple[list[Prediction], list[float]]:
-    """Run the cold and the warm passes, reporting each; returns the last pass's predictions and the warm seconds."""
+    """Run the cold and the warm passes, reporting each; returns the last pass's predictions and the warm seconds.
+
+    `meter` gets the spans of the warm passes.
+    """
     warm: list[float] = []
     labels: dict[str, str] = {}
     while True:
         cold = not labels
         predictions: list[Prediction] = []
         first = None
+        if not cold:
+            meter.start()
         begin = time.perf_counter()
         for prediction in adapter.classify():
             if first is None and adapter.streams:
@@ -100,6 +108,8 @@ def run_passes(
             predictions.append(prediction)
         seconds = time.perf_counter() - begin
         # From here on the clock is off.
+        if not cold:
+            meter.stop()
         now = {prediction.id: prediction.label for prediction in predictions}
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
         report("pass", seconds=seconds, first=first, changed=changed, **check_pass(predictions, wanted))
@@ -111,13 +121,20 @@ def run_passes(
 
 
 def peak_memory_mb() -> float | None:
-    """Sum of the high-water marks (MB) that the kernel keeps for this process and its descendants, where it does."""
+    """Sum of the high-water marks (MB of 2^20 bytes) that the kernel keeps for this repeat's processes, where it does.
+
+    They are this process, its descendants, and what they started that hangs elsewhere by now; all that live at this
+    moment. The marks may lie at different moments and hold shared pages twice: the sum is an upper bound for those.
+    """
     if not Path("/proc/self/status").exists():
         return None
+    processes = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    if MARK in os.environ:
+        processes |= {process.pid for process in marked(os.environ[MARK])}
     total = 0
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+    for pid in processes:
         with suppress(OSError):  # gone meanwhile
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     return round(total / 1024, 1)
 
@@ -142,6 +159,7 @@ def main(arguments: list[str]) -> int:
             events.flush()
 
         adapter = importlib.import_module(job["adapter"]).Adapter(task)
+        meter = Meter(task.device)
         try:
             adapter.start()
             report("started", seconds=time.monotonic() - launched)
@@ -149,7 +167,7 @@ def main(arguments: list[str]) -> int:
             adapter.load()
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
-            predictions, warm = run_passes(adapter, wanted, Passes(**job["passes"]), report)
+            predictions, warm = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
             cpu = {"begin": begun, "end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
             peak = peak_memory_mb()
             description = adapter.describe()
@@ -166,7 +184,8 @@ def main(arguments: list[str]) -> int:
             writer = csv.writer(handle)
             writer.writerow(Prediction._fields)
             writer.writerows(sorted(predictions))
-        report("done", cpu=cpu, peak_memory_mb=peak, median=statistics.median(warm), **description)
+        used = {"peak_memory_mb": peak, "peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
+        report("done", cpu=cpu, **used, median=statistics.median(warm), **description)
     return 0
 
 

@@ -130,7 +130,7 @@ def check_configured(configured: str) -> None:
     """Raise a UserError where the configuration's `machine` is not the one that this runs on."""
     if configured != (here := machine_id()):
         raise UserError(
-            f"machine: {configured} is configured, but this machine is {here}; set `machine: auto`, or measure over there"
+            f"machine: {configured} is configured, this machine is {here}; set `machine: auto`, or measure over there"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from vitbench import gates, machine
+from vitbench import gates
 from vitbench.files import staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.harness import BUG, Passes, says_out_of_memory
@@ -176,21 +175,6 @@ def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) 
     return record
 
 
-def environment() -> dict[str, Any]:
-    """What the machine and the process looked like, for the record."""
-    variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-    return {
-        "machine": machine.describe(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cores": machine.cores(),
-        "memory_bytes": machine.memory_bytes(),
-        "gpus": list(machine.gpus()),
-        "load_before": list(os.getloadavg()),
-        "variables": {name: os.environ[name] for name in variables if name in os.environ},
-    }
-
-
 def _run_child(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) -> int | str:
     """Run the harness in `folder`; its exit status, or "timeout"."""
     job = {
@@ -321,7 +305,9 @@ def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[
     flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
     described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "partition_rows",
                  "effective_batch_sizes")  # fmt: skip
-    return {key: done[key] for key in (*described, "versions", "peak_memory_mb")} | {
+    used = ("peak_memory_mb", "peak_gpu_memory_mb", "energy")
+    return {key: done[key] for key in (*described, "versions", *used)} | {
+        "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,
         "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
         "wall_seconds": done["median"],

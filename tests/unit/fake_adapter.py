@@ -4,22 +4,27 @@ The images are small text files that hold their label: each pass reads them agai
 
 Settings: `seconds` (of each pass; the last one stands for all later ones), `streams`, `describe` (changes to the
 description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` (the first
-pass in which they are lost or given twice), and `at`: step → what is done there, with its argument, by a function of
-this module. Steps are start, load, pass 0, pass 1, ..., describe, close.
+pass in which they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what
+is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1, ..., describe,
+close.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vitbench import energy
+from vitbench.energy import Package
 from vitbench.frameworks import Prediction, Task, Unavailable
 
 DESCRIPTION = {
@@ -32,6 +37,7 @@ DESCRIPTION = {
     "partition_rows": None,
     "effective_batch_sizes": {"4": 1, "2": 1},
     "versions": {"fake": "1.0"},
+    "environment": {"blas": "none"},
 }
 
 
@@ -41,6 +47,10 @@ class Adapter:
         self.streams = self.plan.get("streams", True)
         self.passes = 0
         self.begin = time.monotonic()
+        if self.plan.get("count_energy"):
+            counter = itertools.count(step := 1_000_000, step)
+            Package.read = lambda _: next(counter)
+            energy.packages = lambda *_: [Package(Path(), 10**12)]
 
     def start(self) -> None:
         self._at("start")
@@ -94,6 +104,22 @@ def fail(_adapter: Adapter, kind: str, text: str) -> None:
 def allocate(_adapter: Adapter, megabytes: int) -> None:
     """Really ask for that much memory, and touch it."""
     bytearray(megabytes << 20)
+
+
+def leave_a_daemon(_adapter: Adapter, megabytes: int) -> None:
+    """Start a process that hangs below nobody of this repeat, holds so much memory, and sleeps."""
+    code = f"import time; held = b'x' * ({megabytes} << 20); print(flush=True); time.sleep(1000)"
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], stdout=sys.stdout)"
+    starter = subprocess.Popen([sys.executable, "-c", orphan], stdout=subprocess.PIPE)
+    starter.stdout.readline()
+    starter.wait()
+
+
+def hold(_adapter: Adapter, megabytes: int) -> Iterator[Prediction]:
+    """Take that much memory and give it back."""
+    held = b"x" * (megabytes << 20)
+    del held
+    yield from ()
 
 
 def answer_without_end(adapter: Adapter, spare_megabytes: int) -> Iterator[Prediction]:

@@ -158,7 +158,29 @@ def test_what_was_known_beforehand_stands_in_the_record(tmp_path):
     record = measure(tmp_path)
     assert (record["framework"], record["variant"], record["block"], record["order"]) == ("fake", "told", 0, 3)
     assert (record["machine"], record["protocol"], record["environment"]["gpus"]) == ("xeon-2", 1, [])
+    assert record["environment"]["blas"] == "none"  # what the adapter found out is added
     assert abs((datetime.now(UTC) - datetime.fromisoformat(record["started"])).total_seconds()) < 60
+
+
+def test_peak_memory_holds_what_the_repeat_started_wherever_it_hangs(tmp_path):
+    """A cluster's executors, for instance, are no descendants of the process that ordered them."""
+    before = measure(tmp_path / "without")["peak_memory_mb"]
+    with_daemon = measure(tmp_path / "with", {"at": {"load": ["leave_a_daemon", 200]}})["peak_memory_mb"]
+    assert 200 < with_daemon - before < 260
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux keeps high-water marks")
+def test_peak_memory_is_the_mark_and_not_what_is_left_of_it(tmp_path):
+    before = measure(tmp_path / "without")["peak_memory_mb"]
+    peak = measure(tmp_path / "with", {"at": {"pass 1": ["hold", 300]}})["peak_memory_mb"]
+    assert 250 < peak - before < 350
+
+
+def test_energy_is_that_of_the_warm_passes(tmp_path):
+    """A counter that goes on by 1 J with each reading: two readings a warm pass, none in the cold one."""
+    record = measure(tmp_path, {"count_energy": True}, passes=Passes(3, 3, 1, 30))
+    assert record["energy"] == {"joules": 3.0, "source": "rapl", "quality": "counters of 1 processor package"}
+    assert record["peak_gpu_memory_mb"] is None
 
 
 def test_passes_go_on_until_the_last_two_agree(tmp_path):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import measure
+import numpy
 import pytest
 
-from vitbench import datasets, records
+from vitbench import datasets, machine, records
 from vitbench.configuration import HOME, load
 from vitbench.errors import UserError
 from vitbench.files import sha256
@@ -150,6 +152,20 @@ def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
     assert record["hashes"]["manifest"] == sha256(Path(place.manifest("sample"))) and record["hashes"]["jars"] is None
     assert record["measuring"] == {key: place.config[key] for key in ("passes", "gates", "timeout_minutes", "seed")}
     assert f"{HF}/bs8 on sample, repeat 1: ok, " in capsys.readouterr().out
+
+
+def test_the_record_says_on_what_it_was_measured(place):
+    measure.main(["--cell", f"{HF}/bs8", "--out", "rep0.json"])
+    told = records.read(Path("rep0.json"))["environment"]
+    assert told["id"] == machine.machine_id() == records.read(Path("rep0.json"))["machine"]
+    assert told["cores"] == machine.cores() and told["processor"]["logical"] >= told["cores"]
+    assert told["packages"]["numpy"] == numpy.__version__ and told["python"] == platform.python_version()
+
+
+def test_another_machine_than_the_configured_one_is_refused(place):
+    Path("mine.yaml").write_text("machine: xeon-2\n")
+    line = refusal("--cell", f"{HF}/bs8", "--out", "rep0.json", "--config", "mine.yaml")
+    assert "machine: xeon-2" in line and machine.machine_id() in line and "machine: auto" in line
 
 
 def test_a_full_run_takes_the_batch_size_that_was_chosen(place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -90,6 +91,21 @@ class Adapter:
                 "torch": torch.__version__,
                 "torchvision": torchvision.__version__,
             },
+            "environment": {"blas": self._blas()},
+        }
+
+    def _blas(self) -> dict[str, Any]:
+        """Libraries behind torch's matrix products, and what they are allowed to do."""
+        import torch
+
+        built_with = re.findall(r"(?:MKL-DNN v|Math Kernel Library Version |OpenMP \d{4})[^\s]*", torch.__config__.show())
+        return {
+            "libraries": built_with,
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "mkl": torch.backends.mkl.is_available(),
+            "mkldnn": torch.backends.mkldnn.is_available(),
+            "float32_matmul": torch.get_float32_matmul_precision(),
+            "cuda": torch.version.cuda,
         }
 
     def close(self) -> None:

@@ -104,6 +104,7 @@ class Adapter:
                 "pyspark": pyspark.__version__,
                 "java": jvm.java.lang.System.getProperty("java.version"),
             },
+            "environment": {"jvm": self._jvm()},
         }
 
     def _rows_of_partitions(self) -> list[int]:
@@ -113,6 +114,19 @@ class Adapter:
         images = self._images()
         counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
+
+    def _jvm(self) -> dict[str, Any]:
+        """Which virtual machine runs, with what flags (but those that only name places) and collectors."""
+        jvm = self.spark.sparkContext._jvm
+        beans, properties = jvm.java.lang.management.ManagementFactory, jvm.java.lang.System
+        runtime = jvm.java.lang.Runtime.getRuntime()
+        return {
+            "name": f"{properties.getProperty('java.vm.name')} {properties.getProperty('java.vm.version')}",
+            "flags": [flag for flag in beans.getRuntimeMXBean().getInputArguments() if "/" not in flag],
+            "collectors": [bean.getName() for bean in beans.getGarbageCollectorMXBeans()],
+            "processors": runtime.availableProcessors(),
+            "heap_bytes": runtime.maxMemory(),
+        }
 
     def close(self) -> None:
         self.spark.stop()
