@@ -42,6 +42,8 @@ class Ours:
     """measured of each cell, set aside or not"""
     verdict: str = ""
     reason: str = ""
+    floor: float = 1 + FLOOR
+    """ratio that our machine cannot tell from 1"""
     p: float | None = None
     cells: tuple[str, str] = ("", "")
     rows: tuple[Any, Any] | None = None
@@ -95,9 +97,12 @@ def why_missing(sides: list[Side], records: Records) -> str:
     words = []
     for side in sides:
         tried = _rows(records.runs, side)
-        failed = tried[tried.status != "ok"]
-        told = f": {failed.status.iloc[0]}, {failed.reason.iloc[0]}" if len(failed) == len(tried) > 0 else ""
-        words.append(f"no record of {side.name}{told}")
+        if tried.empty:
+            words.append(f"no record of {side.name}")
+        elif (tried.status == "ok").any():
+            words.append(f"no best batch size of {side.name} was measured")
+        else:
+            words.append(f"{side.name}: {tried.status.iloc[0]}, {tried.reason.iloc[0]}")
     return "; ".join(words)
 
 
@@ -145,7 +150,7 @@ class Bench:
             ours = self._measure(seconds_by_block(first), seconds_by_block(second))
         if ours.verdict == "too few repeats" and not ours.reason:
             ours = replace(ours, reason=f"{ours.blocks} blocks: a range, no interval, which needs {LEAST_BLOCKS}")
-        return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)))
+        return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)), floor=self.floor)
 
     def _measure(self, first: dict[int, float], second: dict[int, float]) -> Ours:
         if not first.keys() & second.keys():

@@ -41,6 +41,8 @@ KINDS = (
     "worker scaling",
     "cluster against one process",
 )
+# Of the verdicts on its points, which one is the curve's.
+CURVE_ORDER = (DISAGREES, AGREES, WITHIN_NOISE, NOT_MEASURED)
 COLUMNS, CURVE_COLUMNS = (list(tables.COLUMNS[table]) for table in ("replication", "replication_curves"))
 
 
@@ -57,8 +59,8 @@ def judge(low: float, high: float, ours: Ours) -> tuple[str, str]:
 
     What can be replicated on unlike hardware is who is faster, not by how much. Ours needs an interval, hence
     LEAST_BLOCKS blocks, and equal labels. Theirs needs an interval without 1. Then: the same direction agrees, the
-    opposite disagrees; a tie of ours disagrees if its interval lies outside theirs, otherwise the two cannot be told
-    apart.
+    opposite disagrees. A tie of ours disagrees if its interval and the noise floor of our machine lie outside theirs;
+    otherwise the two cannot be told apart.
 
     Args:
         low, high: interval of the published ratio.
@@ -70,9 +72,9 @@ def judge(low: float, high: float, ours: Ours) -> tuple[str, str]:
         return WITHIN_NOISE, f"their {low:.2f} to {high:.2f} holds 1" if low == low else "their noise is not known"
     if ours.verdict != "tie":
         return (AGREES if ours.verdict == theirs else DISAGREES), f"theirs {theirs}, ours {ours.verdict}"
-    if ours.low <= high and low <= ours.high:
-        return WITHIN_NOISE, f"theirs {theirs}, ours a tie whose interval reaches into theirs"
-    return DISAGREES, f"theirs {theirs}, ours a tie whose interval stays outside theirs"
+    if min(ours.low, 1 / ours.floor) <= high and low <= max(ours.high, ours.floor):
+        return WITHIN_NOISE, f"theirs {theirs}, ours a tie that reaches into theirs"
+    return DISAGREES, f"theirs {theirs}, ours a tie that stays outside theirs"
 
 
 def compare_sizes(low: float, high: float, ours: Ours) -> str:
@@ -238,37 +240,37 @@ def _compare_curve(
     """The row of a curve, and batch size → verdict and reason of each point against their best.
 
     Compared are the batch sizes that both have: their fastest against each other one, by the rule for all. One point
-    that disagrees makes the curve disagree; otherwise one that agrees makes it agree.
+    that disagrees makes the curve disagree; otherwise one that agrees makes it agree. The row is that of the point.
     """
     common = sorted(theirs.keys() & ours.keys())
     sizes = common if len(common) > 1 else sorted(theirs)
     best = min(sizes, key=lambda size: theirs[size].seconds)
     others = [size for size in sizes if size != best]
-    factors = {size: _factor(noise, theirs[size], theirs[best]) for size in others}
-    against = others[0] if others[0] < best else others[-1]  # what batches bring: smallest against best
-    pair = (theirs[against].row, theirs[best].row)
-    ratio = theirs[against].seconds / theirs[best].seconds
     if len(common) < 2:
+        against = others[0] if others[0] < best else others[-1]  # what batches bring: smallest against best
         lacking = Ours(reason=_why_no_curve(theirs, ours, bench.records))
-        row = _row(KINDS[3], pair, ratio, factors[against], lacking, series, bench.records)
+        row = _curve_row(theirs, against, best, lacking, noise, series, bench.records)
         asked = [theirs[size].asked for size in sorted(theirs.keys() - ours.keys())] if ours else []
+        pair = (theirs[against].row, theirs[best].row)
         return row | {"to_run": to_run(pair, bench.records, lacking, asked)}, {}
     found = correct_for_many({size: bench.ratio(ours[size], ours[best]) for size in others})
-    verdicts = {}
-    for size in others:
-        times = theirs[size].seconds / theirs[best].seconds
-        verdicts[size] = judge(times / factors[size], times * factors[size], found[size])
-    given = {verdict: (size, reason) for size, (verdict, reason) in reversed(verdicts.items())}
-    verdict = next(word for word in (DISAGREES, AGREES, WITHIN_NOISE, NOT_MEASURED) if word in given)
-    size, reason = given[verdict]
+    rows = {size: _curve_row(theirs, size, best, found[size], noise, series, bench.records) for size in others}
+    deciding = min(others, key=lambda size: (CURVE_ORDER.index(rows[size]["verdict"]), size))
     difference, at, fastest = _difference(theirs, ours, common)
-    reason = (
-        f"fastest of {', '.join(map(str, common))}: {best} there, {fastest} here; {best} against {size}: {reason};"
-        f" the curves differ most at {at}"
+    row = rows[deciding] | {"difference": difference}
+    row["reason"] = (
+        f"fastest of {', '.join(map(str, common))}: {best} there, {fastest} here; {best} against {deciding}:"
+        f" {row['reason']}; the curves differ most at {at}"
     )
-    row = _row(KINDS[3], pair, ratio, factors[against], found[against], series, bench.records)
-    row |= {"verdict": verdict, "reason": reason, "difference": difference}
-    return row | {"to_run": to_run(pair, bench.records, found[against])} if verdict == NOT_MEASURED else row, verdicts
+    return row, {size: (one["verdict"], one["reason"]) for size, one in rows.items()}
+
+
+def _curve_row(
+    theirs: dict[int, Point], size: int, best: int, ours: Ours, noise: dict, series: published.Series, records: Records
+) -> dict[str, Any]:  # fmt: skip
+    """The row of one point of a curve against the best of it: how many times as fast the best is."""
+    pair, ratio = (theirs[size].row, theirs[best].row), theirs[size].seconds / theirs[best].seconds
+    return _row(KINDS[3], pair, ratio, _factor(noise, theirs[size], theirs[best]), ours, series, records)
 
 
 def _factor(noise: dict, one: Point, other: Point) -> float:
@@ -315,7 +317,7 @@ def _points(
             row |= {"published": relative, "published_low": relative / factor, "published_high": relative * factor}
         if size in ours:
             found = bench.ratio(ours[fastest], ours[size]) if size != fastest else Ours(1.0, 1.0, 1.0)
-            row |= {"ours": seconds[fastest] / seconds[size], "ours_low": found.low, "ours_high": found.high}
+            row |= {"ours": found.ratio, "ours_low": found.low, "ours_high": found.high}
             row["blocks"] = len(seconds_by_block(ours[size]))
         row["verdict"], row["reason"] = verdicts.get(size, ("", ""))
         rows.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas
 import pytest
@@ -103,6 +104,9 @@ def ours(verdict: str, low: float, high: float) -> Ours:
         ((1.1, 1.3), ours("tie", 0.95, 1.1), WITHIN_NOISE),  # they touch
         ((1.1, 1.3), ours("tie", 0.95, 1.05), DISAGREES),
         ((0.7, 0.9), ours("tie", 0.95, 1.05), DISAGREES),
+        ((1.1, 1.3), replace(ours("tie", 0.95, 1.05), floor=1.2), WITHIN_NOISE),  # our machine could not tell it from 1
+        ((0.7, 0.9), replace(ours("tie", 0.95, 1.05), floor=1.2), WITHIN_NOISE),
+        ((0.7, 0.8), replace(ours("tie", 0.95, 1.05), floor=1.2), DISAGREES),
         ((math.nan, math.nan), ours("faster", 1.1, 1.2), WITHIN_NOISE),  # no accidental repeats anywhere
         ((1.1, 1.3), ours("too few repeats", 1.1, 1.2), NOT_MEASURED),
         ((1.1, 1.3), Ours(verdict="parity failed"), NOT_MEASURED),
@@ -188,7 +192,14 @@ def test_different_labels_give_no_ratio(series):
 
 def test_a_failed_variant_is_named_with_its_failure(series):
     row = headline(replicate(series, records(failed={"sparknlp/tensorflow": "oom"}))[0])
-    assert row.verdict == NOT_MEASURED and "oom, killed at 5 GB" in row.reason
+    assert row.verdict == NOT_MEASURED and row.reason.startswith("sparknlp/tensorflow/cpu/w1: oom, killed at 5 GB")
+
+
+def test_without_a_best_batch_size_there_is_no_ratio(series):
+    given = records()
+    given.best.loc[given.best.variant == "tensorflow", "kept"] = math.nan
+    row = headline(replicate(series, given)[0])
+    assert row.verdict == NOT_MEASURED and row.reason == "no best batch size of sparknlp/tensorflow/cpu/w1 was measured"
 
 
 def test_every_published_comparison_and_curve_is_listed_once(series, replicated):
@@ -284,7 +295,7 @@ def test_a_curve_is_relative_to_its_own_best(replicated):
     assert own.published[1] == pytest.approx(110.915875 / 143.796645)
     assert own.loc[[2, 4, 32], "ours"].isna().all() and own.loc[[1, 8, 16], "ours"].notna().all()
     assert row.difference == pytest.approx(abs(own.published[1] - own.ours[1]))
-    assert row.published == pytest.approx(1 / own.published[1])
+    assert row.published == pytest.approx(1 / own.published[1]) and row.our_baseline.endswith("bs1")
 
 
 def test_accidental_repeats_are_one_point(series):
