@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from vitbench import progress
+
 
 class UserError(Exception):
     """Bad input or a missing part, said in one line: what is wrong, where, and what to do."""
@@ -23,6 +25,7 @@ def exit_with_user_errors(main: Callable[[], int | None]) -> None:
 
 def run_logged(log: str, main: Callable[..., None], *arguments: object) -> None:
     """Run the `main` of a Snakemake `script:` with all its output, native libraries' too, in its log file."""
+    progress.keep_terminal()
     with open(log, "w") as handle:
         os.dup2(handle.fileno(), 1)
         os.dup2(handle.fileno(), 2)

@@ -56,3 +56,17 @@ def digest(definition: object) -> str:
     """Eight hexadecimal digits that identify a definition (any JSON value), whatever the order of its keys."""
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+# What makes Excel and its like take a cell of a CSV file for a formula; the apostrophe makes it text, and is itself one.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+def safe_cell(text: str) -> str:
+    """A text as a cell of a CSV file that no spreadsheet takes for a formula; see `plain_cell`."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def plain_cell(cell: str) -> str:
+    """The text that `safe_cell` made a cell of."""
+    return cell[1:] if cell.startswith("'") else cell
