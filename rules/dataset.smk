@@ -1,5 +1,7 @@
 # Data sets. In: a definition (resources/datasets.yaml or `define`). Out: images/ and manifest.csv under
-# <resources>/datasets/<role>-<name>-<digest>/. Cost: seconds. Made again when its definition changes: its path does.
+# <resources>/datasets/<role>-<name>-<digest>/. Cost: seconds to minutes, and the download of an archive, which is kept in
+# <resources>/archives/ and is no output: whoever removes it loses nothing that was made of it. Made again when its
+# definition changes: its path does.
 
 
 rule build_dataset:
@@ -10,11 +12,13 @@ rule build_dataset:
         "<logs>/build_dataset/{dataset}.log",
     conda:
         "../envs/model.yaml"
+    threads: lambda wildcards: 1 if get_dataset_definition(wildcards)["kind"] == "photos" else 10_000
     resources:
         machine=SHARED,
     params:
         definition=get_dataset_definition,
-        role=lambda wildcards: wildcards.dataset.partition("-")[0],
+        role=get_role,
+        name=lambda wildcards: GRID.datasets[get_role(wildcards)].name,
     message:
         "making the data set {wildcards.dataset}"
     script:

@@ -1,29 +1,49 @@
-"""Make a data set: images/ and manifest.csv (rule build_dataset)."""
+"""Make a data set: images/ and manifest.csv, of an archive after downloading it (rule build_dataset)."""
 
 import time
 from pathlib import Path
 
-from vitbench import datasets
+from vitbench import datasets, downloads
+from vitbench.configuration import HOME
 from vitbench.errors import run_logged
 
+# Both are relative to the working directory; the checkout's own lock counts where that has none.
+ARCHIVES = Path("resources", "archives")
+LOCK = Path("resources", "datasets.lock.yaml")
 
-def main(definition: dict, role: str, manifest: Path, archive: Path | None, processes: int) -> None:
+
+def main(name: str, definition: dict, role: str, manifest: Path, processes: int) -> None:
     """Build the data set of `definition` for `role` in the folder of `manifest` and say what is in it."""
     began = time.monotonic()
+    archive = fetch(name, definition) if definition["kind"] == "archive" else None
     images = datasets.build(definition, role, manifest.parent, archive, processes)
     valid = sum(image.valid for image in images)
-    print(f"{manifest.parent}: {valid} images, {len(images) - valid} left out as invalid, {time.monotonic() - began:.0f} s")
+    seconds = time.monotonic() - began
+    print(f"{manifest.parent}: {valid} images, {len(images) - valid} left out as invalid, {seconds:.0f} s")
     for form, count in datasets.count_forms(images).most_common():
         print(f"{count:>8} {form}")
+
+
+def fetch(name: str, definition: dict) -> Path:
+    """The archive of a data set, downloaded unless it is there, and checked; no request is made if it is."""
+    path = ARCHIVES / f"{name}.zip"
+    expected = downloads.expectation(definition, name, [LOCK, HOME / LOCK])
+    if path.exists():
+        digest = downloads.check(path, expected)
+    else:
+        digest = downloads.fetch([definition["address"], *definition.get("mirrors", [])], path, expected)
+    if expected.sha256 is None:
+        downloads.trust(LOCK, name, definition, path, digest)
+    return path
 
 
 if __name__ == "__main__":
     run_logged(
         snakemake.log[0],
         main,
+        snakemake.params.name,
         dict(snakemake.params.definition),
         snakemake.params.role,
         Path(snakemake.output.manifest),
-        Path(snakemake.input.archive) if snakemake.input.get("archive") else None,
         snakemake.threads,
     )

@@ -57,6 +57,7 @@ CONDA = {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy", "scipy"),
             *("scikit-image", "scikit-learn", "onnx", "onnxruntime", "uv", "psutil", "pyyaml", "jsonschema"),
+            *("duckdb", "requests", "tqdm"),
         ]
     },
     "report": {
@@ -66,7 +67,7 @@ CONDA = {
         ]
     },
 }
-CONDA_NAMES = {"torch": "pytorch"}
+CONDA_NAMES = {"torch": "pytorch", "duckdb": "python-duckdb"}
 NEVER_SOLVED = "# Never solved here: no conda channel could be reached where this was written."
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitbench import configuration, gates, jars, machine
-from vitbench.datasets import read_manifest
+from vitbench.datasets import check_unchanged, valid_images
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import sha256, sha256_of_files
 from vitbench.frameworks import Task
@@ -57,9 +57,10 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
     if cell.device == "gpu" and not machine.gpus():
         raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
-    images = [image for image in read_manifest(manifest) if image.valid]
+    images = valid_images(manifest)
     if not images:
         raise UserError(f"{manifest} lists no valid image: see its column `reason`")
+    check_unchanged(manifest)
     variant = grid.variants[f"{cell.framework}/{cell.variant}"]
     jar_folder = grid.jars(cell)
     if jar_folder:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitbench import gates, machine
-from vitbench.datasets import read_manifest
+from vitbench.datasets import read_all, valid_images
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
 
@@ -20,7 +20,7 @@ def main(
 
     Raises:
         UserError: another machine than the configuration says, fewer threads than it has cores, no GPU where one is to
-            be measured, or a data set without a valid image.
+            be measured, or a data set without a valid image, or with one that is no longer what its manifest lists.
     """
     machine.check_configured(configured)
     if "gpu" in devices and not machine.gpus():
@@ -33,9 +33,10 @@ def main(
     read = 0
     for part in parts:
         if part.name == "manifest.csv":
-            if not any(image.valid for image in read_manifest(part)):
+            if not valid_images(part):
                 raise UserError(f"{part} lists no valid image: see its column `reason`")
-            part = part.parent
+            read += read_all(part)
+            continue
         for path in part.rglob("*") if part.is_dir() else [part]:
             if path.is_file():
                 read += len(path.read_bytes())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 
-from vitbench import archives, images, path_lists, photographs
+from vitbench import images, path_lists, photographs, unpacking
 from vitbench.errors import UserError
 from vitbench.files import plain_cell, safe_cell, sha256, staged
 from vitbench.images import EXTENSIONS, Rejected
@@ -212,7 +212,7 @@ def _build_archive(
     if archive is None or not archive.exists():
         raise UserError(f"data set: the archive {archive or ''} is missing; let `snakemake` download it")
     unpacked = place / "unpacked"
-    archives.unpack(archive, unpacked, archives.Limits.of(definition), _is_named_as_image)
+    unpacking.unpack(archive, unpacked, unpacking.Limits.of(definition), _is_named_as_image)
     found = _image_files(_only_folder(unpacked))
     expected = definition.get("files")
     if expected is not None and len(found) != expected:

@@ -311,5 +311,11 @@ def _check_room(target: Path, total: int | None, begin: int) -> None:
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    """What happened, without the layers of libraries around it."""
+    inner: Any = error
+    while deeper := getattr(inner, "reason", None) or next(iter(inner.args), None):
+        if not isinstance(deeper, Exception):
+            break
+        inner = deeper
+    text = " ".join(str(inner).split())
     return f"{type(error).__name__}: {text[:200]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from vitbench.configuration import HOME
 from vitbench.grid import CONTROL, Cell, Grid
 from vitbench.machine import cores, platform_name
 
+GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
 # The part of a model's FLOP that a checkpoint of unknown shape is taken to have: ViT-B/16 at 224 pixels.
 VIT_BASE = {"image_size": 224, "patch_size": 16, "hidden_size": 768, "layers": 12, "intermediate_size": 3072}
 
@@ -78,12 +80,14 @@ def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
 
 
 def _images(grid: Grid, role: str) -> int:
-    """Number of images of a role's data set; of a folder that nobody has counted yet, a guess of 1,000."""
+    """Number of images of a role's data set, by its manifest, else by its definition."""
     manifest = Path(grid.manifest(role))
     if manifest.exists():
-        return max(1, sum(1 for _ in manifest.open(errors="replace")) - 1)
+        with open(manifest, newline="", errors="replace") as handle:
+            return max(1, sum(1 for _ in csv.reader(handle)) - 1)
     definition = grid.datasets[role].definition
-    return definition.get("images", definition.get("at_most", 1000))
+    stated = [definition[key] for key in ("images", "sample", "at_most", "files") if key in definition]
+    return min(stated, default=GUESSED_IMAGES)
 
 
 def to_prepare(grid: Grid) -> tuple[float, int]:

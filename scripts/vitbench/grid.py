@@ -19,6 +19,8 @@ from vitbench.machine import platform_name
 BEST = "best"
 # Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
 CONTROL = "-control"
+# Of a data set's definition: how it is served and what is said about it, not what is in it.
+NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
 MEASUREMENTS = PurePosixPath("measurements")
 RESOURCES = PurePosixPath("resources")
 
@@ -35,7 +37,8 @@ class Defined:
     def slug(self) -> str:
         # The role changes the images of photos-N, and the same data set may serve in both roles.
         role = f"{self.role}-" if self.role else ""
-        return f"{role}{self.name}-{digest([self.role, self.definition])}"
+        identity = {key: value for key, value in self.definition.items() if key not in NO_IDENTITY}
+        return f"{role}{self.name}-{digest([self.role, identity])}"
 
     def __hash__(self) -> int:
         return hash(self.slug)
