@@ -247,8 +247,9 @@ def _image_files(root: Path) -> list[Source]:
         links += [Path(folder, name) for name in below if os.path.islink(os.path.join(folder, name))]
         found += [Path(folder, name) for name in names if not name.startswith(".")]
     if links:
+        first = min(links).name
         print(
-            f"{root}: {len(links)} links to folders are not followed, the first {links[0].name!r}; name what they lead "
+            f"{root}: {len(links)} links to folders are not followed, the first {first!r}; name what they lead "
             "to as a data set of its own, or list its files (docs/data.md)"
         )
     return [

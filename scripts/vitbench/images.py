@@ -84,6 +84,9 @@ def _decoded(content: bytes, raw: bool) -> Taken:
         image.verify()
     with Pillow.open(io.BytesIO(content)) as image:
         image.load()
+        # Pillow has one mode for 32-bit pixels and for some files with 16.
+        if image.mode == "I" and not 0 <= min(image.getextrema()) <= max(image.getextrema()) <= 0xFFFF:
+            raise Rejected("unsupported mode: 32-bit pixels")
         form = _form(image)
         if raw or not form:
             return Taken(form, _suffix(image), None)
@@ -135,10 +138,7 @@ def _rendered(image: Pillow.Image) -> Pillow.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # 16 bits a pixel, which Pillow would clip at 255 rather than scale.
-        pixels = numpy.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 0xFFFF:
-            raise Rejected("unsupported mode: 32-bit pixels")
-        return Pillow.fromarray((pixels >> 8).astype("uint8")).convert("RGB")
+        return Pillow.fromarray((numpy.asarray(image) >> 8).astype("uint8")).convert("RGB")
     if image.has_transparency_data:
         # On white, as a browser shows it: the colour under transparent pixels is arbitrary.
         image = image.convert("RGBA")

@@ -287,5 +287,3 @@ def test_a_damaged_lock_is_one_line(tmp_path, text):
 def test_an_address_that_is_none_is_refused(tmp_path):
     with pytest.raises(UserError, match="not an http or https address"):
         downloads.fetch(["ftp://images.example/a.zip"], target(tmp_path), ANYTHING)
-
-
