@@ -49,7 +49,7 @@ class Image:
 
 
 COLUMNS = [field.name for field in fields(Image)][:-1]
-# Only of data sets that come from files: those of photographs are all plain JPEG, and their manifests stay as they were.
+# Only of data sets that come from files: photographs are all plain JPEG, and their manifests stay as they were.
 WITH_FORM = [*COLUMNS, "form"]
 TEXTS = {COLUMNS.index(name) for name in ("label", "reason", "source")}
 

@@ -92,8 +92,8 @@ def check(path: Path, expected: Expected) -> str:
     found = sha256(path)
     if expected.sha256 is not None and found != expected.sha256:
         raise UserError(
-            f"{path} has sha256 {found[:12]}…, {expected.said_by} says {expected.sha256[:12]}…: remove it to download it "
-            "again; if the new file is wanted, correct the entry"
+            f"{path} has sha256 {found[:12]}…, {expected.said_by} says {expected.sha256[:12]}…: remove it to download "
+            "it again; if the new file is wanted, correct the entry"
         )
     return found
 

@@ -58,7 +58,7 @@ def digest(definition: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
-# What makes Excel and its like take a cell of a CSV file for a formula; the apostrophe makes it text, and is itself one.
+# What makes Excel take a cell of a CSV file for a formula; the apostrophe makes it text, and is itself in the list.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 

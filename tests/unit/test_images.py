@@ -274,8 +274,9 @@ def zipped(tmp_path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_an_archive_becomes_a_data_set_and_leaves_nothing_unpacked(tmp_path):
-    archive = zipped(tmp_path, {f"mini/train/{name}": content for name, (content, _) in (MIXED | BAD).items()}
-                     | {"mini/train/n01/cat.JPEG": encoded(picture()), "__MACOSX/mini/._cat.jpg": b"x", "mini/a.txt": b""})  # fmt: skip
+    files = {f"mini/train/{name}": content for name, (content, _) in (MIXED | BAD).items()}
+    files |= {"mini/train/n01/cat.JPEG": encoded(picture()), "__MACOSX/mini/._cat.jpg": b"x", "mini/a.txt": b""}
+    archive = zipped(tmp_path, files)
     rows = build(tmp_path, {"kind": "archive", "files": len(MIXED | BAD) + 1}, archive=archive)
     assert {name for name, image in rows.items() if image.valid} == MIXED.keys() | {"n01/cat.JPEG"}
     assert rows["n01/cat.JPEG"].label == "n01"

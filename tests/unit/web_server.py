@@ -13,7 +13,7 @@ class Server:
     """What it serves, how it misbehaves (one entry a request, the last stays), and what it was asked.
 
     Misbehaviour: "" (none), a number as text (that status), "cut N" (N bytes of what was asked, then the connection
-    breaks), "short N" (says that the file has N bytes, and sends them), "no range" (sends everything whatever is asked),
+    breaks), "short N" (says that the file has N bytes, sends them), "no range" (sends everything whatever is asked),
     "wrong range" (sends the beginning as if it were the missing part).
     """
 
