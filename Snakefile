@@ -20,6 +20,7 @@ include: "rules/figures.smk"
 include: "rules/workbook.smk"
 include: "rules/published.smk"
 include: "rules/replication.smk"
+include: "rules/campaigns.smk"
 
 
 rule all:

@@ -7,15 +7,28 @@ import time
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from vitbench.configuration import resolve
+from vitbench.configuration import check_schema, fallback, resolve
 from vitbench.errors import UserError
 from vitbench.estimate import announce
 from vitbench.grid import BEST, Grid
 
+# Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
+# make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)
+DRAWN = "(.*/)?(published|campaigns|import)(/|$)"
+DRAWS_ONLY = any(re.match(DRAWN, word) for word in sys.argv[1:])
+UNUSABLE = None
+
+try:
+    check_schema(config)
+except UserError as error:
+    sys.exit(f"vitbench: {error}")
 try:
     GRID = Grid(resolve(config))
 except UserError as error:
-    sys.exit(f"vitbench: {error}")
+    UNUSABLE = f"vitbench: {error}"
+    if workflow.is_main_process and not DRAWS_ONLY:
+        sys.exit(UNUSABLE)
+    GRID = Grid(resolve(fallback()))
 
 STARTED = time.time()
 
@@ -43,6 +56,10 @@ if " " in sys.executable:
 # have records.
 CAMPAIGN = r"campaigns/[A-Za-z0-9][A-Za-z0-9.-]*/"
 MEASURED = f"(?:{CAMPAIGN})?"
+
+# Records from elsewhere, and the campaign that they become.
+RECORDS = os.path.expanduser(config["records"] or "")
+IMPORTED = config["campaign"] or os.path.basename(os.path.abspath(RECORDS))
 
 
 wildcard_constraints:
@@ -154,21 +171,28 @@ def get_compared(wildcards):
 
 def get_campaign_folder(wildcards):
     """Folder of a packed campaign: the working directory's own, or that of this checkout."""
-    own = os.path.join("resources", wildcards.source.rstrip("/"))
-    return (
-        own
-        if os.path.isdir(own)
-        else checkout("resources", wildcards.source.rstrip("/"))
-    )
+    name = wildcards.source.rstrip("/")
+    own = os.path.join("resources", name)
+    imported = bool(config["records"]) and name == f"campaigns/{IMPORTED}"
+    return own if imported or os.path.isdir(own) else checkout("resources", name)
 
 
 def get_campaign_files(wildcards):
-    """The files of a packed campaign."""
+    """The files of a packed campaign, or, of one that this run takes in, the line that says that it did."""
+    if config["records"] and wildcards.source == f"campaigns/{IMPORTED}/":
+        return f"<results>/campaigns/{IMPORTED}/imported.txt"
     return sorted(
         os.path.join(place, name)
         for place, _, names in os.walk(get_campaign_folder(wildcards))
         for name in names
     )
+
+
+def get_usable(wildcards):
+    """Nothing, of a configuration that can be measured here; otherwise the run ends with the reason."""
+    if UNUSABLE:
+        sys.exit(UNUSABLE)
+    return []
 
 
 def get_parts():
@@ -231,11 +255,7 @@ def get_published_sheets(wildcards):
     }
 
 
-# Who asks for published figures waits for no measurement, and need not read about any. (Snakemake tells the targets to
-# rules only after they are parsed.)
-ASKED = [word for word in sys.argv[1:] if re.match("(.*/)?published(/|$)", word)]
-
-if workflow.is_main_process and not ASKED:
+if workflow.is_main_process and not DRAWS_ONLY and "pack" not in sys.argv[1:]:
     try:
         announce(GRID)
     except UserError as error:

@@ -8,6 +8,8 @@
 
 
 rule write_configuration:
+    input:
+        get_usable,
     output:
         config="<results>/provenance/config.yaml",
         grid="<results>/provenance/grid.json",

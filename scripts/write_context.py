@@ -1,7 +1,6 @@
 """Gather what captions, titles and the Environment sheet say about a set of records."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,9 @@ import pandas
 from vitbench import tables
 from vitbench.answer import answer
 from vitbench.archive import Folder, open_archive
-from vitbench.configuration import HOME
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-
-
-def describe_checkout() -> str:
-    """What git calls this version of vitbench; empty outside a git checkout."""
-    found = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HOME, capture_output=True, text=True)
-    return found.stdout.strip() if found.returncode == 0 else ""
+from vitbench.version import describe_checkout
 
 
 def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out: Path) -> None:
@@ -51,7 +44,7 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         },
         "versions": dict(sorted(versions.items())),
         "answer": answer(speedup, versions),
-        "vitbench": describe_checkout(),
+        "vitbench": archive.version or describe_checkout(),
     }
     write_atomically(out, json.dumps(context, indent=1, ensure_ascii=False) + "\n")
 

@@ -14,6 +14,8 @@ from vitbench.machine import machine_id
 HOME = Path(__file__).parents[2]
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
+# What is to be packed or taken in is no part of what is measured.
+PACKING = ("campaign", "records")
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32
 # To JSON Schema 3.0 is an integer; to range() and in a path it is none.
@@ -52,7 +54,8 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a key is unknown, missing or of the wrong type, or names something that is not defined.
     """
-    _check_schema(config)
+    check_schema(config)
+    config = {key: value for key, value in config.items() if key not in PACKING}
     resolved = config | {"machine": machine_id() if config["machine"] == "auto" else config["machine"]}
     passes = config["passes"]
     if passes["at_most"] < passes["at_least"]:
@@ -66,6 +69,13 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     if config["baseline"] not in config["frameworks"]:
         raise UserError(f"baseline: {config['baseline']} is not among `frameworks` ({', '.join(config['frameworks'])})")
     return resolved
+
+
+def fallback() -> dict[str, Any]:
+    """A configuration that works on any machine, for runs that measure nothing: the default's with one variant."""
+    default = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
+    anywhere = "huggingface/pipeline"
+    return default | {"frameworks": [anywhere], "baseline": anywhere, "machine": "auto", "photos": None, "define": {}}
 
 
 def _own_photographs(folder: Path, define: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +124,8 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _check_schema(config: dict[str, Any]) -> None:
+def check_schema(config: dict[str, Any]) -> None:
+    """Raise a UserError for an unknown key, a missing one, or a value that may not be."""
     errors = sorted(VALIDATOR(schema()).iter_errors(config), key=lambda e: str(e.json_path))
     if not errors:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -164,13 +165,12 @@ class Grid:
 
         A block holds one repeat of each cell, so that a drift of the machine meets all of them alike.
         """
-        places = []
-        for cells in (self.sweep, self.full):
-            for block in range(self.config["repeats"]):
-                shuffled = list(cells)
-                random.Random(f"{self.config['seed']}/{cells[0].dataset}/{block}").shuffle(shuffled)
-                places += [(cell, block) for cell in shuffled]
-        return places
+        return [
+            (cell, block)
+            for cells in (self.sweep, self.full)
+            for block in range(self.config["repeats"])
+            for cell in shuffled(cells, self.config["seed"], cells[0].dataset, block)
+        ]
 
     def describe(self) -> dict[str, Any]:
         """The grid as plain data: what the tables need to know of it, even after its definitions have changed."""
@@ -266,6 +266,13 @@ class Grid:
             f"no cell {name} on {role} in this configuration; there is "
             f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
         )
+
+
+def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:
+    """The cells of a role, given in the order of the configuration, in the order in which a block measures them."""
+    order = list(cells)
+    random.Random(f"{seed}/{role}/{block}").shuffle(order)
+    return order
 
 
 def _described(defined: Defined) -> dict[str, Any]:
