@@ -42,8 +42,8 @@ def get_packed(wildcards):
     }
 
 
-def get_imported(wildcards):
-    """Every file of the records that come from elsewhere: what is changed there is checked again."""
+def get_imported_state(wildcards):
+    """What changes when anything in the folder of the records from elsewhere does; the run ends if there is none."""
     if config["records"] is None:
         sys.exit(
             "vitbench: import: say which records, snakemake import --config records=DIR"
@@ -56,17 +56,18 @@ def get_imported(wildcards):
         sys.exit(
             f"vitbench: campaign: {IMPORTED} is no name of letters, digits, hyphens and dots; add campaign=NAME"
         )
-    return sorted(
+    paths = [
         os.path.join(place, name)
-        for place, folders, names in os.walk(RECORDS)
+        for place, _, names in os.walk(RECORDS)
         for name in names
         if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
-    )
+    ]
+    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths)])
 
 
 def get_import_products(wildcards):
     """Everything that is drawn of the records that come from elsewhere."""
-    get_imported(wildcards)
+    get_imported_state(wildcards)
     return get_campaign_products(IMPORTED)
 
 
@@ -111,8 +112,6 @@ rule pack:
 
 
 rule import_records:
-    input:
-        get_imported,
     output:
         "<results>/campaigns/{campaign}/imported.txt",
     log:
@@ -125,7 +124,8 @@ rule import_records:
         machine=SHARED,
     params:
         records=RECORDS,
-        # Recorded only so that a campaign that was removed is packed again.
+        # Recorded only, so that what was changed there, or is no longer here, is taken in again.
+        state=get_imported_state,
         there=os.path.isdir(os.path.join("resources", "campaigns", IMPORTED)),
     message:
         "checking and packing the records of {params.records}"

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 from vitbench.configuration import check_schema, fallback, resolve
 from vitbench.errors import UserError
 from vitbench.estimate import announce
+from vitbench.files import digest
 from vitbench.grid import BEST, Grid
 
 # Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to

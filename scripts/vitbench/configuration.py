@@ -55,8 +55,8 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         UserError: a key is unknown, missing or of the wrong type, or names something that is not defined.
     """
     check_schema(config)
-    config = {key: value for key, value in config.items() if key not in PACKING}
     resolved = config | {"machine": machine_id() if config["machine"] == "auto" else config["machine"]}
+    resolved |= dict.fromkeys(PACKING)
     passes = config["passes"]
     if passes["at_most"] < passes["at_least"]:
         raise UserError(f"passes: at_most ({passes['at_most']}) is less than at_least ({passes['at_least']})")

@@ -39,6 +39,8 @@ BAD = {
     "control": ["yes", 1, "huggingface/pipeline"],
     "timeout_minutes": [0, -1, "long"],
     "parity": [{"agreement": 0.9}, {"agreement": 1.1}, {"least": 1}, 0.99],
+    "campaign": ["", "a b", "../up", "a/b", 2026, ["a"]],
+    "records": ["", 7, ["a"]],
     "define": [
         {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
         {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
@@ -74,7 +76,7 @@ def test_a_bad_value_is_one_line_that_begins_with_its_key(tmp_path, key, value):
     assert line.split(":")[0].split(".")[0].split("[")[0] == key, line
 
 
-@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos"}))
+@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos", "campaign", "records"}))
 def test_an_emptied_key_is_one_line_that_names_it(tmp_path, key):
     assert problem(load, given(tmp_path, {key: None})).startswith(key)
 
@@ -111,6 +113,10 @@ def test_what_is_given_is_merged_over_the_default(tmp_path):
     assert config["datasets"] == {"sample": DEFAULT["datasets"]["sample"], "full": "photos-99"}
     untouched = DEFAULT.keys() - own.keys() - {"machine"}
     assert {key: config[key] for key in untouched} == {key: DEFAULT[key] for key in untouched}
+
+
+def test_what_is_packed_or_taken_in_is_no_part_of_the_configuration_that_is_measured(tmp_path):
+    assert load(given(tmp_path, {"campaign": "mine", "records": "elsewhere"})) == load(given(tmp_path, {}))
 
 
 def test_an_empty_file_is_the_default(tmp_path):
