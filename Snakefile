@@ -16,6 +16,7 @@ include: "rules/dataset.smk"
 include: "rules/model.smk"
 include: "rules/measure.smk"
 include: "rules/analyse.smk"
+include: "rules/profile.smk"
 include: "rules/figures.smk"
 include: "rules/workbook.smk"
 include: "rules/published.smk"
@@ -28,6 +29,7 @@ rule all:
     input:
         rules.figures.input,
         rules.workbook.input,
+        "<results>/stages.csv",
         "<results>/summary.txt",
     localrule: True
 

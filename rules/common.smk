@@ -149,6 +149,20 @@ def get_choices():
     return [str(GRID.choice(cell)) for cell in GRID.full]
 
 
+def get_profiles():
+    return [str(GRID.profile(cell)) for cell in GRID.profiles()]
+
+
+def get_profiled(wildcards):
+    """The profiles that a source's table of stages is made of."""
+    return get_campaign_files(wildcards) if wildcards.source else get_profiles()
+
+
+def get_records_of_cell(wildcards):
+    """All repeats of a full cell, which come before its profile."""
+    return get_records([get_cell(wildcards)])
+
+
 def get_manifests():
     return [str(GRID.manifest(role)) for role in GRID.datasets]
 

@@ -24,21 +24,31 @@ MEASURING_CODE = (
 )
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def options_of_cell(description: str, command: str, out: str, what: str) -> argparse.ArgumentParser:
+    """The options of a command that runs one cell: which one, on what, with how many cores, and where its outcome goes.
+
+    Args:
+        command: the script's name; `out` an example of the file it writes, which is `what`.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python scripts/measure.py --cell huggingface/pipeline/cpu/w1/bs8 --out rep0.json "
+        description=description,
+        epilog=f"example: python scripts/{command} --cell huggingface/pipeline/cpu/w1/bs8 --out {out} "
         "(after `snakemake prepare`, which makes data set, model and jars under resources/)",
     )
     parser.add_argument("--cell", required=True, help="framework/variant/device/wN/bsN; bsbest = the chosen batch size")
-    parser.add_argument("--out", required=True, type=Path, help="the record to write; predictions go beside it")
+    parser.add_argument("--out", required=True, type=Path, help=what)
     parser.add_argument("--dataset", default="sample", choices=["sample", "full"], help="role of the data set")
-    parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
     parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml", help="configuration file")
+    parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = options_of_cell(__doc__, "measure.py", "rep0.json", "the record to write; predictions go beside it")
+    parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
     parser.add_argument(
         "--gate", type=Path, help="the gate's facts: its canaries are what this repeat's are held against"
     )
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     return parser.parse_args(arguments)
 
 

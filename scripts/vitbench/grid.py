@@ -188,6 +188,7 @@ class Grid:
                 {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
                 for cell in self.sweep + self.full
             ],
+            "profiles": [str(self.profile(cell)) for cell in self.profiles()],
             "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
         }
 
@@ -217,6 +218,14 @@ class Grid:
     def choice(self, cell: Cell) -> PurePosixPath:
         """Path of the batch size that was chosen for a full cell, kept beside its records."""
         return self.cell_folder(cell) / "choice.json"
+
+    def profiles(self) -> list[Cell]:
+        """The cells that are profiled: every full one but the control's, if the configuration wants it."""
+        return [cell for cell in self.full if self.config["profile"] and not cell.variant.endswith(CONTROL)]
+
+    def profile(self, cell: Cell) -> PurePosixPath:
+        """Path of the profile of a full cell, kept beside its records."""
+        return self.cell_folder(cell) / "profile.json"
 
     def sweep_of(self, full: Cell) -> list[Cell]:
         """The sweep cells from which the batch size of a full cell is chosen; the control's are the baseline's."""

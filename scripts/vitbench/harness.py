@@ -147,6 +147,17 @@ def is_our_bug(error: Exception) -> bool:
     return Path(frames[-1].filename).is_relative_to(Path(__file__).parent)
 
 
+def tell_failure(error: Exception, report: Callable[..., None]) -> int:
+    """Print what went wrong and report it, if it is a result; the exit status of this process."""
+    traceback.print_exception(error)
+    if is_our_bug(error):
+        return BUG
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    text = " ".join(f"{kind}{error}".split())
+    report("failed", status="oom" if says_out_of_memory(text) else "error", reason=text[:500])
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
@@ -173,13 +184,7 @@ def main(arguments: list[str]) -> int:
             description = adapter.describe()
             adapter.close()
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
-            traceback.print_exc()
-            if is_our_bug(error):
-                return BUG
-            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            text = " ".join(f"{kind}{error}".split())
-            report("failed", status="oom" if says_out_of_memory(text) else "error", reason=text[:500])
-            return 0
+            return tell_failure(error, report)
         with open("predictions.csv", "w", newline="") as handle:
             writer = csv.writer(handle)
             writer.writerow(Prediction._fields)

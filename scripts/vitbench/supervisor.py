@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,7 +88,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
-    ordered_by = _ordered_by()
+    ordered_by = who_ordered()
     with machine_lock() as lock:
         if killed := kill_marked():
             print(f"killed {killed} processes that an earlier, killed measurement had left", flush=True)
@@ -122,10 +124,10 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     processes = gates.cpu_by_process()
     before = gates.probe(device, canary_seconds)
     launched = time.monotonic()
-    exit_status = _run_child(repeat, folder, ordered_by)
+    exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
     held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours=[os.getpid()])
-    events = _events(folder)
+    events = read_events(folder)
     output = (folder / "output.log").read_text(errors="replace")
     print(output, end="", flush=True)
     if exit_status == BUG:
@@ -175,8 +177,17 @@ def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) 
     return record
 
 
-def _run_child(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) -> int | str:
-    """Run the harness in `folder`; its exit status, or "timeout"."""
+def run_child(
+    repeat: Repeat,
+    folder: Path,
+    ordered_by: psutil.Process | None,
+    module: str = "vitbench.harness",
+    watch: Callable[[int], AbstractContextManager[Any]] | None = None,
+) -> int | str:
+    """Run the harness, or another module, in `folder`; its exit status, or "timeout".
+
+    `watch` makes, of the child's process id, what is to go on beside it.
+    """
     job = {
         "adapter": ADAPTERS[repeat.known["framework"]],
         "task": asdict(repeat.task),
@@ -199,7 +210,7 @@ def _run_child(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) 
     try:
         with open(folder / "output.log", "wb") as output:
             child = subprocess.Popen(
-                [sys.executable, "-m", "vitbench.harness", "task.json"],
+                [sys.executable, "-m", module, "task.json"],
                 cwd=folder,
                 env=variables,
                 stdin=subprocess.DEVNULL,
@@ -208,21 +219,22 @@ def _run_child(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) 
                 start_new_session=True,
             )
         deadline = time.monotonic() + repeat.timeout_seconds
-        while True:
-            if ordered_by and not _lives(ordered_by):
-                raise Cancelled(ORPHANED)
-            try:
-                return child.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() > deadline:
-                    return "timeout"
+        with watch(child.pid) if watch else nullcontext():
+            while True:
+                if ordered_by and not _lives(ordered_by):
+                    raise Cancelled(ORPHANED)
+                try:
+                    return child.wait(timeout=0.5)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > deadline:
+                        return "timeout"
     finally:
         kill_marked(str(folder))
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _ordered_by() -> psutil.Process | None:
+def who_ordered() -> psutil.Process | None:
     """The process that ordered this repeat, None if it was started by hand; it is looked up before any waiting."""
     try:
         return psutil.Process(int(os.environ[ORDERED_BY])) if ORDERED_BY in os.environ else None
@@ -238,7 +250,7 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _events(folder: Path) -> list[dict[str, Any]]:
+def read_events(folder: Path) -> list[dict[str, Any]]:
     path = folder / "events.jsonl"
     if not path.exists():
         return []
@@ -259,6 +271,19 @@ def _failed(status: str, reason: str) -> dict[str, Any]:
     }
 
 
+def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int | str, tail: str) -> tuple[str, str]:
+    """Status and reason of a child that did not come to its end; `failed` is its own word on it, if it had one."""
+    if exit_status == "timeout":
+        return "timeout", f"not done after {repeat.timeout_seconds:.0f} s"
+    if failed:
+        return failed["status"], failed["reason"]
+    last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "no output")
+    how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
+    # A SIGKILL that nobody here sent is the kernel's answer to too little memory.
+    out_of_memory = says_out_of_memory(tail) or exit_status == -signal.SIGKILL
+    return "oom" if out_of_memory else "error", f"the process died ({how}): {last[:300]}"
+
+
 def _outcome(
     repeat: Repeat, folder: Path, events: list[dict[str, Any]], exit_status: int | str, tail: str
 ) -> dict[str, Any]:
@@ -267,16 +292,8 @@ def _outcome(
     passes = [event for event in events if event["event"] == "pass"]
     if "done" in by_name:
         outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes)
-    elif exit_status == "timeout":
-        outcome = _failed("timeout", f"not done after {repeat.timeout_seconds:.0f} s")
-    elif "failed" in by_name:
-        outcome = _failed(by_name["failed"]["status"], by_name["failed"]["reason"])
     else:
-        last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "no output")
-        how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
-        # A SIGKILL that nobody here sent is the kernel's answer to too little memory.
-        out_of_memory = says_out_of_memory(tail) or exit_status == -signal.SIGKILL
-        outcome = _failed("oom" if out_of_memory else "error", f"the process died ({how}): {last[:300]}")
+        outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
     for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):
         outcome[column] = by_name[event]["seconds"] if event in by_name else None
     if passes:

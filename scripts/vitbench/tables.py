@@ -18,11 +18,11 @@ from vitbench.errors import UserError
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
-    baseline candidate lost comparison verdict part
+    baseline candidate lost comparison verdict part stage bound_by method
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed"})
+TRUTHS = frozenset({"passed", "within_10_percent"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -37,6 +37,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",
         "time_budget": "part seconds share",
+        "stages": """framework variant device workers batch_size dataset images stage seconds share sum_seconds
+            wall_seconds difference within_10_percent bound_by method status reason""",
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason""",

@@ -66,6 +66,10 @@ class Adapter(Protocol):
     def describe(self) -> dict[str, Any]:
         """What was really used: see `vitbench.records.DESCRIPTION`. Not timed."""
 
+    def profile(self, passes: int) -> dict[str, Any]:
+        """Seconds of each stage in that many instrumented passes: see `vitbench.profilers`. Only profiling repeats
+        call it, after warm passes; nothing of it is imported or put in before."""
+
     def close(self) -> None:
         """Stop what `start` started."""
 

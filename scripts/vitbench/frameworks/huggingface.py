@@ -108,5 +108,10 @@ class Adapter:
             "cuda": torch.version.cuda,
         }
 
+    def profile(self, passes: int) -> dict[str, Any]:
+        from vitbench.profilers import huggingface
+
+        return huggingface.profile(self, passes)
+
     def close(self) -> None:
         """Nothing to stop: the process ends."""

@@ -58,11 +58,11 @@ class Adapter:
         # Both stages are ready to transform; fitting a Pipeline would only copy them.
         self.pipeline = PipelineModel([assembler, classifier])
 
-    def _images(self):
+    def images(self):
         return self.spark.read.format("image").option("dropInvalid", True).load(self.task.images_folder)
 
     def classify(self) -> Iterator[Prediction]:
-        answers = self.pipeline.transform(self._images()).select("image.origin", "class.result", "class.metadata")
+        answers = self.pipeline.transform(self.images()).select("image.origin", "class.result", "class.metadata")
         for origin, labels, metadata in answers.collect():
             image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
             for label, scores in zip(labels, metadata, strict=True):
@@ -111,7 +111,7 @@ class Adapter:
         """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
         from pyspark.sql.functions import spark_partition_id
 
-        images = self._images()
+        images = self.images()
         counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 
@@ -127,6 +127,11 @@ class Adapter:
             "processors": runtime.availableProcessors(),
             "heap_bytes": runtime.maxMemory(),
         }
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        from vitbench.profilers import sparknlp
+
+        return sparknlp.profile(self, passes)
 
     def close(self) -> None:
         self.spark.stop()

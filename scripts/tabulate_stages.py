@@ -1,0 +1,66 @@
+"""Tabulate the profiles: seconds and share of each stage, whether they add up to the ordinary runs, what is the bound."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from vitbench import analysis, profiles, tables
+from vitbench.archive import Folder, open_archive
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+from vitbench.stages import STAGES, TOLERANCE, bound_by
+
+COLUMNS = tables.COLUMNS["stages"]
+CELL = ("framework", "variant", "device", "workers", "dataset")
+
+
+def stages(found: list[dict[str, Any]], runs: pandas.DataFrame) -> pandas.DataFrame:
+    """The table of stages (columns: COLUMNS), six rows a profile, from profiles and the runs table of their source.
+
+    `seconds` is the median over the instrumented passes, `wall_seconds` the median of the cell's usable repeats,
+    `difference` = (sum of the stages) / wall_seconds - 1.
+    """
+    usable = runs[analysis.usable(runs)]
+    return pandas.DataFrame([row for profile in found for row in _rows(profile, usable)], columns=COLUMNS)
+
+
+def _rows(profile: dict[str, Any], usable: pandas.DataFrame) -> list[dict[str, Any]]:
+    same = [usable[column] == profile[column] for column in (*CELL, "batch_size")]
+    walls = usable[pandas.concat(same, axis=1).all(axis=1)].wall_seconds
+    cell = {column: profile[column] for column in (*CELL, "batch_size", "images", "status", "method", "reason")}
+    if profile["status"] != "ok":
+        return [cell | {"stage": stage} for stage in STAGES]
+    seconds = {stage: statistics.median(one["stages"][stage] for one in profile["passes"]) for stage in STAGES}
+    total = sum(seconds.values())
+    shares = {stage: value / total for stage, value in seconds.items()}
+    cell |= {"sum_seconds": total, "bound_by": bound_by(shares)}
+    if walls.empty:
+        cell["reason"] = "no usable repeat of this cell to compare the sum with"
+    else:
+        wall = float(walls.median())
+        difference = total / wall - 1
+        cell |= {"wall_seconds": wall, "difference": difference, "within_10_percent": abs(difference) <= TOLERANCE}
+        if not cell["within_10_percent"]:
+            cell["reason"] = f"the stages add up to {total / wall:.0%} of the wall time of the ordinary repeats"
+    return [cell | {"stage": stage, "seconds": seconds[stage], "share": shares[stage]} for stage in STAGES]
+
+
+def main(archive: Folder, runs: Path, out: Path) -> None:
+    """Write the table of stages of an archive's profiles to `out`."""
+    found = [profiles.checked(archive.document(path), path) for path in archive.grid["profiles"]]
+    table = stages(found, tables.read(runs, "runs"))
+    write_atomically(out, table.convert_dtypes().to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        open_archive(snakemake.params.archive),
+        Path(snakemake.input.runs),
+        Path(snakemake.output[0]),
+    )
