@@ -37,6 +37,7 @@ BAD = {
         {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
     ],
     "control": ["yes", 1, "huggingface/pipeline"],
+    "profile": ["yes", 1, None],
     "timeout_minutes": [0, -1, "long"],
     "parity": [{"agreement": 0.9}, {"agreement": 1.1}, {"least": 1}, 0.99],
     "campaign": ["", "a b", "../up", "a/b", 2026, ["a"]],
