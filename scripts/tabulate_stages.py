@@ -1,4 +1,4 @@
-"""Tabulate the profiles: seconds and share of each stage, whether they add up to the ordinary runs, what is the bound."""
+"""Tabulate the profiles: seconds and share of each stage, if they add up to the ordinary runs, and what bounds a cell."""
 
 from __future__ import annotations
 
