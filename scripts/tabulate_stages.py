@@ -1,4 +1,4 @@
-"""Tabulate the profiles: seconds and share of each stage, if they add up to the ordinary runs, and what bounds a cell."""
+"""Tabulate the profiles: seconds and share of each stage, whether they add up to the ordinary runs, what bounds."""
 
 from __future__ import annotations
 
