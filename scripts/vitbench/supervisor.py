@@ -120,9 +120,9 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
 def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) -> dict[str, Any]:
     """Run the repeat once, between two probes of the machine; its record, still without `attempts`."""
     begin, started = time.monotonic(), datetime.now(UTC)
-    device, canary_seconds = repeat.task.device, repeat.limits.canary_seconds
+    device = repeat.task.device
     processes = gates.cpu_by_process()
-    before = gates.probe(device, canary_seconds)
+    before = gates.probe(device, repeat.reference, repeat.limits)
     launched = time.monotonic()
     exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
@@ -132,7 +132,7 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     print(output, end="", flush=True)
     if exit_status == BUG:
         raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
-    after = gates.probe(device, canary_seconds)
+    after = gates.probe(device, repeat.reference, repeat.limits)
     record = repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)

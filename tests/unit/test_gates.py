@@ -86,6 +86,38 @@ def test_the_canary_counts_arithmetic_and_photographs():
     assert one.keys() == set(gates.CANARY) and all(value > 1 for value in one.values())
 
 
+def test_a_slow_canary_is_taken_again_and_the_faster_counts(monkeypatch):
+    speeds = iter([(50, 200), (70, 90), (95, 80)])
+    takes: list[int] = []
+
+    def take(_seconds: float) -> dict[str, float]:
+        takes.append(1)
+        return dict(zip(gates.CANARY, next(speeds), strict=True))
+
+    monkeypatch.setattr(gates, "BETWEEN_TAKES", 0)
+    monkeypatch.setattr(
+        gates, "canary", lambda _: takes.append(1) or dict(zip(gates.CANARY, next(speeds), strict=True))
+    )
+    assert gates.patient_canary(USUAL, LIMITS) == {"gemm_gflops": 95, "decode_per_second": 200} and len(takes) == 3
+    speeds = iter([(91, 181)])
+    gates.patient_canary(USUAL, LIMITS)
+    speeds = iter([(1, 1)])
+    assert gates.patient_canary(None, LIMITS) == {"gemm_gflops": 1, "decode_per_second": 1}
+
+
+def test_a_hiccup_does_not_slow_the_canary_and_a_neighbour_that_stays_does(monkeypatch):
+    now, lengths = [0.0], []
+    monkeypatch.setattr(gates.time, "perf_counter", lambda: now[0])
+
+    def work() -> None:
+        now[0] += lengths.pop(0)
+
+    lengths[:] = [0.01] * 3 + [0.5, 0.5] + [0.01] * 100
+    assert gates._rate(work, 2.0) == pytest.approx(100)
+    lengths[:] = [0.02] * 200
+    assert gates._rate(work, 2.0) == pytest.approx(50)
+
+
 def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
     def gated(*speeds: float) -> dict:
         before, after = ({"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in speeds)
