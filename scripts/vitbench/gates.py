@@ -38,8 +38,10 @@ class Limits:
 
     canary_seconds: float
     """length of each of the canary's two parts"""
-    canary_slower: float
-    """by how much a canary may be slower than the median of the canaries so far"""
+    gemm_slower: float
+    """by how much the canary's GEMM may be slower than the median of the canaries so far"""
+    decode_slower: float
+    """the same for its JPEG decoding"""
     steal: float
     """share of CPU time that the hypervisor gave to others"""
     foreign_cpu: float
@@ -48,6 +50,10 @@ class Limits:
     """memory that must be free before"""
     retries: int
     """how often a suspect repeat, or one that did not become warm, is measured again"""
+
+    def slower(self, name: str) -> float:
+        """By how much this part of the canary (see CANARY) may be slower than usual."""
+        return {"gemm_gflops": self.gemm_slower, "decode_per_second": self.decode_slower}[name]
 
 
 # --- the canary -------------------------------------------------------------------------------------------------------
@@ -89,7 +95,7 @@ def _rate(work: Callable[[], Any], seconds: float) -> float:
 
 def slower(taken: dict[str, float], known: dict[str, float] | None, limits: Limits) -> list[str]:
     """Names of a canary's parts that are slower than usual by more than the limit; none if nothing is known."""
-    return [name for name in CANARY if known and taken[name] < known[name] * (1 - limits.canary_slower)]
+    return [name for name in CANARY if known and taken[name] < known[name] * (1 - limits.slower(name))]
 
 
 def patient_canary(known: dict[str, float] | None, limits: Limits) -> dict[str, float]:
@@ -258,7 +264,7 @@ def findings(before: dict, after: dict, taken: dict, known: dict | None, limits:
         if name in slower(before, known, limits) + slower(after, known, limits):
             found.append(
                 f"canary {1 - slowest / known[name]:.0%} slower than usual ({words}: {slowest:.0f}, usually "
-                f"{known[name]:.0f}; limit {limits.canary_slower:.0%})"
+                f"{known[name]:.0f}; limit {limits.slower(name):.0%})"
             )
     if (taken["steal_share"] or 0) > limits.steal:
         found.append(f"the hypervisor took {taken['steal_share']:.1%} of the CPU (limit {limits.steal:.0%})")

@@ -76,7 +76,9 @@ def example_record(**changes: Any) -> dict[str, Any]:
 
 
 # What nothing on this machine can exceed, so that a test's neighbours do not make its repeat suspect.
-PATIENT = Limits(canary_seconds=0.01, canary_slower=0.99, steal=1, foreign_cpu=1, free_memory_gb=0, retries=0)
+PATIENT = Limits(
+    canary_seconds=0.01, gemm_slower=0.99, decode_slower=0.99, steal=1, foreign_cpu=1, free_memory_gb=0, retries=0
+)
 
 
 def example_repeat(

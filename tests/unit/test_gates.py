@@ -18,7 +18,9 @@ from vitbench.frameworks import ADAPTERS
 from vitbench.gates import Limits
 from vitbench.harness import Passes
 
-LIMITS = Limits(canary_seconds=0.01, canary_slower=0.1, steal=0.02, foreign_cpu=0.05, free_memory_gb=4, retries=2)
+LIMITS = Limits(
+    canary_seconds=0.01, gemm_slower=0.1, decode_slower=0.2, steal=0.02, foreign_cpu=0.05, free_memory_gb=4, retries=2
+)
 QUIET = {
     "gemm_gflops": 100.0, "decode_per_second": 200.0, "load_1min": 0.5, "clock_mhz": 2600.0, "free_memory_bytes": 8e9,
     "on_battery": False, "power_mode": None, "foreign_gpu_processes": None,
