@@ -12,6 +12,7 @@ from vitbench import analysis, profiles, tables
 from vitbench.archive import Folder, open_archive
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.grid import PROFILE
 from vitbench.stages import STAGES, TOLERANCE, bound_by
 
 COLUMNS = tables.COLUMNS["stages"]
@@ -51,7 +52,9 @@ def _rows(profile: dict[str, Any], usable: pandas.DataFrame) -> list[dict[str, A
 
 def main(archive: Folder, runs: Path, out: Path) -> None:
     """Write the table of stages of an archive's profiles to `out`."""
-    found = [profiles.checked(archive.document(path), path) for path in archive.grid["profiles"]]
+    there = set(archive.paths())
+    paths = [f"{cell['folder']}/{PROFILE}" for cell in archive.grid["cells"]]
+    found = [profiles.checked(archive.document(path), path) for path in paths if path in there]
     table = stages(found, tables.read(runs, "runs"))
     write_atomically(out, table.convert_dtypes().to_csv(index=False))
 

@@ -40,6 +40,11 @@ def missing(grid: Grid) -> list[tuple[Cell, int]]:
     return [(cell, repeat) for cell, repeat in grid.order if not Path(grid.record(cell, repeat)).exists()]
 
 
+def missing_profiles(grid: Grid) -> list[Cell]:
+    """Full cells whose profile is still to be made."""
+    return [cell for cell in grid.profiles() if not Path(grid.profile(cell)).exists()]
+
+
 def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
@@ -118,14 +123,17 @@ def announce(grid: Grid) -> None:
     """Say on standard error what is skipped, and how much there is to measure, wait for and download."""
     for note in grid.notes:
         print(f"vitbench: {note}", file=sys.stderr)
-    left = missing(grid)
-    if not left:
+    left, profiles = missing(grid), missing_profiles(grid)
+    if not left and not profiles:
         print(f"vitbench: all {len(grid.order)} measurements are there", file=sys.stderr)
         return
     preparing, to_download = to_prepare(grid)
-    minutes = (seconds(grid, left) + preparing) / 60
+    # A profiling repeat makes the passes of an ordinary one, and about as many again.
+    measuring = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles])
+    minutes = (measuring + preparing) / 60
     print(
-        f"vitbench: {len(left)} of {len(grid.order)} measurements to do, about {max(1, round(minutes))} minutes"
+        f"vitbench: {len(left)} of {len(grid.order)} measurements"
+        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {max(1, round(minutes))} minutes"
         f"{f', {preparing / 60:.0f} of them to prepare' if preparing >= 60 else ''}; "
         f"about {to_download / 1e6:.0f} MB to download",
         file=sys.stderr,

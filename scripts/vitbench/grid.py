@@ -20,6 +20,8 @@ from vitbench.machine import platform_name
 BEST = "best"
 # Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
 CONTROL = "-control"
+# File that holds a full cell's profile.
+PROFILE = "profile.json"
 # Of a data set's definition: how it is served and what is said about it, not what is in it.
 NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
 MEASUREMENTS = PurePosixPath("measurements")
@@ -188,7 +190,6 @@ class Grid:
                 {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
                 for cell in self.sweep + self.full
             ],
-            "profiles": [str(self.profile(cell)) for cell in self.profiles()],
             "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
         }
 
@@ -225,7 +226,7 @@ class Grid:
 
     def profile(self, cell: Cell) -> PurePosixPath:
         """Path of the profile of a full cell, kept beside its records."""
-        return self.cell_folder(cell) / "profile.json"
+        return self.cell_folder(cell) / PROFILE
 
     def sweep_of(self, full: Cell) -> list[Cell]:
         """The sweep cells from which the batch size of a full cell is chosen; the control's are the baseline's."""

@@ -13,8 +13,9 @@ from PIL import Image
 from tree import ROOT
 from tree import smoke as snakemake
 
-from vitbench import records, tables
+from vitbench import profiles, records, tables
 from vitbench.harness import says_out_of_memory
+from vitbench.stages import STAGES
 
 VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
 
@@ -67,6 +68,31 @@ def test_the_records_say_what_was_used(smoke):
         assert all(score is not None and 0 < score <= 1 for _, _, score in predictions)
 
 
+def test_the_stages_of_each_variant_are_known(smoke, runs):
+    stages = tables.read(smoke / "results/stages.csv")
+    assert set(stages.framework + "/" + stages.variant) == VARIANTS and len(stages) == len(VARIANTS) * len(STAGES)
+    assert set(stages.status) == {"ok"}
+    methods = dict(zip(stages.framework, stages.method, strict=True))
+    assert methods == {"huggingface": "timers", "sparknlp": "partial pipelines + flight recorder"}
+    for _, cell in stages.groupby(["framework", "variant"]):
+        assert cell.seconds.sum() == pytest.approx(cell.sum_seconds.iloc[0]) and cell.share.sum() == pytest.approx(1)
+        seconds = dict(zip(cell.stage, cell.seconds, strict=True))
+        # Of Spark's stages some are differences of short runs, which may vanish in noise.
+        assert all(seconds[stage] > 0 for stage in ("decode", "preprocess", "forward"))
+        assert cell.bound_by.iloc[0]
+
+
+def test_the_profiles_say_what_they_were_made_of(smoke):
+    for path in smoke.glob("measurements/**/profile.json"):
+        profile = profiles.checked(json.loads(path.read_text()), str(path))
+        assert profile["sampled_peak_memory_mb"] > 100 and len(profile["plain_seconds"]) == 2
+        if profile["framework"] == "sparknlp":
+            details = profile["details"]
+            assert set(details["partial_seconds"]) == {"list", "read", "decode", "assemble"} and details["dumps"] > 0
+            # What the samples saw before the annotator is there too: the other way to the same time.
+            assert all("shown" in one for one in details["sampled_seconds"])
+
+
 def test_repeats_ran_one_at_a_time_in_the_seeded_order(smoke, runs):
     started = runs[runs.status == "ok"].sort_values("started")
     sweep = started[started.dataset == "sample"]
@@ -91,7 +117,9 @@ def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
 
 def test_the_run_began_with_an_estimate_and_ended_with_eight_lines(smoke):
     output = (smoke / "output.txt").read_text()
-    assert re.search(r"vitbench: 10 of 10 measurements to do, about \d+ minutes.*; about \d+ MB to download", output)
+    assert re.search(
+        r"vitbench: 10 of 10 measurements and 3 profiles to do, about \d+ minutes.*; about \d+ MB to download", output
+    )
     lines = (smoke / "results/summary.txt").read_text().splitlines()
     assert len(lines) == 8
     assert "The article (part 2, CPU, full set): Spark NLP 1.15 times as fast" in lines[2]
@@ -116,7 +144,7 @@ def test_the_logs_hold_no_warning(smoke):
     # Spark says how to set its log level, Spark NLP that its ONNX Runtime uses CPUs, and a test beside this one may
     # hold the machine; all else would be news.
     known = ("Setting default log level", "To adjust logging level", "Using CPUs", "waiting: another vitbench")
-    for log in smoke.glob("logs/measure/*.log"):
+    for log in [*smoke.glob("logs/measure/*.log"), *smoke.glob("logs/profile_cell/*.log")]:
         lines = [line for line in log.read_text().splitlines() if not line.startswith(known)]
         assert len(lines) == 1 and ": ok, " in lines[0], f"{log}: {lines}"
 

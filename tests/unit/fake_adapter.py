@@ -5,8 +5,8 @@ The images are small text files that hold their label: each pass reads them agai
 Settings: `seconds` (of each pass; the last one stands for all later ones), `streams`, `describe` (changes to the
 description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` (the first
 pass in which they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what
-is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1, ..., describe,
-close.
+is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1, ..., profile,
+describe, close. `stages`: stage → seconds that an image spends there in an instrumented pass.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 from vitbench import energy
 from vitbench.energy import Package
 from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.stages import Stopwatch
 
 DESCRIPTION = {
     "accelerator": "cpu",
@@ -72,6 +73,19 @@ class Adapter:
         seconds = self.plan.get("seconds", [0.02])
         time.sleep(seconds[min(number, len(seconds) - 1)])
         yield from self._at(f"pass {number}") or ()
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        self._at("profile")
+        profiled = []
+        for _ in range(passes):
+            watch, begin = Stopwatch(), time.perf_counter()
+            for _image in self.task.images:
+                for stage, seconds in self.plan.get("stages", {}).items():
+                    with watch.stage(stage):
+                        time.sleep(seconds)
+            seconds = time.perf_counter() - begin
+            profiled.append({"seconds": seconds, "stages": watch.stages_of(seconds)})
+        return {"method": "timers", "passes": profiled, "details": {}}
 
     def describe(self) -> dict[str, Any]:
         self._at("describe")

@@ -135,9 +135,10 @@ def test_missing_are_those_without_a_record_in_the_order_of_measuring(grid):
 def test_a_run_begins_with_measurements_minutes_and_bytes(grid, tmp_path, capsys):
     estimate.announce(grid)
     line = capsys.readouterr().err.strip()
-    assert line.startswith("vitbench: 27 of 27 measurements to do, about ") and "\n" not in line
+    assert line.startswith("vitbench: 27 of 27 measurements and 2 profiles to do, about ") and "\n" not in line
     preparing, to_download = estimate.to_prepare(grid)
-    minutes = (estimate.seconds(grid, grid.order) + preparing) / 60
+    profiling = 2 * estimate.seconds(grid, [(cell, 0) for cell in grid.profiles()])
+    minutes = (estimate.seconds(grid, grid.order) + profiling + preparing) / 60
     assert f"about {round(minutes)} minutes" in line and f"about {to_download / 1e6:.0f} MB" in line
     assert to_download > 4e8 and preparing > 60
 
@@ -162,6 +163,8 @@ def test_a_finished_run_begins_with_saying_so_and_notes_are_said_first(tmp_path,
         path = tmp_path / arm.record(cell, repeat)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
+    for cell in arm.profiles():
+        (tmp_path / arm.profile(cell)).write_text("{}")
     estimate.announce(arm)
     lines = capsys.readouterr().err.splitlines()
     assert "sparknlp/onnx is measured in its place" in lines[0]

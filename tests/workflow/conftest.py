@@ -17,6 +17,8 @@ def measured(tmp_path_factory) -> Tree:
     tree.snakemake(*[str(grid.manifest(role)) for role in grid.datasets])
     for cell, repeat in grid.order:
         planted.plant(tree.root, grid, cell, repeat)
+    for cell in grid.profiles():
+        planted.plant_profile(tree.root, grid, cell)
     tree.snakemake()
     return tree
 

@@ -9,13 +9,13 @@ from tree import ROOT
 from vitbench.configuration import load
 from vitbench.grid import Grid
 
-# Stands in for scripts/measure.py: writes a planted record, slowly enough for another job to run beside it.
+# Stands in for measure.py and profile_cell.py: writes what is planted, slowly enough for another job to run beside it.
 STAND_IN = """
 import argparse, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 parser = argparse.ArgumentParser()
-for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--out"):
+for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--gate", "--out"):
     parser.add_argument(name)
 asked = parser.parse_args()
 import planted
@@ -24,7 +24,11 @@ from vitbench.grid import Grid
 grid = Grid(load(asked.config))
 begin = time.time()
 time.sleep(0.3)
-planted.plant(Path("."), grid, grid.find(asked.dataset, asked.cell), int(asked.repeat))
+cell = grid.find(asked.dataset, asked.cell)
+if asked.repeat is None:
+    planted.plant_profile(Path("."), grid, cell)
+else:
+    planted.plant(Path("."), grid, cell, int(asked.repeat))
 with open("intervals.txt", "a") as intervals:
     print(asked.dataset, asked.cell, asked.repeat, begin, time.time(), file=intervals)
 """
@@ -44,17 +48,18 @@ def unmeasured(tree):
         part.mkdir(parents=True)
     (model / "sparknlp-tensorflow").mkdir()
     (model / "logits.json").write_text("{}")
-    (tree.root / "scripts/measure.py").write_text(STAND_IN.format(tests=str(ROOT / "tests")))
+    for command in ("measure.py", "profile_cell.py"):
+        (tree.root / "scripts" / command).write_text(STAND_IN.format(tests=str(ROOT / "tests")))
     (tree.root / "two.yaml").write_text("repeats: 2\n")
     return tree
 
 
 def alone(output: str) -> int:
-    """How many measurements the output shows; fails if any other job ran beside one."""
+    """How many measurements and profiles the output shows; fails if any other job ran beside one."""
     running: dict[str, bool] = {}
     count = 0
     for line in output.splitlines():
-        if begun := re.match(r"Job (\d+): (measuring)?", line):
+        if begun := re.match(r"Job (\d+): (measuring|profiling)?", line):
             assert not any(running.values()), f"a measurement was running when this began: {line}"
             assert not begun[2] or not running, f"something was running when this began: {line}"
             running[begun[1]] = bool(begun[2])
@@ -69,7 +74,7 @@ def alone(output: str) -> int:
 )
 def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
     output = unmeasured.snakemake(*flags, "--configfile", "two.yaml")
-    assert alone(output) == 2 * (6 + 3)
+    assert alone(output) == 2 * (6 + 3) + 2
     intervals = sorted(
         (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
     )
@@ -78,7 +83,9 @@ def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
     grid = Grid(load(unmeasured.root / "mine.json"))
     measured = [tuple(line.split()[:3]) for line in (unmeasured.root / "intervals.txt").open()]
     wanted = [(cell.dataset, cell.name, str(repeat)) for cell, repeat in grid.order]
-    assert measured == wanted
+    assert measured[: len(wanted)] == wanted
+    # Profiles come last, each after its cell's repeats.
+    assert {place[1:] for place in measured[len(wanted) :]} == {(cell.name, "None") for cell in grid.profiles()}
 
 
 def test_fewer_cores_than_the_machine_has_are_refused_before_the_first_measurement(unmeasured):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CELLS, REPEATS = 6, 3  # of the sweep; and one full cell a variant
-TABLES = {"collect_records", "analyse_runs", "write_context", "write_summary"}
+TABLES = {"collect_records", "analyse_runs", "write_context", "write_summary", "tabulate_stages"}
 CHARTS = {"plot_speedup", "plot_batch_sweep", "plot_wall_time", "write_workbook"}
 
 
@@ -72,6 +72,15 @@ def test_a_lost_data_set_is_made_again_but_not_measured(tree):
 @pytest.mark.parametrize("flags", [["--forceall"], ["--forcerun", "measure"]])
 def test_no_flag_measures_again_what_is_there(tree, flags):
     assert "measure" not in tree.planned(*flags)
+
+
+def test_a_profile_is_made_once_and_kept_like_a_record(tree):
+    (tree.root / "scripts/vitbench/profiling.py").write_text('"""Edited."""\n')
+    assert "profile_cell" not in tree.planned("--forceall")
+    next((tree.root / "measurements").rglob("profile.json")).unlink()
+    planned = tree.planned()
+    assert planned["profile_cell"] == 1 and "measure" not in planned
+    assert "profile_cell" not in tree.planned("--config", "profile=false")
 
 
 def test_outputs_can_be_deleted_and_records_stay(tree):

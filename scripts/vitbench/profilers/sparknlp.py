@@ -33,8 +33,8 @@ DUMPS, SHORTEST_PERIOD = 120, 0.05
 THREAD = re.compile(r'^"(.*?)" ')
 FRAME = re.compile(r"^\s+at ([^(\s]+)")
 RUNNING = "org.apache.spark.executor.Executor$TaskRunner.run"
-# Beginnings of frames, innermost first in a stack: the first one that begins like one of these says what goes on.
-# Where the annotator is not told by name, its frames are those of Spark NLP's package for images.
+# Beginnings of frames; the innermost frame of a task that begins like one of these says what the task does. `shown` is
+# what the partial pipelines show.
 NATIVE = (
     "ai.onnxruntime.OrtSession.run",
     "org.tensorflow.internal.c_api.global.tensorflow.TF_SessionRun",

@@ -1,0 +1,99 @@
+"""A profiling repeat from outside: real processes, a framework that does as it is told, a profile whatever happens."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from example_profiles import example_profile
+from example_records import example_repeat
+
+from vitbench import profiles, supervisor
+from vitbench.errors import UserError
+from vitbench.frameworks import ADAPTERS
+from vitbench.processes import marked
+from vitbench.stages import STAGES, bound_by
+
+ALIKE = dict.fromkeys(STAGES, 1 / 6)
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
+
+
+def measure(folder: Path, plan: dict, **more) -> dict:
+    """Profile; the file that was written, after a look that nothing else is left."""
+    out = folder / "measurements" / "profile.json"
+    returned = profiles.measure(example_repeat(folder, plan, **more), out)
+    assert [path.name for path in out.parent.iterdir()] == ["profile.json"]
+    assert marked(str(out.parent / ".rep0.repeat")) == []
+    written = profiles.checked(json.loads(out.read_text()), str(out))
+    assert written == returned
+    return written
+
+
+def test_a_slow_stage_is_found_and_named(tmp_path):
+    profile = measure(tmp_path, {"stages": {"read": 0.001, "decode": 0.03, "forward": 0.01}})
+    assert profile["status"] == "ok" and profile["method"] == "timers" and len(profile["passes"]) == 3
+    for one in profile["passes"]:
+        assert one["stages"]["decode"] == pytest.approx(6 * 0.03, rel=0.3)
+        assert sum(one["stages"].values()) == pytest.approx(one["seconds"])
+        shares = {stage: seconds / one["seconds"] for stage, seconds in one["stages"].items()}
+        assert "most of it decode" in bound_by(shares)
+
+
+def test_passes_without_instruments_stand_beside_those_with_them(tmp_path):
+    profile = measure(tmp_path, {"seconds": [0.5, 0.1], "stages": {"forward": 0.01}})
+    assert profile["plain_seconds"] == pytest.approx([0.1, 0.1], abs=0.05)
+    assert profile["total_seconds"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("step", "action", "status", "word"),
+    [
+        ("start", ["fail", "Unavailable", "no such device"], "error", "no such device"),
+        ("profile", ["fail", "MemoryError", "no room"], "oom", "MemoryError"),
+        ("profile", ["be_killed", signal.SIGKILL], "oom", "died"),
+        ("profile", ["leave", 3], "error", "exit status 3"),
+    ],
+)
+def test_a_failed_profile_says_why(tmp_path, step, action, status, word):
+    profile = measure(tmp_path, {"at": {step: action}})
+    assert profile["status"] == status and word in profile["reason"]
+    assert profile["passes"] == [] and profile["method"] is None
+
+
+def test_a_profile_that_takes_too_long_is_stopped(tmp_path):
+    profile = measure(tmp_path, {"at": {"profile": ["hang", str(tmp_path / "pids")]}}, timeout_seconds=3)
+    assert profile["status"] == "timeout" and "3 s" in profile["reason"]
+
+
+def test_the_memory_of_the_process_is_sampled(tmp_path):
+    profile = measure(tmp_path, {"stages": {"forward": 0.05}})
+    assert 10 < profile["sampled_peak_memory_mb"] < 500
+
+
+def test_a_cell_without_a_batch_size_gets_a_profile_with_the_reason(tmp_path):
+    out = tmp_path / "profile.json"
+    repeat = example_repeat(tmp_path, {})
+    repeat.known["batch_size"] = None
+    profiles.write_without_running(repeat, out, "error", "no batch size worked")
+    written = profiles.checked(json.loads(out.read_text()), str(out))
+    assert (
+        written["status"] == "error" and written["batch_size"] is None and written["reason"] == "no batch size worked"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"more": 1}, {"status": "fine"}, {"passes": []}, {"method": None}, {"sampled_peak_memory_mb": -1}]
+)
+def test_a_profile_that_does_not_fit_its_schema_is_refused(wrong):
+    good = example_profile(passes=[1.0], shares=ALIKE)
+    assert profiles.checked(good, "profile.json") == good
+    with pytest.raises(UserError, match="profile.json"):
+        profiles.checked(good | wrong, "profile.json")

@@ -1,0 +1,206 @@
+"""Stages: the stopwatch, the verdict, what thread dumps say of Spark's tasks, and the table of it all."""
+
+from __future__ import annotations
+
+import time
+
+import pandas
+import pytest
+import tabulate_stages
+from example_profiles import example_profile
+
+from vitbench import tables
+from vitbench.profilers import sparknlp
+from vitbench.stages import STAGES, Stopwatch, bound_by
+
+ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
+
+# --- the stopwatch
+
+
+def test_a_nested_stage_counts_once():
+    watch = Stopwatch()
+    with watch.stage("preprocess"):
+        time.sleep(0.02)
+        with watch.stage("decode"):
+            time.sleep(0.05)
+        time.sleep(0.02)
+    assert watch.seconds["decode"] == pytest.approx(0.05, abs=0.015)
+    assert watch.seconds["preprocess"] == pytest.approx(0.04, abs=0.015)
+
+
+def test_what_no_stage_claims_is_other():
+    watch = Stopwatch()
+    begin = time.perf_counter()
+    watch.timed("forward", time.sleep)(0.03)
+    time.sleep(0.02)
+    seconds = time.perf_counter() - begin
+    stages = watch.stages_of(seconds)
+    assert list(stages) == list(STAGES)
+    assert sum(stages.values()) == pytest.approx(seconds)
+    assert stages["other"] == pytest.approx(0.02, abs=0.01)
+
+
+def test_a_stage_that_fails_is_closed():
+    watch = Stopwatch()
+    with pytest.raises(KeyError), watch.stage("decode"):
+        raise KeyError
+    time.sleep(0.02)
+    with watch.stage("forward"):
+        pass
+    assert watch.seconds["decode"] < 0.01
+
+
+# --- what bounds a cell
+
+
+def shares(**changed: float) -> dict[str, float]:
+    return dict.fromkeys(STAGES, 0.0) | changed
+
+
+def test_the_model_bounds():
+    assert bound_by(shares(forward=0.78, decode=0.2, other=0.02)) == "forward (78%)"
+
+
+def test_the_input_bounds_only_as_a_whole():
+    given = shares(read=0.2, decode=0.25, preprocess=0.16, forward=0.39)
+    assert bound_by(given) == "input (read + decode + preprocess, 61%), most of it decode (25%)"
+
+
+def test_spark_itself_bounds():
+    assert bound_by(shares(other=0.6, forward=0.1, decode=0.3)) == "other (60%)"
+    assert bound_by(shares(postprocess=0.6, forward=0.1, decode=0.3)) == "postprocess (60%)"
+
+
+# --- thread dumps
+
+TASK = """
+"Executor task launch worker for task 0.0 in stage 7.0 (TID 9)" #80 daemon prio=5 os_prio=0 cpu=1.0ms runnable
+   java.lang.Thread.State: RUNNABLE
+\tat {frames}
+\tat org.apache.spark.scheduler.Task.run(Task.scala:141)
+\tat org.apache.spark.executor.Executor$TaskRunner.run(Executor.scala:623)
+\tat java.util.concurrent.ThreadPoolExecutor$Worker.run(java.base@17.0.9/ThreadPoolExecutor.java:635)
+
+"""
+IDLE = """
+"Executor task launch worker for task 1.0 in stage 7.0 (TID 10)" #81 daemon prio=5 waiting on condition
+   java.lang.Thread.State: TIMED_WAITING (parking)
+\tat jdk.internal.misc.Unsafe.park(java.base@17.0.9/Native Method)
+\tat java.util.concurrent.ThreadPoolExecutor$Worker.run(java.base@17.0.9/ThreadPoolExecutor.java:635)
+
+"""
+CLASSIFIER = "com.johnsnowlabs.ml.ai.ViTClassifier"
+FRAMES = {
+    "forward": [
+        f"ai.onnxruntime.OrtSession.run(Native Method)\n\tat {CLASSIFIER}.getRawScoresWithOnnx(V.scala:9)",
+        "org.tensorflow.internal.c_api.global.tensorflow.TF_SessionRun(Native Method)\n"
+        f"\tat org.tensorflow.Session.run(S.java:1)\n\tat {CLASSIFIER}.getRawScoresWithTF(V.scala:9)",
+    ],
+    "preprocess": [
+        "sun.awt.image.ByteInterleavedRaster.getDataElements(java.desktop@17/B.java:1)\n"
+        "\tat com.johnsnowlabs.nlp.annotators.cv.util.transform.ImageResizeUtils$.resizeBufferedImage(I.scala:1)\n"
+        f"\tat {CLASSIFIER}.$anonfun$encode$1(V.scala:9)",
+        f"java.lang.reflect.Array.get(Native Method)\n\tat ai.onnxruntime.TensorInfo.extractShape(T.java:3)\n"
+        f"\tat {CLASSIFIER}.getRawScoresWithOnnx(V.scala:9)",
+    ],
+    "postprocess": [f"scala.collection.Iterator.foreach(I.scala:1)\n\tat {CLASSIFIER}.predict(V.scala:9)"],
+    "shown": [
+        "java.awt.Color.getRed(java.desktop@17/C.java:1)\n"
+        "\tat org.apache.spark.ml.image.ImageSchema$.$anonfun$decode$5(I.scala:1)\n"
+        "\tat com.johnsnowlabs.nlp.HasBatchedAnnotateImage.batchProcess(H.scala:1)",
+        "com.johnsnowlabs.nlp.ImageAssembler.assemble(I.scala:1)",
+    ],
+    "other": ["org.apache.spark.sql.catalyst.expressions.UnsafeRow.copy(U.java:1)"],
+}
+
+
+@pytest.mark.parametrize(("what", "frames"), [(what, one) for what, given in FRAMES.items() for one in given])
+def test_a_stack_says_what_its_task_does(what, frames):
+    assert sparknlp.doings(TASK.format(frames=frames) + IDLE) == [what]
+
+
+def dump(*doing: str) -> str:
+    return "".join(TASK.format(frames=FRAMES[one][0]) for one in doing) + IDLE
+
+
+def test_an_instant_is_shared_by_the_tasks_that_run():
+    dumps = [(10.1, dump("forward", "preprocess")), (10.3, dump("forward")), (10.5, dump())]
+    found = sparknlp.sampled_seconds(dumps, 10.0, 10.6)
+    assert found == pytest.approx({"forward": 0.1 + 0.2, "preprocess": 0.1, "other": 0.2})
+
+
+def test_dumps_of_other_passes_do_not_count():
+    dumps = [(9.0, dump("preprocess")), (10.1, dump("forward")), (12.0, dump("preprocess"))]
+    assert sparknlp.sampled_seconds(dumps, 10.0, 11.0) == pytest.approx({"forward": 1.0})
+    assert sparknlp.sampled_seconds(dumps, 20.0, 21.0) == {}
+
+
+def test_stages_come_from_both_sources_and_none_twice():
+    shown = sparknlp.shown_seconds({"list": 0.2, "read": 0.3, "decode": 0.9, "assemble": 0.85})
+    assert shown == pytest.approx({"read": 0.1, "decode": 0.6, "preprocess": 0.0})
+    hidden = {"shown": 0.7, "preprocess": 1.0, "forward": 5.0, "postprocess": 0.1, "other": 0.2}
+    stages = sparknlp.add_up(shown | {"preprocess": 0.1}, hidden)
+    assert stages == pytest.approx(dict(zip(STAGES, (0.1, 0.6, 1.1, 5.0, 0.1, 0.2), strict=True)))
+
+
+# --- the table
+
+
+def runs(*walls: float, **changed) -> pandas.DataFrame:
+    """Runs of the example profile's cell."""
+    row = dict.fromkeys(tables.COLUMNS["runs"])
+    row |= {"framework": "fake", "variant": "told", "device": "cpu", "workers": 1, "dataset": "full", "batch_size": 4}
+    row |= {"status": "ok", "flags": ""} | changed
+    return pandas.DataFrame([row | {"wall_seconds": wall} for wall in walls])
+
+
+def table(profile: dict, measured: pandas.DataFrame) -> pandas.DataFrame:
+    found = tabulate_stages.stages([profile], measured)
+    assert tuple(found.columns) == tables.COLUMNS["stages"]
+    assert list(found.stage) == list(STAGES)
+    return found
+
+
+def test_the_table_holds_medians_shares_and_the_verdict():
+    profile = example_profile(passes=[2.0, 1.0, 9.0], shares=ALIKE)
+    found = table(profile, runs(1.9, 2.0, 2.1))
+    assert list(found.seconds) == pytest.approx([2.0 * ALIKE[stage] for stage in STAGES])
+    assert list(found.share) == pytest.approx(list(ALIKE.values()))
+    assert set(found.bound_by) == {"forward (60%)"}
+    assert found.sum_seconds[0] == pytest.approx(2.0) and found.wall_seconds[0] == 2.0
+    assert found.within_10_percent.all() and found.reason.isna().all()
+
+
+@pytest.mark.parametrize(("wall", "within"), [(1.85, True), (2.2, True), (1.78, False), (2.3, False)])
+def test_a_sum_more_than_a_tenth_off_is_said(wall, within):
+    found = table(example_profile(passes=[2.0], shares=ALIKE), runs(wall))
+    assert (found.within_10_percent == within).all()
+    assert found.difference[0] == pytest.approx(2.0 / wall - 1)
+    said = f"the stages add up to {2.0 / wall:.0%} of the wall time of the ordinary repeats"
+    assert set(found.reason) == ({None} if within else {said})
+
+
+def test_only_usable_repeats_of_the_same_cell_are_compared():
+    others = [runs(9.0, batch_size=8), runs(9.0, dataset="sample"), runs(9.0, flags="suspect"), runs(9.0, status="oom")]
+    found = table(example_profile(passes=[2.0], shares=ALIKE), pandas.concat([*others, runs(2.0)], ignore_index=True))
+    assert found.wall_seconds[0] == 2.0
+    alone = table(example_profile(passes=[2.0], shares=ALIKE), pandas.concat(others, ignore_index=True))
+    assert alone.wall_seconds.isna().all() and alone.within_10_percent.isna().all()
+    assert set(alone.reason) == {"no usable repeat of this cell to compare the sum with"}
+
+
+def test_a_failed_profile_is_rows_with_its_reason():
+    failed = example_profile(passes=[], shares=ALIKE) | {"status": "oom", "reason": "too large", "method": None}
+    found = table(failed, runs(2.0))
+    assert set(found.status) == {"oom"} and set(found.reason) == {"too large"}
+    assert found[["seconds", "share", "sum_seconds", "bound_by"]].isna().all().all()
+
+
+def test_the_table_reads_back(tmp_path):
+    failed = example_profile(passes=[], shares=ALIKE) | {"status": "error", "reason": "no", "method": None}
+    both = tabulate_stages.stages([example_profile(passes=[2.0], shares=ALIKE), failed], runs(2.0))
+    both.convert_dtypes().to_csv(tmp_path / "stages.csv", index=False)
+    back = tables.read(tmp_path / "stages.csv")
+    assert list(back.within_10_percent) == [True] * 6 + [False] * 6
+    assert back.seconds.sum() == pytest.approx(2.0) and back.bound_by[0] == "forward (60%)"
