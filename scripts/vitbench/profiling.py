@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from vitbench.energy import Meter
 from vitbench.frameworks import Task
 from vitbench.harness import BUG, Passes, run_passes, tell_failure
 
@@ -23,18 +24,19 @@ INSTRUMENTED_PASSES = 3
 def main(arguments: list[str]) -> int:
     """Run the profiling repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
+    task = Task(**job["task"])
     with open("events.jsonl", "w") as events:
 
         def report(event: str, **facts: Any) -> None:
             events.write(json.dumps({"event": event, **facts}) + "\n")
             events.flush()
 
-        adapter = importlib.import_module(job["adapter"]).Adapter(Task(**job["task"]))
+        adapter = importlib.import_module(job["adapter"]).Adapter(task)
         try:
             adapter.start()
             adapter.load()
-            wanted = [image for image, _ in adapter.task.images]
-            _, warm = run_passes(adapter, wanted, Passes(**job["passes"]), report)
+            wanted = [image for image, _ in task.images]
+            _, warm = run_passes(adapter, wanted, Passes(**job["passes"]), Meter(task.device), report)
             profile = adapter.profile(INSTRUMENTED_PASSES)
             begin = time.perf_counter()
             for _prediction in adapter.classify():

@@ -58,13 +58,12 @@ class Stopwatch:
 def bound_by(shares: dict[str, float]) -> str:
     """What bounds a cell, from the share of each stage (all six, sum 1), with the share in percent.
 
-    It is the largest stage, or the input as a whole, if reading, decoding and preprocessing together take longer than
-    the model does.
+    It is the largest stage; or the input as a whole, if reading, decoding and preprocessing together take longer than
+    the model does, and than any other stage.
     """
     whole_input = sum(shares[stage] for stage in INPUT)
     largest = max(STAGES, key=lambda stage: shares[stage])
-    if whole_input > shares["forward"] and whole_input >= shares[largest] and largest not in INPUT:
-        return f"input (read + decode + preprocess, {whole_input:.0%})"
-    if largest in INPUT and whole_input > shares["forward"]:
-        return f"input (read + decode + preprocess, {whole_input:.0%}), most of it {largest} ({shares[largest]:.0%})"
+    if whole_input > shares["forward"] and whole_input >= shares[largest]:
+        most = max(INPUT, key=lambda stage: shares[stage])
+        return f"input (read + decode + preprocess, {whole_input:.0%}), most of it {most} ({shares[most]:.0%})"
     return f"{largest} ({shares[largest]:.0%})"
