@@ -1,7 +1,7 @@
 # vitbench: `make` checks the machine, installs the locked environment and runs the workflow; `make help` lists the rest.
 # Works with GNU make 3.81 (macOS) and later. All paths are relative, since the checkout's own may hold spaces.
 
-.PHONY: all help quick standard rigorous published smoke doctor install test lint lock clean .interpreter .ready .folder
+.PHONY: all help quick standard rigorous published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
 .NOTPARALLEL:
 
 # The first Python 3.11, that of the environment included; else any, so that the doctor can say which it found.
@@ -41,6 +41,10 @@ published: install
 	@.venv/bin/python scripts/unlock.py
 	@$(snakemake) published $(ARGS)
 
+campaigns: install
+	@.venv/bin/python scripts/unlock.py
+	@$(snakemake) campaigns $(ARGS)
+
 smoke: install
 	@mkdir -p .smoke
 	@.venv/bin/python scripts/unlock.py --directory .smoke
@@ -73,6 +77,7 @@ help:
 	@echo "make photos=FOLDER    the same with your own photographs"
 	@echo "make quick            3 repeats; make standard: 5, enough for a verdict; make rigorous: 10"
 	@echo "make published        the figures of the article from its numbers, and its claims checked; measures nothing"
+	@echo "make campaigns        charts and workbook of every packed campaign (docs/campaigns.md); measures nothing"
 	@echo "make doctor           is this machine fit, and what will be downloaded?"
 	@echo "make install          the locked environment alone, in .venv"
 	@echo "make test             the test suite; make smoke: the whole workflow on a tiny model, in .smoke"

@@ -1,12 +1,16 @@
 """Records that nobody measured, for tests of what follows measuring: valid, seeded, with known answers."""
 
 import csv
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import write_configuration
+
 from vitbench import profiles, records
-from vitbench.datasets import read_manifest
+from vitbench.datasets import COLUMNS, read_manifest
+from vitbench.files import sha256
 from vitbench.grid import BEST, Cell, Grid
 
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
@@ -77,7 +81,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
             "variant": grid.variant_slug(cell),
             "definition": {},
         },
-        "measuring": {},
+        "measuring": {"passes": grid.config["passes"], "gates": grid.config["gates"]},
         "environment": {
             "machine": "a planted machine, 2 cores",
             "platform": "planted",
@@ -114,10 +118,39 @@ def plant(root: Path, grid: Grid, cell: Cell, repeat: int) -> Path:
     """Write the record of one repeat and its predictions (all right, by the manifest) below `root`."""
     path = root / grid.record(cell, repeat)
     chosen = 8 if cell.batch_size == BEST else None
-    records.write(path, record(grid, cell, repeat, chosen))
+    manifest = root / grid.manifest(cell.dataset)
+    hashes = {"manifest": sha256(manifest), "model": "of a model", "measuring_code": "of code"}
+    records.write(path, record(grid, cell, repeat, chosen) | {"hashes": hashes})
     with open(records.predictions_path(path), "w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["id", "label", "score"])
-        for image in read_manifest(root / grid.manifest(cell.dataset)):
+        for image in read_manifest(manifest):
             writer.writerow([image.id, image.label, 0.9])
     return path
+
+
+def plant_manifest(root: Path, grid: Grid, role: str) -> None:
+    """Write the manifest of a role's data set, of images that do not exist, below `root`."""
+    path = root / grid.manifest(role)
+    path.parent.mkdir(parents=True)
+    with open(path, "w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for number in range(IMAGES[role]):
+            name = f"{role}-{number:03d}"
+            label = ("astronaut", "coffee", "rocket")[number % 3]
+            writer.writerow([name, f"images/{name}.jpg", "0" * 64, 1000, label, 1, "", label])
+
+
+def plant_run(root: Path, grid: Grid) -> Path:
+    """Write all that a finished run leaves in its working directory and a campaign takes from it; returns `root`."""
+    out = {"config": root / "results/provenance/config.yaml", "grid": root / "results/provenance/grid.json"}
+    write_configuration.main(grid.config, grid.describe(), out)
+    for role in grid.datasets:
+        plant_manifest(root, grid, role)
+    for cell, repeat in grid.order:
+        plant(root, grid, cell, repeat)
+    for cell in grid.full:
+        (root / grid.choice(cell)).write_text(json.dumps({"batch_size": 8, "median": 1.0, "reason": "planted"}))
+    (root / "results/provenance/gate.json").write_text(json.dumps({"machine": "a planted machine", "cores": 2}))
+    return root

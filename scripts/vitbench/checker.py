@@ -401,6 +401,16 @@ def _not_in_time(paths: list[str], known: dict[str, Record]) -> Iterable[str]:
             yield f"{two}: started {known[two]['started']}, expected after the end of {_short(one)}"
 
 
+def check_copies(evidence: Evidence) -> Iterable[str]:
+    """No two repeats took the same seconds in every pass, to the last digit."""
+    seen: dict[tuple[float, ...], str] = {}
+    for path, record in evidence.good.items():
+        seconds = tuple(one["seconds"] for one in record["passes"])
+        if seconds in seen:
+            yield f"{path}: the passes of {_short(seen[seconds])}, expected seconds of its own"
+        seen.setdefault(seconds, path)
+
+
 def check_choices(evidence: Evidence) -> Iterable[str]:
     """Full runs used the batch size that was chosen for them."""
     choices = {
@@ -409,7 +419,7 @@ def check_choices(evidence: Evidence) -> Iterable[str]:
         if PurePosixPath(path).name == "choice.json"
     }
     full = {path: record for path, record in evidence.planned.items() if record["dataset"] == "full"}
-    if not full.keys() or not choices:
+    if not full or not choices:
         raise NotChecked("no choice.json")
     for path, record in full.items():
         choice = choices.get(_folder(path))
@@ -468,6 +478,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "manifests": check_manifests,
     "blocks": check_blocks,
     "order": check_order,
+    "copies": check_copies,
     "choices": check_choices,
     "parity": check_parity,
     "hashes": check_hashes,

@@ -98,7 +98,9 @@ class Adapter:
         """Libraries behind torch's matrix products, and what they are allowed to do."""
         import torch
 
-        built_with = re.findall(r"(?:MKL-DNN v|Math Kernel Library Version |OpenMP \d{4})[^\s]*", torch.__config__.show())
+        built_with = re.findall(
+            r"(?:MKL-DNN v|Math Kernel Library Version |OpenMP \d{4})[^\s]*", torch.__config__.show()
+        )
         return {
             "libraries": built_with,
             "capability": torch.backends.cpu.get_cpu_capability(),

@@ -1,0 +1,188 @@
+"""A packed campaign: whole, small, the same bytes from the same records, without a trace of the machine's folders."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import planted
+import pytest
+
+from vitbench import records
+from vitbench.archive import Packed, open_archive, record_paths, with_shared
+from vitbench.campaign import pack, scrub, share
+from vitbench.configuration import load
+from vitbench.errors import UserError
+from vitbench.grid import Grid
+
+HOME = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    """The working directory of a finished run of the default configuration."""
+    return planted.plant_run(tmp_path_factory.mktemp("campaign") / "a run", grid())
+
+
+@pytest.fixture
+def run(sound, tmp_path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "another run"))
+
+
+def grid() -> Grid:
+    return Grid(load(HOME / "config" / "config.yaml"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def problem(action, *arguments) -> str:
+    with pytest.raises(UserError) as raised:
+        action(*arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_everything_comes_back_as_it_was(sound, tmp_path):
+    live = open_archive(sound)
+    pack(live, "mine", tmp_path, "v1")
+    packed = open_archive(tmp_path / "mine")
+    assert isinstance(packed, Packed) and packed.source == "campaigns/mine" and packed.version == "v1"
+    assert packed.grid == live.grid and packed.config == live.config and packed.gate == live.gate
+    assert packed.paths() == live.paths()
+    for path in live.paths():
+        assert packed.document(path) == live.document(path)
+        assert json.dumps(packed.document(path)) == json.dumps(live.document(path)), "the order of keys shows in tables"
+    for path in record_paths(live.grid):
+        assert packed.record(path) == live.record(path)
+        assert packed.predictions(path) == live.predictions(path)
+        assert packed.prediction_rows(path) == live.prediction_rows(path)
+    for role in live.grid["datasets"]:
+        assert packed.manifest(role) == live.manifest(role)
+        assert packed.manifest_bytes(role) == live.manifest_bytes(role)
+
+
+def test_the_same_records_give_the_same_bytes_wherever_they_lie(sound, run, tmp_path):
+    pack(open_archive(sound), "mine", tmp_path / "one", "v1")
+    pack(open_archive(run), "mine", tmp_path / "two", "v1")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_it_is_small(sound, tmp_path):
+    """Equal predictions are stored once, and what records share too."""
+    pack(open_archive(sound), "mine", tmp_path, "v1")
+    packed = contents(tmp_path / "mine")
+    assert packed["predictions.csv"].count(b"\n") == 1 + 32 + 48
+    count = len(record_paths(open_archive(sound).grid))
+    assert sum(map(len, packed.values())) < 2500 * count
+    assert all(b"\0" not in content for content in packed.values()), "plain text"
+
+
+def test_a_failed_repeat_is_packed_with_its_reason(run, tmp_path):
+    path = run / next(path for path in record_paths(open_archive(run).grid) if "tensorflow" in path and "bs16" in path)
+    record = json.loads(path.read_text())
+    lost = ("wall_seconds", "cold_seconds", "throughput", "valid_predictions", "effective_batch_size", "accuracy")
+    record |= dict.fromkeys(lost) | {"status": "oom", "reason": f"no memory, see {run}/logs/x.log", "passes": []}
+    path.write_text(json.dumps(record | {"warm_passes": 0, "effective_batch_sizes": None}))
+    records.predictions_path(path).write_text("id,label,score\n")
+    pack(open_archive(run), "mine", tmp_path, "v1")
+    packed = open_archive(tmp_path / "mine")
+    name = path.relative_to(run).as_posix()
+    assert packed.predictions(name) == []
+    assert packed.record(name)["reason"] == "no memory, see …/logs/x.log" or "…" in packed.record(name)["reason"]
+
+
+def test_no_folder_of_the_machine_is_left_in_it(run, tmp_path):
+    config = run / "results/provenance/config.yaml"
+    photos = {"kind": "folder", "folder": "/home/somebody/My Pictures/2024"}
+    own = f"define: {json.dumps({'datasets': {'own': photos}})}"
+    config.write_text(config.read_text().replace("photos: null", "photos: ~/Pictures").replace("define: {}", own))
+    described = json.loads((run / "results/provenance/grid.json").read_text())
+    described["datasets"]["full"]["definition"] = photos
+    (run / "results/provenance/grid.json").write_text(json.dumps(described))
+    for path in (run / path for path in record_paths(described)):
+        record = json.loads(path.read_text())
+        record["environment"] |= {"java": f"{run}/.venv/jdk", "home": str(Path.home()), "board": "/sys/class/powercap"}
+        path.write_text(json.dumps(record))
+    pack(open_archive(run), "mine", tmp_path, "v1")
+    packed = open_archive(tmp_path / "mine")
+    assert packed.config["photos"] == "Pictures" and packed.config["define"]["datasets"]["own"]["folder"] == "2024"
+    assert packed.grid["datasets"]["full"]["definition"]["folder"] == "2024"
+    found = packed.record(record_paths(packed.grid)[0])["environment"]
+    assert found["java"] == "jdk" and found["board"] == "/sys/class/powercap"
+    text = "".join(content.decode() for content in contents(tmp_path / "mine").values())
+    for folder in (str(run), str(tmp_path), "/home/", "My Pictures"):
+        assert folder not in text
+    assert not re.search(r'"/(?!sys/)', text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/home/me/photos", "photos"),
+        ("~/photos", "photos"),
+        ("/home/me/my photos", "my photos"),
+        ("failed: /opt/java/bin/java: not found", "failed: …/java: not found"),
+        ("see /root/run/logs/a.log", "see …/logs/a.log"),
+        ("huggingface/pipeline", "huggingface/pipeline"),
+        ("12 images/s", "12 images/s"),
+        ("/sys/class/powercap/energy_uj", "/sys/class/powercap/energy_uj"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("1 / 2", "1 / 2"),
+    ],
+)
+def test_of_a_path_its_name_is_kept(text, kept):
+    assert scrub(text, Path("/root/run")) == kept
+
+
+def test_what_is_shared_is_stored_once_and_comes_back():
+    fingerprint = {"flags": "avx2 " * 40, "caches": ["32K", "1024K"], "cores": 2}
+    values = [{"environment": fingerprint, "repeat": n, "load": [0.1 * n] * 3} for n in range(5)]
+    values.append({"environment": fingerprint | {"cores": 4}})
+    written, shared = share(values)
+    assert [with_shared(value, shared) for value in written] == values
+    assert len(json.dumps([written, shared])) < 0.5 * len(json.dumps(values))
+    assert share(values) == (written, shared)
+
+
+def test_records_that_are_missing_are_not_packed(run, tmp_path):
+    first = record_paths(open_archive(run).grid)[0]
+    (run / first).unlink()
+    line = problem(pack, open_archive(run), "mine", tmp_path, "v1")
+    assert "1 of 27" in line and first in line
+    assert not (tmp_path / "mine").exists()
+
+
+def test_records_that_the_checker_refuses_are_not_packed(run, tmp_path):
+    path = run / record_paths(open_archive(run).grid)[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"throughput": 99.0}))
+    line = problem(pack, open_archive(run), "mine", tmp_path, "v1")
+    assert "throughput x wall_seconds" in line and "check_records.py" in line
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", "a/b", ".hidden", "-x"])
+def test_a_name_is_letters_digits_hyphens_and_dots(sound, tmp_path, name):
+    assert problem(pack, open_archive(sound), name, tmp_path, "v1").startswith("campaign: ")
+
+
+def test_a_campaign_is_never_overwritten(sound, run, tmp_path):
+    pack(open_archive(sound), "mine", tmp_path, "v1")
+    before = contents(tmp_path / "mine")
+    assert "already" in pack(open_archive(sound), "mine", tmp_path, "v2"), "another checkout, the same records"
+    for one in run.glob("measurements/**/rep*.json"):
+        one.write_text(one.read_text().replace('"precision": "float32"', '"precision": "bfloat16"'))
+    assert "remove that folder first" in problem(pack, open_archive(run), "mine", tmp_path, "v1")
+    assert contents(tmp_path / "mine") == before
+
+
+def test_a_campaign_from_elsewhere_is_taken_in_as_it_is(sound, tmp_path):
+    pack(open_archive(sound), "theirs", tmp_path / "sent", "v1")
+    pack(open_archive(tmp_path / "sent" / "theirs"), "ours", tmp_path, "v2")
+    assert contents(tmp_path / "ours") == contents(tmp_path / "sent" / "theirs")
+
+
+def test_measurements_without_their_grid_are_not_packed(run, tmp_path):
+    shutil.rmtree(run / "results")
+    assert "grid.json" in problem(pack, open_archive(run), "mine", tmp_path, "v1")

@@ -1,0 +1,364 @@
+"""The checker finds nothing wrong with what a run writes, and names what somebody changed in it."""
+
+import csv
+import json
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import check_records
+import planted
+import pytest
+
+from vitbench import checker
+from vitbench.archive import open_archive, record_paths
+from vitbench.campaign import pack
+from vitbench.configuration import load
+from vitbench.errors import UserError
+from vitbench.grid import Grid
+from vitbench.records import predictions_path
+
+HOME = Path(__file__).parents[2]
+PROBE = {
+    "gemm_gflops": 100.0,
+    "decode_per_second": 500.0,
+    "load_1min": 0.1,
+    "clock_mhz": None,
+    "free_memory_bytes": 8e9,
+    "on_battery": False,
+    "power_mode": None,
+    "foreign_gpu_processes": None,
+}
+QUIET = {
+    "before": PROBE,
+    "after": PROBE,
+    "during": {"steal_share": 0.0, "throttled_seconds": 0.0, "foreign_cpu_share": 0.0, "holders": []},
+    "reference": {"gemm_gflops": 100.0, "decode_per_second": 500.0},
+    "unavailable": [],
+    "findings": [],
+    "seconds": 4.0,
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    """The working directory of a finished run of the default configuration."""
+    grid = Grid(load(HOME / "config" / "config.yaml"))
+    return planted.plant_run(tmp_path_factory.mktemp("checker") / "a run", grid)
+
+
+@pytest.fixture
+def run(sound, tmp_path) -> Path:
+    """A copy of it, to be tampered with."""
+    return Path(shutil.copytree(sound, tmp_path / "a run"))
+
+
+def reasons(folder: Path) -> list[str]:
+    return checker.check(open_archive(folder))[0]
+
+
+def paths(run: Path, *words: str) -> list[Path]:
+    """Records of the grid whose path has all these words, in its order."""
+    found = [run / path for path in record_paths(open_archive(run).grid)]
+    return [path for path in found if all(word in str(path) for word in words)]
+
+
+def change(path: Path, **fields) -> dict:
+    """Change fields of a record; the record as it was."""
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | fields))
+    return record
+
+
+def rewrite(record: Path, edit) -> None:
+    """Give the rows of a record's predictions (header apart) through `edit`."""
+    path = predictions_path(record)
+    with open(path, newline="") as handle:
+        header, *rows = csv.reader(handle)
+    with open(path, "w", newline="") as handle:
+        csv.writer(handle).writerows([header, *edit(rows)])
+
+
+def shifted(rows: list[list[str]]) -> list[list[str]]:
+    """Each image gets the label of the one before."""
+    labels = [row[1] for row in rows]
+    return [[row[0], label, row[2]] for row, label in zip(rows, labels[-1:] + labels[:-1], strict=True)]
+
+
+def test_a_finished_run_is_sound_and_everything_in_it_was_checked(sound, capsys):
+    found, made, not_made = checker.check(open_archive(sound))
+    assert found == []
+    assert {*made, "hashes"} == checker.CHECKS.keys() - {one.partition(":")[0] for one in not_made} | {"hashes"}
+    assert {"numbers", "predictions", "blocks", "order", "parity", "identity", "flags", "choices"} <= set(made)
+    assert check_records.main([str(sound)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 and "27 records are sound" in lines[0] and "not checked: hashes: no campaign" in lines[0]
+
+
+def test_its_measurements_alone_say_what_could_not_be_checked(sound, tmp_path):
+    alone = Path(shutil.copytree(sound / "measurements", tmp_path / "sent" / "measurements"))
+    for folder in (alone, alone.parent, next(alone.iterdir())):
+        found, made, not_made = checker.check(open_archive(folder))
+        assert found == []
+        assert "parity" in made and "blocks" in made
+        assert any(one.startswith("order: the seed is not known") for one in not_made)
+        assert any(one.startswith("manifests: no manifest") for one in not_made)
+
+
+def edit_throughput(run):
+    path = paths(run, "bs8")[0]
+    change(path, throughput=json.loads(path.read_text())["throughput"] * 1.2)
+
+
+def edit_time_and_throughput(run):
+    path = paths(run, "tensorflow", "bs8")[0]
+    before = json.loads(path.read_text())
+    change(path, wall_seconds=before["wall_seconds"] / 2, throughput=before["throughput"] * 2)
+
+
+def add_a_key(run):
+    change(paths(run)[3], comment="measured by hand")
+
+
+def write_a_word_for_a_number(run):
+    change(paths(run)[3], wall_seconds="fast")
+
+
+def break_a_record(run):
+    paths(run)[3].write_text('{"schema": 1,')
+
+
+def write_no_date(run):
+    change(paths(run)[3], started="yesterday")
+
+
+def remove_a_block(run):
+    path = paths(run, "pipeline-c", "bs1/rep1")[0]
+    path.unlink()
+    predictions_path(path).unlink()
+
+
+def remove_a_cell(run):
+    shutil.rmtree(paths(run, "tensorflow", "bsbest")[0].parent)
+
+
+def swap_two_of_a_block(run):
+    one, two = sorted(paths(run, "sample", "rep1"), key=lambda path: json.loads(path.read_text())["order"])[1:3]
+    first, second = json.loads(one.read_text()), json.loads(two.read_text())
+    change(one, order=second["order"], started=second["started"])
+    change(two, order=first["order"], started=first["started"])
+
+
+def measure_one_again_later(run):
+    path = paths(run, "sample", "rep0")[2]
+    later = datetime.fromisoformat(json.loads(path.read_text())["started"]) + timedelta(hours=5)
+    change(path, started=later.isoformat())
+
+
+def measure_two_at_once(run):
+    one, two = sorted(paths(run, "full"), key=lambda path: json.loads(path.read_text())["order"])[:2]
+    begin = datetime.fromisoformat(json.loads(one.read_text())["started"])
+    change(two, started=(begin + timedelta(seconds=2)).isoformat())
+
+
+def copy_a_repeat(run):
+    one, two = paths(run, "full", "tensorflow")[:2]
+    first, second = json.loads(one.read_text()), json.loads(two.read_text())
+    kept = ("repeat", "block", "order", "started")
+    two.write_text(json.dumps(first | {key: second[key] for key in kept}))
+
+
+def copy_a_file(run):
+    one, two = paths(run, "full", "tensorflow")[:2]
+    shutil.copy(one, two)
+
+
+def shift_the_labels(run):
+    for path in paths(run, "tensorflow", "full"):
+        rewrite(path, shifted)
+        change(path, accuracy=0.0)
+
+
+def shift_the_labels_of_one(run):
+    rewrite(paths(run, "tensorflow", "full")[0], shifted)
+
+
+def drop_an_image(run):
+    rewrite(paths(run, "bs8")[0], lambda rows: rows[1:])
+
+
+def answer_twice(run):
+    rewrite(paths(run, "bs8")[0], lambda rows: rows + rows[:1])
+
+
+def remove_predictions(run):
+    predictions_path(paths(run)[0]).unlink()
+
+
+def lose_an_image_without_a_flag(run):
+    path = paths(run, "bs8")[0]
+    record = json.loads(path.read_text())
+    passes = [one | {"valid": 31, "lost": ["sample-000"]} for one in record["passes"]]
+    change(path, passes=passes, valid_predictions=31, throughput=31 / record["wall_seconds"], accuracy=31 / 32)
+    rewrite(path, lambda rows: rows[1:])
+
+
+def remove_a_flag(run):
+    gates = QUIET | {"after": PROBE | {"gemm_gflops": 50.0}}
+    change(paths(run)[0], gates=gates)
+
+
+def invent_a_flag(run):
+    change(paths(run)[0], flags=["not warm"])
+
+
+def set_a_good_attempt_aside(run):
+    path = paths(run)[0]
+    record = json.loads(path.read_text())
+    attempt = {"status": "ok", "wall_seconds": 3.0, "pass_seconds": [3.0, 3.0], "flags": [], "reason": None}
+    earlier = datetime.fromisoformat(record["started"]) - timedelta(seconds=50)
+    change(path, attempts=[attempt | {"started": earlier.isoformat(), "gates": QUIET, "total_seconds": 9.0}])
+
+
+def another_machine(run):
+    change(paths(run)[4], environment={"machine": "a faster machine", "gpus": []})
+
+
+def another_model(run):
+    path = paths(run, "tensorflow")[0]
+    change(path, hashes=json.loads(path.read_text())["hashes"] | {"model": "of another model"})
+
+
+def another_manifest(run):
+    path = next(run.glob("resources/datasets/full*/manifest.csv"))
+    path.write_text(path.read_text().replace("coffee", "espresso"))
+
+
+def another_batch_size(run):
+    for path in paths(run, "full", "tensorflow"):
+        change(path, batch_size=1, effective_batch_size=1, effective_batch_sizes={"1": 48})
+
+
+def move_a_record(run):
+    one, two = paths(run, "bs1/rep0")[0], paths(run, "bs16/rep0")[0]
+    shutil.copy(one, two)
+
+
+FAULTS = {
+    edit_throughput: "throughput x wall_seconds",
+    edit_time_and_throughput: "the median of its warm passes",
+    add_a_key: "'comment' was unexpected",
+    write_a_word_for_a_number: "$.wall_seconds: 'fast'",
+    break_a_record: "is not JSON",
+    write_no_date: "started yesterday, expected a date",
+    remove_a_block: "bs1: block 1 missing, expected 0 to 2",
+    remove_a_cell: "bsbest: block 0, 1, 2 missing",
+    swap_two_of_a_block: "there by seed 1",
+    measure_one_again_later: "which is before it in order",
+    measure_two_at_once: "expected after the end of",
+    copy_a_repeat: "expected seconds of its own",
+    copy_a_file: "expected what its name says",
+    shift_the_labels: "labels equal for 0.0%",
+    shift_the_labels_of_one: "from its predictions and the manifest",
+    drop_an_image: "lost ['sample-000'], expected []",
+    answer_twice: "duplicated ['sample-000'], expected []",
+    remove_predictions: "missing or no table",
+    lose_an_image_without_a_flag: "not flagged `images lost`",
+    remove_a_flag: "not flagged `suspect`",
+    invent_a_flag: "flagged `not warm`, expected not flagged",
+    set_a_good_attempt_aside: "attempt 0 was set aside",
+    another_machine: "description a faster machine",
+    another_model: "hash of the model of another model",
+    another_manifest: "that of the manifest of full",
+    another_batch_size: "the one that was chosen",
+    move_a_record: "expected bs16 as in its path",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_was_changed_is_named(run, fault, capsys):
+    fault(run)
+    found = reasons(run)
+    assert any(FAULTS[fault] in one for one in found), found
+    assert all("expected" in one or "measurements" in one for one in found), found
+    assert check_records.main([str(run)]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == found and len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("fault", [edit_throughput, add_a_key, copy_a_repeat, drop_an_image, shift_the_labels])
+def test_it_is_named_in_the_measurements_alone_too(run, fault):
+    """Without grid and manifest, as somebody may send them."""
+    fault(run)
+    shutil.rmtree(run / "results")
+    assert reasons(run / "measurements")
+
+
+def test_quiet_gates_are_no_fault(run):
+    change(paths(run)[0], gates=QUIET)
+    assert reasons(run) == []
+
+
+def test_records_of_another_configuration_are_checked_singly(run, capsys):
+    """A working directory may hold more than one campaign needs."""
+    path = paths(run, "bs8")[0]
+    other = path.parents[1] / "bs4" / path.name
+    shutil.copytree(path.parent, other.parent)
+    for one in other.parent.glob("rep*.json"):
+        record = json.loads(one.read_text())
+        passes = [pass_ | {"seconds": pass_["seconds"] * 1.01} for pass_ in record["passes"]]
+        seconds = passes[1]["seconds"]
+        sizes = {"batch_size": 4, "effective_batch_size": 4, "effective_batch_sizes": {"4": 8}}
+        times = {"wall_seconds": seconds, "cold_seconds": passes[0]["seconds"], "throughput": 32 / seconds}
+        change(one, passes=passes, total_seconds=record["total_seconds"] + 9, **sizes, **times)
+    assert check_records.main([str(run)]) == 0
+    assert "30 records (3 of them of another configuration, checked singly)" in capsys.readouterr().out
+    change(other, throughput=99.0)
+    assert any("bs4/rep0.json: throughput" in one for one in reasons(run))
+
+
+def test_more_blocks_measured_later_are_no_fault(run):
+    """`make quick`, then `make standard`: the second run's order counts from its own beginning."""
+    grid = Grid(load(HOME / "config" / "config.yaml") | {"repeats": 5})
+    provenance = run / "results/provenance"
+    (provenance / "grid.json").write_text(json.dumps(grid.describe()))
+    for cell, repeat in grid.order:
+        if repeat >= 3:
+            path = planted.plant(run, grid, cell, repeat)
+            later = datetime.fromisoformat(json.loads(path.read_text())["started"]) + timedelta(days=1)
+            change(path, started=later.isoformat())
+    assert reasons(run) == []
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "measurements.jsonl", "manifests/full.csv", "grid.json"])
+def test_an_edit_of_a_packed_campaign_is_named(run, tmp_path, name):
+    pack(open_archive(run), "mine", tmp_path, "v1")
+    assert reasons(tmp_path / "mine") == []
+    path = tmp_path / "mine" / name
+    edited = path.read_text().replace("coffee", "rocket").replace('"huggingface"', '"huggingface" ')
+    path.write_text(edited + (" " if name == "grid.json" else ""))
+    assert f"{name}: was edited, expected what campaign.json lists" in reasons(tmp_path / "mine")
+
+
+def test_a_throughput_edited_in_a_packed_campaign_is_named_even_with_its_hash(run, tmp_path):
+    pack(open_archive(run), "mine", tmp_path, "v1")
+    path = tmp_path / "mine" / "measurements.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    line = json.loads(first)
+    line["content"]["throughput"] = 99.0
+    path.write_text("".join([json.dumps(line) + "\n", *rest]))
+    assert any("throughput" in one for one in reasons(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir(), lambda folder: folder.touch()])
+def test_a_folder_without_records_is_one_line(tmp_path, make):
+    make(tmp_path / "sent")
+    with pytest.raises(UserError) as raised:
+        check_records.main([str(tmp_path / "sent")])
+    assert "\n" not in str(raised.value) and "sent" in str(raised.value)
+
+
+def test_the_help_shows_an_example(capsys):
+    with pytest.raises(SystemExit) as ended:
+        check_records.main(["--help"])
+    assert ended.value.code == 0 and "python scripts/check_records.py" in capsys.readouterr().out
