@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas
 
-from vitbench import analysis, gates, records
+from vitbench import analysis, gates, profiles, records
 from vitbench.archive import Folder, Packed, PredictionRows, is_record, record_paths
 from vitbench.datasets import Image
 from vitbench.errors import UserError
@@ -427,6 +427,21 @@ def check_choices(evidence: Evidence) -> Iterable[str]:
             yield f"{path}: batch size {record['batch_size']}, expected {choice['batch_size']}, the one that was chosen"
 
 
+def check_profiles(evidence: Evidence) -> Iterable[str]:
+    """Profiles fit their schema, and are of the cells that the grid profiles."""
+    found = [path for path in evidence.archive.paths() if PurePosixPath(path).name == "profile.json"]
+    if not found:
+        raise NotChecked("no profile.json")
+    for path in found:
+        try:
+            profiles.checked(evidence.archive.document(path), path)
+        except UserError as error:
+            yield f"{error}; expected a profile"
+    for path in (evidence.grid or {}).get("profiles", []):
+        if path not in found:
+            yield f"{path}: missing, expected the profile of that cell beside its records"
+
+
 def check_parity(evidence: Evidence) -> Iterable[str]:
     """The variants give the baseline's labels."""
     grid = evidence.grid or {"baseline": BASELINE, "agreement": AGREEMENT}
@@ -480,6 +495,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "order": check_order,
     "copies": check_copies,
     "choices": check_choices,
+    "profiles": check_profiles,
     "parity": check_parity,
     "hashes": check_hashes,
 }
