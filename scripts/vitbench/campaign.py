@@ -25,7 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 # A value shorter than this, in characters of JSON, is written where it stands, shared or not.
 LEAST_SHARED = 60
 # Absolute paths of this system's own files, the same on any machine, say nothing of one.
-PATHS = re.compile(r"(?<![\w.~:/])(?:~|/(?!proc/|sys/|dev/))[^\s/'\"<>|,;:()]*/[^\s'\"<>|,;:()]*")
+PATHS = re.compile(r"(?<![\w.…~:/])(?:~|/(?!proc/|sys/|dev/))[^\s/'\"<>|,;:()]*/[^\s'\"<>|,;:()]*")
 
 
 def pack(archive: Folder, name: str, to: Path, version: str) -> str:

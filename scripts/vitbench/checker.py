@@ -50,12 +50,12 @@ class Evidence:
     Attributes:
         archive: where it is read from.
         records: path → record, of those that fit the schema.
-        broken: reasons why the others do not.
+        broken: path → reasons why another one does not.
     """
 
     archive: Folder
     records: dict[str, Record] = field(default_factory=dict)
-    broken: list[str] = field(default_factory=list)
+    broken: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def gather(cls, archive: Folder) -> Evidence:
@@ -75,10 +75,10 @@ class Evidence:
             try:
                 record = archive.document(path)
             except UserError as error:
-                evidence.broken.append(str(error))
+                evidence.broken[path] = [str(error)]
                 continue
             if found := records.problems(record) or _wrong_times(record):
-                evidence.broken += [f"{path}: {one}" for one in found]
+                evidence.broken[path] = [f"{path}: {one}" for one in found]
             else:
                 evidence.records[path] = record
         return evidence
@@ -131,7 +131,8 @@ def check(archive: Folder) -> tuple[list[str], list[str], list[str]]:
         Reasons (none if nothing is wrong), names of the checks made, and "name: what it lacks" of the others.
     """
     evidence = Evidence.gather(archive)
-    reasons, made, not_made = list(evidence.broken), [], []
+    reasons = [reason for found in evidence.broken.values() for reason in found]
+    made, not_made = ["schema"], []
     for name, one in CHECKS.items():
         try:
             for reason in one(evidence):
@@ -352,7 +353,8 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
     else:
         wanted = range(max(map(max, blocks.values()), default=-1) + 1)
     for folder, found in blocks.items():
-        if missing := sorted(set(wanted) - set(found)):
+        broken = {number for number in wanted if f"{folder}/rep{number}.json" in evidence.broken}
+        if missing := sorted(set(wanted) - set(found) - broken):
             yield f"{folder}: block {', '.join(map(str, missing))} missing, expected 0 to {len(wanted) - 1}"
     sizes = defaultdict(set)
     for path, record in evidence.planned.items():

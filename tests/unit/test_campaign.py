@@ -90,7 +90,7 @@ def test_a_failed_repeat_is_packed_with_its_reason(run, tmp_path):
     packed = open_archive(tmp_path / "mine")
     name = path.relative_to(run).as_posix()
     assert packed.predictions(name) == []
-    assert packed.record(name)["reason"] == "no memory, see …/logs/x.log" or "…" in packed.record(name)["reason"]
+    assert packed.record(name)["reason"] == "no memory, see …/logs/x.log"
 
 
 def test_no_folder_of_the_machine_is_left_in_it(run, tmp_path):
@@ -137,7 +137,7 @@ def test_of_a_path_its_name_is_kept(text, kept):
 
 
 def test_what_is_shared_is_stored_once_and_comes_back():
-    fingerprint = {"flags": "avx2 " * 40, "caches": ["32K", "1024K"], "cores": 2}
+    fingerprint = {"flags": "avx2 " * 200, "caches": ["32K", "1024K"], "cores": 2}
     values = [{"environment": fingerprint, "repeat": n, "load": [0.1 * n] * 3} for n in range(5)]
     values.append({"environment": fingerprint | {"cores": 4}})
     written, shared = share(values)
@@ -150,7 +150,7 @@ def test_records_that_are_missing_are_not_packed(run, tmp_path):
     first = record_paths(open_archive(run).grid)[0]
     (run / first).unlink()
     line = problem(pack, open_archive(run), "mine", tmp_path, "v1")
-    assert "1 of 27" in line and first in line
+    assert "1 of 29" in line and first in line
     assert not (tmp_path / "mine").exists()
 
 
