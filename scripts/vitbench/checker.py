@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
@@ -77,7 +77,7 @@ class Evidence:
             except UserError as error:
                 evidence.broken[path] = [str(error)]
                 continue
-            if found := records.problems(record) or _wrong_times(record):
+            if found := records.problems(record) or _unusable(record):
                 evidence.broken[path] = [f"{path}: {one}" for one in found]
             else:
                 evidence.records[path] = record
@@ -309,7 +309,7 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
         "data set": lambda one: (one["dataset"], one["identity"].get("dataset")),
         "number of images": lambda one: (one["dataset"], one["images"]),
         "hash of the manifest": lambda one: (one["dataset"], one["hashes"].get("manifest")),
-        "definition": lambda one: (_variant(one), _text(one["identity"].get("definition"))),
+        "definition": lambda one: (_variant(one), one["identity"].get("definition")),
         "hash of the model": lambda one: (_variant(one), one["hashes"].get("model")),
         "hash of the jars": lambda one: ((_variant(one), one["device"]), one["hashes"].get("jars")),
     }
@@ -317,13 +317,13 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
         groups: dict[Any, dict[Any, list[str]]] = defaultdict(lambda: defaultdict(list))
         for path, record in evidence.planned.items():
             group, value = fact(record)
-            groups[group][value].append(path)
+            groups[group][_text(value)].append(path)
         for values in groups.values():
             usual = max(values, key=lambda value: len(values[value]))
             for value, paths in values.items():
                 if value != usual:
                     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-                    yield f"{paths[0]}: {name} {_text(value)}, expected {_text(usual)} as in the others{more}"
+                    yield f"{paths[0]}: {name} {value}, expected {usual} as in the others{more}"
 
 
 def check_manifests(evidence: Evidence) -> Iterable[str]:
@@ -333,7 +333,7 @@ def check_manifests(evidence: Evidence) -> Iterable[str]:
     for role in evidence.images:
         now = sha256(evidence.archive.manifest_bytes(role)).hexdigest()
         for path, record in evidence.planned.items():
-            then = record["hashes"].get("manifest")
+            then = str(record["hashes"].get("manifest") or "")
             if record["dataset"] == role and then and then != now:
                 yield f"{path}: hash of the manifest {then[:12]}, expected {now[:12]}, that of the manifest of {role}"
                 break
@@ -361,7 +361,7 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
         sizes[_folder(path)].add(record["batch_size"])
     for folder, found in sizes.items():
         if len(found) > 1:
-            yield f"{folder}: batch sizes {', '.join(map(str, sorted(found)))}, expected one for all repeats"
+            yield f"{folder}: batch sizes {', '.join(sorted(map(str, found)))}, expected one for all repeats"
 
 
 def check_order(evidence: Evidence) -> Iterable[str]:
@@ -527,8 +527,8 @@ def _time(record: Record) -> float:
     return datetime.fromisoformat(record["started"]).timestamp()
 
 
-def _wrong_times(record: Record) -> list[str]:
-    """Times that are none, of a record that fits the schema otherwise."""
+def _unusable(record: Record) -> list[str]:
+    """What the schema lets pass and no other check could work with."""
     wrong = []
     for started in (record["started"], *(attempt["started"] for attempt in record["attempts"])):
         try:
@@ -537,6 +537,14 @@ def _wrong_times(record: Record) -> list[str]:
             aware = False
         if not aware:
             wrong.append(f"started {started}, expected a date and time with its zone")
+    if not all(size.isdigit() for size in record["effective_batch_sizes"] or {}):
+        wrong.append("effective_batch_sizes with a word for a size, expected numbers")
+    for name, settings in (("passes", Passes), ("gates", gates.Limits)):
+        stated = record["measuring"].get(name)
+        if stated and not (isinstance(stated, dict) and stated.keys() == {one.name for one in fields(settings)}):
+            wrong.append(
+                f"measuring.{name} {_text(stated)}, expected {', '.join(one.name for one in fields(settings))}"
+            )
     return wrong
 
 

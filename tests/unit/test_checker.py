@@ -133,6 +133,14 @@ def write_no_date(run):
     change(paths(run)[3], started="yesterday")
 
 
+def write_other_settings(run):
+    change(paths(run)[3], measuring={"passes": {"agree": 0.5}})
+
+
+def write_a_word_for_a_size(run):
+    change(paths(run)[3], effective_batch_sizes={"eight": 4})
+
+
 def remove_a_block(run):
     path = paths(run, "huggingface", "bs1/rep1")[0]
     path.unlink()
@@ -252,6 +260,8 @@ FAULTS = {
     write_a_word_for_a_number: "$.wall_seconds: 'fast'",
     break_a_record: "is not JSON",
     write_no_date: "started yesterday, expected a date",
+    write_other_settings: "measuring.passes",
+    write_a_word_for_a_size: "a word for a size",
     remove_a_block: "bs1: block 1 missing, expected 0 to 2",
     remove_a_cell: "bsbest: block 0, 1, 2 missing",
     swap_two_of_a_block: "there by seed 1",
