@@ -129,28 +129,6 @@ def plant(root: Path, grid: Grid, cell: Cell, repeat: int) -> Path:
     return path
 
 
-def plant_profile(root: Path, grid: Grid, cell: Cell) -> Path:
-    """Write the profile of a full cell below `root`: all of the record's seconds, most of them in the model."""
-    like = record(grid, cell, 0, 8)
-    shares = {"read": 0.02, "decode": 0.1, "preprocess": 0.1, "forward": 0.7, "postprocess": 0.03, "other": 0.05}
-    seconds = like["wall_seconds"]
-    known = ("schema", "machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers",
-             "batch_size", "identity", "environment", "hashes", "status", "reason", "accelerator", "precision",
-             "setting", "slots", "versions", "total_seconds")  # fmt: skip
-    profile = {key: like[key] for key in known} | {
-        "started": (BEGIN + timedelta(days=1)).isoformat(),
-        "method": "timers",
-        "plain_seconds": [seconds],
-        "passes": [{"seconds": seconds, "stages": {name: share * seconds for name, share in shares.items()}}],
-        "details": {},
-        "sampled_peak_memory_mb": None,
-    }
-    path = root / grid.profile(cell)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(profile, indent=1) + "\n")
-    return path
-
-
 def plant_manifest(root: Path, grid: Grid, role: str) -> None:
     """Write the manifest of a role's data set, of images that do not exist, below `root`."""
     path = root / grid.manifest(role)

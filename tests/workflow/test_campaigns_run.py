@@ -4,13 +4,10 @@ import shutil
 from pathlib import Path
 
 import pandas
-import planted
 import pytest
-from tree import ROOT, Tree
+from tree import Tree
 
 from vitbench import tables
-from vitbench.configuration import load
-from vitbench.grid import Grid
 
 NEVER = {"measure", "profile_cell", "build_dataset", "build_checkpoint", "fetch_jars", "open_gate", "choose_batch_size"}
 FORMS = (".csv", ".svg", ".xlsx")
@@ -36,9 +33,6 @@ def without_campaigns(tree: Tree) -> Tree:
 def packed(measured, tmp_path_factory) -> Tree:
     """A copy of the measured tree, its records packed as `mine` and drawn; `said.txt` in it is what Snakemake said."""
     tree = without_campaigns(measured.copy(tmp_path_factory.mktemp("packed") / "a clone"))
-    grid = Grid(load(ROOT / "config" / "config.yaml"))
-    for cell in grid.profiles():
-        planted.plant_profile(tree.root, grid, cell)
     tree.snakemake("pack", "--config", "campaign=mine")
     (tree.root / "said.txt").write_text(tree.snakemake("campaigns"))
     return tree
