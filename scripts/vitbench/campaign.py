@@ -59,11 +59,11 @@ def pack(archive: Folder, name: str, to: Path, version: str) -> str:
 
 
 def _refuse_missing(archive: Folder) -> None:
-    wanted, there = [*record_paths(archive.grid), *archive.grid.get("profiles", [])], set(archive.paths())
+    wanted, there = record_paths(archive.grid), set(archive.paths())
     if missing := [path for path in wanted if path not in there]:
         raise UserError(
-            f"{len(missing)} of {len(wanted)} records and profiles are missing in {archive.root} (the first: "
-            f"{missing[0]}); measure them with `snakemake` and the same configuration, then pack"
+            f"{len(missing)} of {len(wanted)} records are missing in {archive.root} (the first: {missing[0]}); measure "
+            "them with `snakemake` and the same configuration, then pack"
         )
 
 

@@ -430,7 +430,7 @@ def check_choices(evidence: Evidence) -> Iterable[str]:
 
 
 def check_profiles(evidence: Evidence) -> Iterable[str]:
-    """Profiles fit their schema, and are of the cells that the grid profiles."""
+    """Profiles fit their schema."""
     found = [path for path in evidence.archive.paths() if PurePosixPath(path).name == "profile.json"]
     if not found:
         raise NotChecked("no profile.json")
@@ -439,9 +439,6 @@ def check_profiles(evidence: Evidence) -> Iterable[str]:
             profiles.checked(evidence.archive.document(path), path)
         except UserError as error:
             yield f"{error}; expected a profile"
-    for path in (evidence.grid or {}).get("profiles", []):
-        if path not in found:
-            yield f"{path}: missing, expected the profile of that cell beside its records"
 
 
 def check_parity(evidence: Evidence) -> Iterable[str]:
