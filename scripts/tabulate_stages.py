@@ -1,7 +1,5 @@
 """Tabulate the profiles: seconds and share of each stage, whether they add up to the ordinary runs, what bounds."""
 
-from __future__ import annotations
-
 import statistics
 from pathlib import Path
 from typing import Any

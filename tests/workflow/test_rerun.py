@@ -80,7 +80,7 @@ def test_a_profile_is_made_once_and_kept_like_a_record(tree):
     next((tree.root / "measurements").rglob("profile.json")).unlink()
     planned = tree.planned()
     assert planned["profile_cell"] == 1 and "measure" not in planned
-    assert "profile_cell" not in tree.planned("--config", "profile=false")
+    assert "profile_cell" not in tree.planned("--config", "profile=False")
 
 
 def test_outputs_can_be_deleted_and_records_stay(tree):

@@ -27,6 +27,8 @@ from vitbench.stages import STAGES
 
 METHOD = "partial pipelines + flight recorder"
 PARTIALS = ("list", "read", "decode", "assemble")
+# Runs of each partial pipeline, and those before in which the JVM compiles what is new.
+PARTIAL_RUNS, UNCOUNTED = 5, 2
 # Dumps a pass: enough for shares to a few percent; a dump every 50 ms costs less than the passes differ by.
 DUMPS, SHORTEST_PERIOD = 120, 0.05
 # A thread's first line in a dump, and a frame.
@@ -60,7 +62,7 @@ MEANING = (
 
 def profile(adapter: Any, passes: int) -> dict[str, Any]:
     """Profile passes of a warm Spark NLP adapter; see `vitbench.profilers`."""
-    partial = {name: _repeated(run, passes) for name, run in _partial_pipelines(adapter).items()}
+    partial = _timed(_partial_pipelines(adapter))
     shown = shown_seconds({name: statistics.median(seconds) for name, seconds in partial.items()})
     begin = time.perf_counter()
     _classify(adapter)
@@ -158,14 +160,16 @@ def _partial_pipelines(adapter: Any) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _repeated(run: Callable[[], Any], times: int) -> list[float]:
-    """Seconds of several runs, after two that are not counted, in which the JVM compiles what is new."""
-    seconds = []
-    for _ in range(times + 2):
-        begin = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - begin)
-    return seconds[2:]
+def _timed(pipelines: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
+    """Seconds of several runs of each, in turns, so that a drift meets all alike; see UNCOUNTED, PARTIAL_RUNS."""
+    seconds: dict[str, list[float]] = {name: [] for name in pipelines}
+    for turn in range(UNCOUNTED + PARTIAL_RUNS):
+        for name, run in pipelines.items():
+            begin = time.perf_counter()
+            run()
+            if turn >= UNCOUNTED:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
 
 
 def _recorded(adapter: Any, passes: int, period: float) -> tuple[list[tuple[float, float]], list[tuple[float, str]]]:
