@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import published
+from vitbench import claims, published
 from vitbench.configuration import HOME
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import write_atomically
@@ -31,31 +31,37 @@ def values(series: published.Series) -> dict[str, str]:
     spark = runs[(runs.framework == "sparknlp") & (runs.dataset == "full")]
     partitions, rows = int(spark.partitions.dropna().mode()[0]), int(spark.images.mode()[0])
     pictures = sum(figure["chart"] == "none" for figure in series.figures)
-    return ratios | {
-        "title": about["title"],
-        "year": about["date"][:4],
-        "model": about["model"],
-        "runs": str(len(runs)),
-        "claims": str(len(series.claims)),
-        "drawn": str(len(series.figures) - pictures),
-        "pictures": str(pictures),
-        "full_images": f"{runs[runs.dataset == 'full'].images.max():,}",
-        "sample_images": f"{runs[runs.dataset == 'sample'].images.max():,}",
-        "spark_images": f"{rows:,}",
-        "fewest_spark_images": f"{spark.images.min():,}",
-        "most_spark_images": f"{spark.images.max():,}",
-        "partitions": f"{partitions:,}",
-        "rows_per_partition": f"{rows / partitions:.1f}",
-        "effective": f"{repeats.effective_batch_size.max():.0f}",
-        "most_workers": str(most),
-        "efficiency_cpu": f"{efficiency['cpu']:.1%}",
-        "efficiency_gpu": f"{efficiency['gpu']:.1%}",
-        "repeats_table": _table(repeats, about),
-        "noise_table": _noise_table(repeats),
-        "ratios": str(len(speedups)),
-        "curves": str(len(published_curves(runs))),
-        "comparisons": str(len(speedups) + len(published_curves(runs))),
-    }
+    verdicts = list(claims.check_claims(series.claims, runs).verdict)
+    counts = {f"verdict_{place}": str(verdicts.count(verdict)) for place, verdict in enumerate(claims.VERDICTS)}
+    return (
+        ratios
+        | counts
+        | {
+            "title": about["title"],
+            "year": about["date"][:4],
+            "model": about["model"],
+            "runs": str(len(runs)),
+            "claims": str(len(series.claims)),
+            "drawn": str(len(series.figures) - pictures),
+            "pictures": str(pictures),
+            "full_images": f"{runs[runs.dataset == 'full'].images.max():,}",
+            "sample_images": f"{runs[runs.dataset == 'sample'].images.max():,}",
+            "spark_images": f"{rows:,}",
+            "fewest_spark_images": f"{spark.images.min():,}",
+            "most_spark_images": f"{spark.images.max():,}",
+            "partitions": f"{partitions:,}",
+            "rows_per_partition": f"{rows / partitions:.1f}",
+            "effective": f"{repeats.effective_batch_size.max():.0f}",
+            "most_workers": str(most),
+            "efficiency_cpu": f"{efficiency['cpu']:.1%}",
+            "efficiency_gpu": f"{efficiency['gpu']:.1%}",
+            "repeats_table": _table(repeats, about),
+            "noise_table": _noise_table(repeats),
+            "ratios": str(len(speedups)),
+            "curves": str(len(published_curves(runs))),
+            "comparisons": str(len(speedups) + len(published_curves(runs))),
+        }
+    )
 
 
 def _table(repeats: pandas.DataFrame, about: dict) -> str:

@@ -5,6 +5,7 @@ import shutil
 
 import describe_published
 import pytest
+import write_gallery
 
 from vitbench.configuration import HOME
 from vitbench.errors import UserError
@@ -59,7 +60,22 @@ def test_no_value_is_left_over():
     assert names == describe_published.values(describe_published.published.read(DATA)).keys()
 
 
-@pytest.mark.parametrize("name", ["published.md", "corrections.md"])
+def test_the_gallery_shows_every_figure_and_no_other():
+    figures = describe_published.published.read(DATA).figures
+    assert write_gallery.DOCUMENT.read_text() == write_gallery.describe(figures), (
+        "run `python scripts/write_gallery.py`"
+    )
+    drawn = {f"{figure['name']}.png" for figure in figures if figure["chart"] != "none"}
+    assert {path.name for path in write_gallery.PICTURES.iterdir()} == drawn
+
+
+def test_a_gallery_without_drawn_figures_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"part1-hf-cpu-sample.png is missing: run `snakemake published`"):
+        write_gallery.main()
+
+
+@pytest.mark.parametrize("name", ["published.md", "corrections.md", "gallery.md"])
 def test_links_lead_somewhere(name):
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", (HOME / "docs" / name).read_text())
     assert all((HOME / "docs" / link).exists() for link in links)
