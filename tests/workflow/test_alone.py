@@ -48,6 +48,8 @@ def unmeasured(tree):
         part.mkdir(parents=True)
     (model / "sparknlp-tensorflow").mkdir()
     (model / "logits.json").write_text("{}")
+    (tree.root / "results/provenance").mkdir(parents=True, exist_ok=True)
+    (tree.root / "results/provenance/spark-tensorflow-cpu.json").write_text("{}")
     for command in ("measure.py", "profile_cell.py"):
         (tree.root / "scripts" / command).write_text(STAND_IN.format(tests=str(ROOT / "tests")))
     (tree.root / "two.yaml").write_text("repeats: 2\n")
