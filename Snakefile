@@ -30,6 +30,7 @@ rule all:
         rules.figures.input,
         rules.workbook.input,
         "<results>/stages.csv",
+        "<results>/physics.csv",
         "<results>/summary.txt",
     localrule: True
 
@@ -42,11 +43,13 @@ rule prepare:
 
 rule sweep:
     input:
+        str(GRID.peak),
         get_records(GRID.sweep),
     localrule: True
 
 
 rule full:
     input:
+        str(GRID.peak),
         get_records(GRID.full),
     localrule: True

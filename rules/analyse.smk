@@ -27,10 +27,35 @@ rule collect_records:
         "../scripts/collect_records.py"
 
 
+rule tabulate_physics:
+    input:
+        get_measured_peak,
+        runs="<results>/{source}runs.csv",
+        grid="<results>/{source}provenance/grid.json",
+        lib=library(),
+    output:
+        "<results>/{source}physics.csv",
+    log:
+        "<logs>/{source}tabulate_physics.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    params:
+        archive=get_archive,
+    message:
+        "holding the cells against what the machine can do"
+    script:
+        "../scripts/tabulate_physics.py"
+
+
 rule analyse_runs:
     input:
         get_compared,
         runs="<results>/{source}runs.csv",
+        physics="<results>/{source}physics.csv",
         grid="<results>/{source}provenance/grid.json",
         lib=library(),
     output:

@@ -184,6 +184,11 @@ def get_compared(wildcards):
     return get_campaign_files(wildcards) if wildcards.source else get_manifests()
 
 
+def get_measured_peak(wildcards):
+    """What a source's machine can do at most."""
+    return get_campaign_files(wildcards) if wildcards.source else str(GRID.peak)
+
+
 def get_campaign_folder(wildcards):
     """Folder of a packed campaign: the working directory's own, or that of this checkout."""
     name = wildcards.source.rstrip("/")

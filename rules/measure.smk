@@ -53,6 +53,32 @@ rule open_gate:
         "../scripts/open_gate.py"
 
 
+# What the machine can do at most, alone on it and before the first measurement.
+rule measure_peak:
+    input:
+        gate="<results>/provenance/gate.json",
+        config="<results>/provenance/config.yaml",
+        checkpoint="<resources>/models/{model}/checkpoint",
+        manifest=str(GRID.manifest("sample")),
+    output:
+        "measurements/{machine}/p{protocol}/{model}/peak.json",
+    log:
+        "<logs>/measure_peak/{machine}.p{protocol}.{model}.log",
+    wildcard_constraints:
+        machine=missing_only([str(GRID.peak)]),
+    priority: 2_000_000
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=EXCLUSIVE,
+    message:
+        "measuring what this machine can do at most"
+    shell:
+        'python "$VITBENCH_HOME"/scripts/measure_peak.py --config {input.config:q} --threads {threads}'
+        " --out {output:q} > {log:q} 2>&1"
+
+
 rule measure:
     input:
         gate="<results>/provenance/gate.json",

@@ -8,12 +8,14 @@ from vitbench import analysis, tables
 from vitbench.archive import Folder, open_archive
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.physics import impossible_cells
 
 
-def main(runs: Path, archive: Folder, out: dict[str, Path]) -> None:
+def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path]) -> None:
     """Write the four tables.
 
     Args:
+        runs, physics_table: these tables.
         archive: of the predictions that `runs` names, the manifests and the grid.
         out: summary, best, parity, speedup → path.
     """
@@ -29,7 +31,7 @@ def main(runs: Path, archive: Folder, out: dict[str, Path]) -> None:
         "budget": analysis.time_budget(table),
         "best": analysis.best_batch_sizes(table),
         "parity": gate,
-        "speedup": analysis.speedup(table, baseline, gate),
+        "speedup": analysis.speedup(table, baseline, gate, impossible_cells(tables.read(physics_table, "physics"))),
     }
     for name, frame in derived.items():
         write_atomically(out[name], pandas.DataFrame(frame).convert_dtypes().to_csv(index=False))
@@ -40,6 +42,7 @@ if __name__ == "__main__":
         snakemake.log[0],
         main,
         Path(snakemake.input.runs),
+        Path(snakemake.input.physics),
         open_archive(snakemake.params.archive),
         {name: Path(path) for name, path in snakemake.output.items()},
     )

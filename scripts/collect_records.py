@@ -6,13 +6,18 @@ import pandas
 
 from vitbench import records
 from vitbench.archive import Folder, open_archive, record_paths
+from vitbench.comparable import refuse_mixed
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.grid import CELL
 
 
 def main(archive: Folder, out: Path) -> None:
-    """Write one row a record, and one for each cell that the platform could not run."""
+    """Write one row a record, and one for each cell that the platform could not run.
+
+    Raises:
+        UserError: the records were not measured on the same machine, model and data, or by the same protocol.
+    """
     grid = archive.grid
     rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
     for role, name, reason in grid["skipped"]:
@@ -23,6 +28,7 @@ def main(archive: Folder, out: Path) -> None:
         row |= {"workers": int(workers), "batch_size": int(size) if size.isdigit() else None}
         rows.append(row | {"status": "skipped", "reason": reason})
     table = pandas.DataFrame(rows, columns=records.COLUMNS).convert_dtypes()
+    refuse_mixed(table)
     write_atomically(out, table.to_csv(index=False))
 
 

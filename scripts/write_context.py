@@ -9,6 +9,7 @@ import pandas
 from vitbench import tables
 from vitbench.answer import answer
 from vitbench.archive import Folder, open_archive
+from vitbench.comparable import mark_mixed
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.version import describe_checkout
@@ -44,6 +45,7 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         },
         "versions": dict(sorted(versions.items())),
         "answer": answer(speedup, versions),
+        "notes": mark_mixed(runs),
         "vitbench": archive.version or describe_checkout(),
     }
     write_atomically(out, json.dumps(context, indent=1, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import write_configuration
 
-from vitbench import profiles, records
+from vitbench import physics, profiles, records
 from vitbench.datasets import COLUMNS, read_manifest
 from vitbench.files import sha256
 from vitbench.grid import BEST, Cell, Grid
@@ -18,6 +18,25 @@ SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}
 # The first repeat began then, each other one a minute after the one before.
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+# What the planted machine can do.
+_RATE = {"library": "ONNX Runtime", "version": "1.32.0", "precision": "float32", "device": "cpu", "product": "MLP up",
+         "batch_size": 8, "shape": "1576x768x3072", "gflops": 376.0}  # fmt: skip
+_RATES = [_RATE, _RATE | {"library": "torch", "version": "2.15.0", "precision": "bfloat16", "gflops": 758.0}]
+PEAK = {
+    "schema": 1,
+    "machine": "planted",
+    "protocol": 1,
+    "model": "planted",
+    "date": "2026-11-23T11:00:00+00:00",
+    "threads": 2,
+    "flop_per_image": 35.126e9,
+    "decode_per_second": 400.0,
+    "decode_library": "Pillow 13.0.0",
+    "decode_dataset": "planted",
+    "peak": physics.peaks(_RATES),
+    "rates": _RATES,
+}
 
 
 def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -> dict:
@@ -152,7 +171,17 @@ def plant_run(root: Path, grid: Grid) -> Path:
         plant(root, grid, cell, repeat)
     for cell in grid.profiles():
         plant_profile(root, grid, cell)
+    plant_peak(root, grid)
     for cell in grid.full:
         (root / grid.choice(cell)).write_text(json.dumps({"batch_size": 8, "median": 1.0, "reason": "planted"}))
     (root / "results/provenance/gate.json").write_text(json.dumps({"machine": "a planted machine", "cores": 2}))
     return root
+
+
+def plant_peak(root: Path, grid: Grid) -> Path:
+    """Write what the planted machine can do below `root`."""
+    path = root / grid.peak
+    about = {"machine": grid.config["machine"], "protocol": grid.config["protocol"], "model": grid.model.slug}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(PEAK | about))
+    return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import combinations
 from typing import Any
 
@@ -223,8 +223,15 @@ PARITY_COLUMNS = [
 ]
 
 
-def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pandas.DataFrame:
-    """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict; none if parity failed.
+def speedup(
+    runs: pandas.DataFrame,
+    baseline: str,
+    gate: pandas.DataFrame,
+    impossible: Collection[tuple[str, str]] = (),
+) -> pandas.DataFrame:
+    """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict.
+
+    There is no ratio if parity failed or a side is faster than the machine can be.
 
     `floor` is the ratio beyond which a difference counts: what the A/A control of that device could not tell apart, at
     least 1 + FLOOR. `p_holm` is the p value of the paired t test of the log ratios, adjusted for all comparisons of the
@@ -232,6 +239,7 @@ def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pa
 
     Args:
         gate: the table of `parity` for the same runs and baseline.
+        impossible: (dataset, cell name) of cells above the machine's peak.
     """
     passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
     rows = []
@@ -249,6 +257,8 @@ def speedup(runs: pandas.DataFrame, baseline: str, gate: pandas.DataFrame) -> pa
             failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
             reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
             row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
+        elif above := [name for name in (row["baseline"], row["candidate"]) if (row["dataset"], name) in impossible]:
+            row |= {"verdict": "impossible", "reason": f"{' and '.join(above)}: faster than this machine can multiply"}
         elif not checked.passed:
             row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
         else:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas
 
-from vitbench import analysis, gates, profiles, records
+from vitbench import analysis, gates, physics, profiles, records
 from vitbench.archive import Folder, Packed, PredictionRows, is_record, record_paths
 from vitbench.datasets import Image
 from vitbench.errors import UserError
@@ -466,6 +466,28 @@ def check_parity(evidence: Evidence) -> Iterable[str]:
             yield f"{row.candidate} on {row.dataset}: {row.reason}; expected the labels of {row.baseline}"
 
 
+def check_physics(evidence: Evidence) -> Iterable[str]:
+    """Nothing is faster than the machine's arithmetic."""
+    if evidence.grid is None or "peak" not in evidence.grid:
+        raise NotChecked("no grid.json that names the machine's peak")
+    place = evidence.grid["peak"]
+    try:
+        peak = evidence.archive.document(place)
+    except UserError as error:
+        raise NotChecked(f"no {place}") from error
+    if found := physics.problems(peak):
+        yield from (f"{place}: {one}" for one in found)
+        return
+    for path, record in evidence.planned.items():
+        bound = physics.peak_of(peak, record["framework"], record["device"], record["precision"])
+        if bound and physics.impossible(record["throughput"], peak["flop_per_image"], bound["gflops"]):
+            most = bound["gflops"] * 1e9 / peak["flop_per_image"]
+            yield (
+                f"{path}: {record['throughput']:.2f} images/s, expected at most {most:.2f}, which are all "
+                f"{bound['gflops']:.0f} GFLOP/s of this machine ({bound['library']}, {bound['precision']})"
+            )
+
+
 def check_hashes(evidence: Evidence) -> Iterable[str]:
     """The files of a campaign are those that were packed."""
     if not isinstance(evidence.archive, Packed):
@@ -496,6 +518,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "choices": check_choices,
     "profiles": check_profiles,
     "parity": check_parity,
+    "physics": check_physics,
     "hashes": check_hashes,
 }
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,23 +17,9 @@ from vitbench import records
 from vitbench.configuration import HOME
 from vitbench.grid import CONTROL, Cell, Grid
 from vitbench.machine import cores, platform_name
+from vitbench.physics import VIT_BASE, flop_per_image
 
 GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
-# The part of a model's FLOP that a checkpoint of unknown shape is taken to have: ViT-B/16 at 224 pixels.
-VIT_BASE = {"image_size": 224, "patch_size": 16, "hidden_size": 768, "layers": 12, "intermediate_size": 3072}
-
-
-def flop_per_image(shape: dict[str, Any], labels: int = 1000) -> float:
-    """Floating point operations of one forward pass of a ViT for one image, a multiply-add counted as two.
-
-    Counts the matrix products: patch embedding, the four projections and two products of attention, the MLP and the
-    head (Dosovitskiy et al. 2021 for the architecture). 35.1e9 for ViT-B/16 at 224 pixels with 1,000 labels.
-    """
-    hidden, mlp = shape["hidden_size"], shape["intermediate_size"]
-    patches = (shape["image_size"] // shape["patch_size"]) ** 2
-    tokens = patches + 1
-    layer = 4 * tokens * hidden**2 + 2 * tokens * hidden * mlp + 2 * tokens**2 * hidden
-    return 2.0 * (shape["layers"] * layer + patches * 3 * shape["patch_size"] ** 2 * hidden + hidden * labels)
 
 
 def missing(grid: Grid) -> list[tuple[Cell, int]]:
@@ -48,7 +35,9 @@ def missing_profiles(grid: Grid) -> list[Cell]:
 def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
-    shape = VIT_BASE | {key: value for key, value in grid.model.definition.items() if key in VIT_BASE}
+    # A checkpoint of unknown shape is taken for ViT-B/16.
+    stated = {field.name for field in fields(VIT_BASE)} & grid.model.definition.keys()
+    shape = replace(VIT_BASE, **{name: grid.model.definition[name] for name in stated})
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
     rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(shape)

@@ -185,6 +185,7 @@ class Grid:
             "baseline": self.baseline,
             "agreement": self.config["parity"]["agreement"],
             "model": _described(self.model),
+            "peak": str(self.peak),
             "datasets": {role: _described(defined) for role, defined in self.datasets.items()},
             "cells": [
                 {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
@@ -211,6 +212,11 @@ class Grid:
             / f"w{cell.workers}"
             / f"bs{cell.batch_size}"
         )
+
+    @property
+    def peak(self) -> PurePosixPath:
+        """Path of what the machine can do at most with the model's arithmetic."""
+        return MEASUREMENTS / self.config["machine"] / f"p{self.config['protocol']}" / self.model.slug / "peak.json"
 
     def record(self, cell: Cell, repeat: int) -> PurePosixPath:
         """Path of the record of one repeat."""

@@ -18,7 +18,7 @@ from vitbench.errors import UserError
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
-    baseline candidate lost comparison verdict part stage bound_by method
+    baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine""".split()  # noqa: SIM905
 )
@@ -39,6 +39,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "time_budget": "part seconds share",
         "stages": """framework variant device workers batch_size dataset images stage seconds share sum_seconds
             wall_seconds difference within_10_percent bound_by method status reason""",
+        "physics": """machine model dataset framework variant device workers batch_size throughput precision
+            gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak decode_per_core decode_ceiling
+            verdict""",
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason""",

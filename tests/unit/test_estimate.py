@@ -12,6 +12,7 @@ from vitbench import estimate, records
 from vitbench.configuration import HOME, load
 from vitbench.errors import UserError
 from vitbench.grid import Grid
+from vitbench.physics import VIT_BASE, flop_per_image
 
 ASSUMED = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
 HF, TF = "huggingface/pipeline/cpu/w1", "sparknlp/tensorflow/cpu/w1"
@@ -34,26 +35,11 @@ def seconds_of(grid: Grid, role: str, name: str) -> float:
     return estimate.seconds(grid, [(grid.find(role, name), 0)])
 
 
-# --- the work of one image
-
-
-def test_an_image_through_vit_base_is_35_13_gflop():
-    assert estimate.flop_per_image(estimate.VIT_BASE, 1000) == pytest.approx(35.13e9, rel=0.005)
-
-
-def test_flop_follow_the_shape():
-    base = estimate.flop_per_image(estimate.VIT_BASE)
-    assert estimate.flop_per_image(estimate.VIT_BASE | {"layers": 24}) == pytest.approx(2 * base, rel=0.01)
-    assert estimate.flop_per_image(estimate.VIT_BASE | {"patch_size": 32}) == pytest.approx(base / 4, rel=0.1)
-    large = {"hidden_size": 1024, "layers": 24, "intermediate_size": 4096}
-    assert estimate.flop_per_image(estimate.VIT_BASE | large) == pytest.approx(123e9, rel=0.02)
-
-
 # --- without records
 
 
 def test_without_records_the_assumptions_are_used(grid):
-    flop = estimate.flop_per_image(estimate.VIT_BASE)
+    flop = flop_per_image(VIT_BASE)
     passes = ASSUMED["cold_pass_factor"] + ASSUMED["warm_passes"]
     expected = [
         ASSUMED["start_and_load_seconds"]["huggingface"] + passes * 32 * flop / (rate * 1e9 * 2)

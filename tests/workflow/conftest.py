@@ -19,6 +19,7 @@ def measured(tmp_path_factory) -> Tree:
         planted.plant(tree.root, grid, cell, repeat)
     for cell in grid.profiles():
         planted.plant_profile(tree.root, grid, cell)
+    planted.plant_peak(tree.root, grid)
     tree.snakemake()
     return tree
 

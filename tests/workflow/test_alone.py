@@ -33,6 +33,25 @@ with open("intervals.txt", "a") as intervals:
     print(asked.dataset, asked.cell, asked.repeat, begin, time.time(), file=intervals)
 """
 
+# The same for scripts/measure_peak.py.
+PEAK_STAND_IN = """
+import argparse, sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+parser = argparse.ArgumentParser()
+for name in ("--config", "--threads", "--out"):
+    parser.add_argument(name)
+asked = parser.parse_args()
+import planted
+from vitbench.configuration import load
+from vitbench.grid import Grid
+begin = time.time()
+time.sleep(0.3)
+planted.plant_peak(Path("."), Grid(load(asked.config)))
+with open("peaks.txt", "a") as peaks:
+    print(begin, time.time(), file=peaks)
+"""
+
 
 @pytest.fixture
 def unmeasured(tree):
@@ -52,6 +71,7 @@ def unmeasured(tree):
     (tree.root / "results/provenance/spark-tensorflow-cpu.json").write_text("{}")
     for command in ("measure.py", "profile_cell.py"):
         (tree.root / "scripts" / command).write_text(STAND_IN.format(tests=str(ROOT / "tests")))
+    (tree.root / "scripts/measure_peak.py").write_text(PEAK_STAND_IN.format(tests=str(ROOT / "tests")))
     (tree.root / "two.yaml").write_text("repeats: 2\n")
     return tree
 
@@ -76,10 +96,12 @@ def alone(output: str) -> int:
 )
 def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
     output = unmeasured.snakemake(*flags, "--configfile", "two.yaml")
-    assert alone(output) == 2 * (6 + 3) + 2
+    assert alone(output) == 1 + 2 * (6 + 3) + 2
     intervals = sorted(
         (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
     )
+    (peak,) = [tuple(map(float, line.split())) for line in (unmeasured.root / "peaks.txt").open()]
+    assert peak[1] <= intervals[0][0], "the machine's peak comes before the first measurement"
     assert all(before[1] <= after[0] for before, after in zip(intervals, intervals[1:], strict=False))
     (unmeasured.root / "mine.json").write_text(json.dumps({"repeats": 2}))
     grid = Grid(load(unmeasured.root / "mine.json"))

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 CELLS, REPEATS = 6, 3  # of the sweep; and one full cell a variant
-TABLES = {"collect_records", "analyse_runs", "write_context", "write_summary", "tabulate_stages"}
+TABLES = {
+    "collect_records",
+    "tabulate_physics",
+    "tabulate_stages",
+    "analyse_runs",
+    "write_context",
+    "write_summary",
+}
 CHARTS = {"plot_speedup", "plot_batch_sweep", "plot_wall_time", "write_workbook"}
 
 
@@ -88,6 +95,14 @@ def test_outputs_can_be_deleted_and_records_stay(tree):
     records = list((tree.root / "measurements").rglob("rep*.json"))
     assert len(records) == CELLS * REPEATS + 2 * REPEATS
     assert not (tree.root / "reports/speedup.png").exists()
+
+
+def test_what_the_machine_can_do_is_measured_once(tree):
+    path = next((tree.root / "measurements").rglob("peak.json"))
+    assert "measure_peak" not in tree.planned("--forceall")
+    path.unlink()
+    planned = tree.planned()
+    assert planned["measure_peak"] == 1 and "measure" not in planned
 
 
 def test_a_removed_record_is_measured_again_alone(tree):

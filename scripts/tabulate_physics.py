@@ -1,0 +1,27 @@
+"""Hold the throughput of each cell against what the machine can do at most."""
+
+from pathlib import Path
+
+import pandas
+
+from vitbench import physics, tables
+from vitbench.archive import Folder, open_archive
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+
+
+def main(archive: Folder, runs: pandas.DataFrame, out: Path) -> None:
+    """Write the table `physics`; records from elsewhere may come without what their machine can do."""
+    place = archive.grid.get("peak")
+    peak = physics.checked(archive.document(place), place) if place in archive.paths() else None
+    write_atomically(out, physics.tabulate(runs, peak).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        open_archive(snakemake.params.archive),
+        tables.read(snakemake.input.runs),
+        Path(snakemake.output[0]),
+    )
