@@ -20,9 +20,9 @@ WORDS = frozenset(
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
-    published_candidate our_baseline our_candidate published_hardware our_machine""".split()  # noqa: SIM905
+    published_candidate our_baseline our_candidate published_hardware our_machine early late reached peak_library""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "within_10_percent"})
+TRUTHS = frozenset({"passed", "extrapolated", "within_10_percent"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -52,6 +52,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             unequal published_baseline published_candidate our_baseline our_candidate published_hardware our_machine""",
         "replication_curves": """part environment dataset framework variant device workers batch_size published
             published_low published_high ours ours_low ours_high blocks verdict reason""",
+        "break_even": """device workers early late break_even low high blocks blocks_never verdict early_fixed_seconds
+            late_fixed_seconds early_seconds_an_image late_seconds_an_image measured_images extrapolated reason""",
+        "effective_batches": """dataset images framework variant device workers batch_size repeats alike
+            effective_batch_size effective_batch_sizes partition_rows partitions slots waves wave_factor reached
+            reason""",
+        "physics": """model dataset framework variant device workers batch_size throughput gflop_per_image gflops
+            precision peak_gflops peak_library share_of_peak decode_ceiling decode_ceiling_all_cores verdict""",
     }.items()
 }
 
@@ -59,7 +66,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
     """The table in the CSV file `path`; `table` names it (a key of `COLUMNS`) where the file's own name does not.
 
-    Words are strings ("" where empty), numbers float64 (NaN where empty), `passed` is True or False.
+    Words are strings ("" where empty), numbers float64 (NaN where empty), columns in TRUTHS are True or False.
     Raises `UserError` for a file that is missing, lacks columns or has a word where a number belongs.
     """
     path = Path(path)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from vitbench import tables
+from vitbench.analysis import CONTROL_GROUP, usable
+from vitbench.grid import CONTROL
+from vitbench.statistics import FLOOR
 
 TWO = ("huggingface/pipeline", "sparknlp/tensorflow")
 FIVE = (*TWO, "sparknlp/tensorflow-no-onednn", "sparknlp/onnx", "sparknlp/onnx-tuned")
@@ -53,12 +57,14 @@ def typed(rows: list[dict], table: str) -> pd.DataFrame:
 
 
 def example(
-    variants=TWO, sizes=(1, 8, 16), repeats=3, devices=("cpu",), failed=None, flags=None, verdict=None
+    variants=TWO, sizes=(1, 8, 16), repeats=3, devices=("cpu",), failed=None, flags=None, verdict=None, floor=None
 ) -> Tables:
     """Tables of a run.
 
     `failed` maps (variant, batch size) or a variant to its status (oom, timeout, error, skipped); `flags` maps
-    (variant, batch size) to its flags; `verdict` overrides the verdict of every comparison that has a number.
+    (variant, batch size), or those and a repeat, to its flags on the sample, and with "full" before them to those on
+    the full set; `verdict` overrides the verdict of every comparison that has a number; `floor`: with an A/A control,
+    whose noise floor this is.
     """
     failed, flags = failed or {}, flags or {}
     images = {"sample": 32, "full": 48}
@@ -69,13 +75,16 @@ def example(
                 rows += _repeats("sample", images, variant, device, size, repeats, failed, flags)
     sweep = _summary(typed(rows, "runs"))
     best = _best(sweep)
+    full_flags = {key[1:]: value for key, value in flags.items() if key[0] == "full"}
     for row in best.itertuples(index=False):
         variant = f"{row.framework}/{row.variant}"
         if pd.notna(row.kept):
-            rows += _repeats("full", images, variant, row.device, int(row.kept), repeats, {}, {})
+            rows += _repeats("full", images, variant, row.device, int(row.kept), repeats, {}, full_flags)
         else:  # no batch size to run with
             status = "skipped" if failed.get(variant) == "skipped" else "error"
             rows += _repeats("full", images, variant, row.device, None, repeats, {variant: status}, {})
+        if floor and variant == variants[0] and pd.notna(row.kept):
+            rows += _repeats("full", images, variant + CONTROL, row.device, int(row.kept), repeats, {}, {})
     runs = typed(rows, "runs")
     summary = _summary(runs)
     pairs = _pairs(summary, variants[0])
@@ -89,7 +98,7 @@ def example(
         " pipeline on 48 photographs [range 1.49–1.62, faster in 3 of 3 blocks; no verdict below 5]",
         "vitbench": "",
     }  # fmt: skip
-    return Tables(runs, summary, best, _parity(pairs, images), _speedup(pairs, runs, images, verdict), context)
+    return Tables(runs, summary, best, _parity(pairs, images), _speedup(pairs, images, verdict, floor), context)
 
 
 def _repeats(dataset, images, variant, device, size, repeats, failed, flags) -> list[dict]:
@@ -105,22 +114,50 @@ def _repeats(dataset, images, variant, device, size, repeats, failed, flags) -> 
         return [cell | {"reason": reasons[status]}]
     rows = []
     for repeat in range(1, repeats + 1):
-        row = cell | {"repeat": repeat, "block": repeat, "order": repeat, "started": f"2026-11-23T14:0{repeat}:00Z"}
+        row = cell | {"repeat": repeat, "block": repeat, "order": repeat, "started": _started(repeat, variant, size)}
         if status != "ok":
             rows.append(row | {"reason": reasons.get(status, "the child process ended with status 1")})
             continue
         noise = (zlib.crc32(f"{dataset}{variant}{device}{size}{repeat}".encode()) % 1000 / 1000 - 0.5) * 0.12
-        rate = RATES.get(variant, 6.0) * (1 - 0.45 / size**0.8) * (4 if device == "gpu" else 1) * (1 + noise)
+        rate = (
+            RATES.get(variant.removesuffix(CONTROL), 6.0)
+            * (1 - 0.45 / size**0.8)
+            * (4 if device == "gpu" else 1)
+            * (1 + noise)
+        )
         seconds = images[dataset] / rate
+        passes = [seconds * factor for factor in (1.5, 1.01, 0.99)]
+        flagged = flags.get((variant, size, repeat), flags.get((variant, size), ""))
+        seen = _batches(framework, size, images[dataset])
+        missed = ["batch size not reached"] if seen["effective_batch_size"] < size else []
         rows.append(
-            row | {
-                "effective_batch_size": size, "wall_seconds": seconds, "throughput": images[dataset] / seconds,
-                "cold_seconds": seconds * 1.5, "start_seconds": 6.0, "load_seconds": 9.0, "first_batch_seconds": 1.1,
-                "warm_passes": 2, "pass_seconds": "9.1;6.0;6.1", "threads": 2, "accuracy": 1.0, "total_seconds": 40.0,
-                "flags": flags.get((variant, size), ""), "record": f"measurements/rep{repeat}.json",
+            row | seen | {
+                "wall_seconds": seconds, "throughput": images[dataset] / seconds, "cold_seconds": passes[0],
+                "start_seconds": 9.0 if framework == "sparknlp" else 6.0, "load_seconds": 9.0 + noise,
+                "first_batch_seconds": 1.1, "warm_passes": 2,
+                "pass_seconds": ";".join(f"{each:.6g}" for each in passes),
+                "threads": 2, "accuracy": 1.0, "total_seconds": 40.0, "attempts": 0, "canary": 1.0 + noise / 4,
+                "steal_share": 0.001, "foreign_cpu_share": 0.01, "record": f"measurements/rep{repeat}.json",
+                "flags": ";".join([*filter(None, [flagged]), *missed]),
             }
         )  # fmt: skip
     return rows
+
+
+def _started(repeat: int, variant: str, size: int | None) -> str:
+    """Some time on an afternoon, each repeat of a variant and size at its own."""
+    minute = zlib.crc32(f"{variant}{size}".encode()) % 40
+    return f"2026-11-23T{13 + repeat % 10}:{minute:02}:00+00:00"
+
+
+def _batches(framework: str, size: int, images: int) -> dict:
+    """The batches of an engine that sees all images (Hugging Face), or two partitions of half of them (Spark NLP)."""
+    parts = [images] if framework != "sparknlp" else [images // 2] * 2
+    seen = Counter(number for rows in parts for number in [size] * (rows // size) + [rows % size] * (rows % size > 0))
+    row = {"effective_batch_size": max(seen), "effective_batch_sizes": ";".join(f"{n}:{k}" for n, k in seen.items())}
+    if framework == "sparknlp":
+        row |= {"partitions": 2, "slots": 2, "waves": 1, "partition_rows": f"{images // 2}:2"}
+    return row
 
 
 CELL = list(tables.COLUMNS["runs"][:11])
@@ -131,10 +168,12 @@ def _summary(runs: pd.DataFrame) -> pd.DataFrame:
     for key, group in runs.groupby(CELL, sort=False, dropna=False):
         row = dict(zip(CELL, key, strict=True)) | {
             "status": group["status"].iloc[0], "precision": PRECISION, "setting": group["setting"].iloc[0],
-            "repeats": (group["status"] == "ok").sum(), "flags": group["flags"].iloc[0],
+            "repeats": usable(group).sum(), "flags": ";".join(sorted({part for flags in group["flags"]
+                                                                      for part in flags.split(";") if part})),
+            "set_aside": (group["status"] == "ok").sum() - usable(group).sum(),
             "effective_batch_size": group["effective_batch_size"].iloc[0],
         }  # fmt: skip
-        seconds = group["wall_seconds"]
+        seconds = group.loc[usable(group) if usable(group).any() else group.index, "wall_seconds"]
         if row["status"] == "ok":
             row |= {
                 "median": seconds.median(), "low": seconds.min(), "high": seconds.max(),
@@ -164,17 +203,21 @@ def _best(sweep: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(summary: pd.DataFrame, baseline: str) -> list[tuple[str, pd.Series, pd.Series]]:
-    """(comparison, baseline cell, candidate cell), full first."""
-    pairs = []
+    """(comparison, baseline cell, candidate cell), full first, the control last."""
+    pairs, controls = [], []
     for dataset, label in (("full", "each at its best batch size, full"), ("sample", "same batch size, sample")):
         part = summary[(summary["dataset"] == dataset) & (summary["status"] == "ok")]
         names = part["framework"] + "/" + part["variant"]
         for _, base in part[names == baseline].iterrows():
             others = part[(names != baseline) & (part["device"] == base.device)]
+            if dataset == "full":
+                twins = others[others["variant"].str.endswith(CONTROL)]
+                controls += [(CONTROL_GROUP, base, twin) for _, twin in twins.iterrows()]
+                others = others[~others["variant"].str.endswith(CONTROL)]
             if dataset == "sample":
                 others = others[others["batch_size"] == base.batch_size]
             pairs += [(label, base, other) for _, other in others.iterrows()]
-    return pairs
+    return pairs + controls
 
 
 def _name(cell: pd.Series) -> str:
@@ -194,11 +237,12 @@ def _parity(pairs, images) -> pd.DataFrame:
     return typed(rows, "parity")
 
 
-def _speedup(pairs, runs, images, verdict) -> pd.DataFrame:
+def _speedup(pairs, images, verdict, floor) -> pd.DataFrame:
     rows = []
     for label, base, other in pairs:
         ratio = base["median"] / other["median"]
         spread = 0.04 + (zlib.crc32(_name(other).encode()) % 100) / 2000
+        least = 1 + FLOOR if label == CONTROL_GROUP else floor or 1 + FLOOR
         rows.append(
             {
                 "baseline": _name(base), "candidate": _name(other), "dataset": base.dataset, "speedup": ratio,
@@ -206,7 +250,7 @@ def _speedup(pairs, runs, images, verdict) -> pd.DataFrame:
                 "blocks": base.repeats, "faster_blocks": base.repeats if ratio > 1 else 0,
                 "images": images[base.dataset],
                 "baseline_throughput": base.throughput, "candidate_throughput": other.throughput, "agreement": 1.0,
-                "comparison": label,
+                "comparison": label, "floor": least,
             }
         )  # fmt: skip
     return typed(rows, "speedup")
@@ -216,3 +260,41 @@ def empty(**how) -> Tables:
     """Tables of a run of which nothing succeeded."""
     given = how.get("variants", TWO)
     return example(**(how | {"failed": {variant: "error" for variant in given}}))
+
+
+STAGES = {"read": 0.02, "decode": 0.15, "preprocess": 0.2, "forward": 0.6, "postprocess": 0.03}
+
+
+def stages(run: Tables, sums: dict[str, float] | None = None) -> pd.DataFrame:
+    """The table `stages` of the cells of the full set; `sums` maps variants to their sum / wall time (1 else).
+
+    A sum of NaN: the cell could not be profiled.
+    """
+    rows = []
+    for cell in run.summary[(run.summary["dataset"] == "full") & (run.summary["status"] == "ok")].to_dict("records"):
+        total = (sums or {}).get(f"{cell['framework']}/{cell['variant']}", 1.0)
+        row = {name: cell[name] for name in tables.COLUMNS["stages"] if name in cell}
+        row |= {"wall_seconds": cell["median"], "sum_seconds": cell["median"] * total, "bound_by": "forward"}
+        row |= {"difference": total - 1, "within_10_percent": abs(total - 1) <= 0.1, "reason": ""}
+        row["method"] = "timers" if cell["framework"] == "huggingface" else "partial pipelines and samples of the JVM"
+        if pd.isna(total):
+            row |= {"bound_by": "", "method": "", "reason": "the profiling repeat ended with status 1"}
+        rows += [row | {"stage": stage, "share": share, "seconds": row["sum_seconds"] * share}
+                 for stage, share in STAGES.items()]  # fmt: skip
+    return typed(rows, "stages")
+
+
+def physics(run: Tables, peak: float = 376.0) -> pd.DataFrame:
+    """The table `physics` of all measured cells, with a peak in GFLOP/s."""
+    rows = []
+    for cell in run.summary[run.summary["status"] == "ok"].to_dict("records"):
+        row = {name: cell[name] for name in tables.COLUMNS["physics"] if name in cell}
+        share = cell["throughput"] * 35.13 / peak
+        row |= {"gflop_per_image": 35.13, "gflops": cell["throughput"] * 35.13, "peak_gflops": peak}
+        row |= {"peak_library": "onnxruntime 1.23", "share_of_peak": share, "decode_ceiling": 490.0}
+        row |= {
+            "decode_ceiling_all_cores": 980.0,
+            "verdict": "above 105% of the peak" if share > 1.05 else "compute-bound",
+        }
+        rows.append(row)
+    return typed(rows, "physics")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from vitbench.charts import panels, style
-from vitbench.charts.labels import count, failure_notes, flag_notes, number
+from vitbench.charts.labels import aside_note, count, failure_notes, flag_notes, number
 
 THROUGHPUT = panels.Quantity("throughput", "throughput_low", "throughput_high", "throughput", "throughput, images/s")
 
@@ -52,8 +53,9 @@ def _words(sample: pd.DataFrame, chosen: dict) -> dict:
 def _caption(sample: pd.DataFrame, runs: pd.DataFrame, context: dict) -> list[str]:
     measured = sample[sample["status"] == "ok"]
     how = (
-        f"Mark: median of n = {count(measured['repeats'])} repeats (fresh processes, warm passes); bar: range of the"
-        " repeats; small dots: single repeats. Points of one batch size stand side by side. Ring: best batch size, the"
+        f"Mark: median of n = {count(measured['repeats'].replace(0, np.nan))} repeats (fresh processes, warm passes);"
+        " bar: range of the repeats; small dots: single repeats. Points of one batch size stand side by side. Ring: best batch size, the"
         " one that the full run uses."
     )
-    return [how if len(measured) else "", *failure_notes(runs), *flag_notes(measured), style.origin(context)]
+    notes = [aside_note(measured), *failure_notes(runs), *flag_notes(measured, hollow=True)]
+    return [how if len(measured) else "", *notes, style.origin(context)]

@@ -14,6 +14,7 @@ from vitbench.records import cell_name
 FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 LONGEST_NAME = 44
+NOT_REACHED = "batch size not reached"
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,36 @@ def count(values: pd.Series) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def flag_notes(summary: pd.DataFrame) -> list[str]:
-    """One sentence a flag: which cells of `summary` bear it."""
+def daggered(flags: str) -> bool:
+    """Whether a cell bears a flag that a dagger explains; a batch size out of reach has a mark of its own."""
+    return any(flag not in ("", NOT_REACHED) for flag in flags.split(";"))
+
+
+def aside_note(summary: pd.DataFrame) -> str:
+    """How many ok repeats of these cells were set aside, and what became of cells that have no other; "" for none."""
+    aside = summary["set_aside"].fillna(0)
+    if not aside.sum():
+        return ""
+    alone = [name for name, repeats in zip(cell_names(summary), summary["repeats"], strict=True) if not repeats]
+    note = (
+        f"Hollow dots: repeats set aside as suspect or not warm, {aside.sum():.0f} of"
+        f" {(aside + summary['repeats']).sum():.0f}; they are in no median, range or verdict."
+    )
+    return note + (f" Nothing but such repeats, hence no mark: {_some(alone)}." if alone else "")
+
+
+def flag_notes(summary: pd.DataFrame, hollow: bool = False) -> list[str]:
+    """One sentence a flag: which cells of `summary` bear it.
+
+    `hollow`: the chart draws cells of the sample whose batch size was not reached with a hollow mark, not a dagger.
+    """
     bearers: dict[str, list[str]] = {}
-    for name, flags in zip(cell_names(summary), summary["flags"], strict=True):
+    for name, dataset, flags in zip(cell_names(summary), summary["dataset"], summary["flags"], strict=True):
         for flag in filter(None, (part.strip() for part in flags.split(";"))):
-            bearers.setdefault(flag, []).append(name)
-    return [f"† {flag}: {_some(names)}." for flag, names in bearers.items()]
+            unfilled = hollow and dataset == "sample" and flag == NOT_REACHED
+            sign = "Hollow mark, no batch was as large as asked for" if unfilled else f"† {flag}"
+            bearers.setdefault(sign, []).append(name)
+    return [f"{sign}: {_some(names)}." for sign, names in bearers.items()]
 
 
 def failure_notes(runs: pd.DataFrame) -> list[str]:

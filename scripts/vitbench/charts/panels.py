@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
 
+from vitbench.analysis import usable
 from vitbench.charts import style
-from vitbench.charts.labels import DEVICES, size_list, variant_name
+from vitbench.charts.labels import DEVICES, NOT_REACHED, daggered, size_list, variant_name
 
 HEIGHT, STRIP_ROW, LEFT, PLOT = 3.5, 0.24, 0.75, 5.6
 LEGEND = 0.55  # inches from the plot's edge to the legend's words: room for the mark
@@ -68,7 +69,7 @@ def prepare(summary: pd.DataFrame, runs: pd.DataFrame, words: dict, width: float
                 failures.append((key, kinds, f"{name}: {told}"))
         lines = [line for _, text in legend for line in text.split("\n")] + [text for _, _, text in failures]
         right = max([1.2] + [style.text_width(line, style.SMALL) for line in lines]) + LEGEND
-        legend_height = sum(0.14 + style.SMALL * style.LINE * (1 + text.count("\n")) for _, text in legend) + 0.9
+        legend_height = sum(0.14 + style.SMALL * style.LINE * (1 + text.count("\n")) for _, text in legend) + 1.4
         height = max(HEIGHT, legend_height)
         part = runs[(runs["device"] == device) & (runs["status"] == "ok")]
         panels.append(Panel(device, rows, part, legend, failures, right, height, sizes, _crowded(sizes, width)))
@@ -125,20 +126,33 @@ def _line(
 ) -> None:  # fmt: skip
     """One variant: medians, ranges, repeats, the ring at its best batch size, daggers at what is flagged."""
     cells = cells.sort_values("batch_size")
-    x, middle = cells["batch_size"] * shift, cells[quantity.column]
+    claimed = cells[cells["repeats"] > 0]  # the others show their repeats, and no mark
+    x, middle = claimed["batch_size"] * shift, claimed[quantity.column]
     line = pd.DataFrame({"x": x, "y": middle})
     seaborn.lineplot(line, x="x", y="y", color=mark.color, linestyle=(0, mark.dashes) if mark.dashes else "-",
                      linewidth=1.6, errorbar=None, legend=False, ax=axes, zorder=2)  # fmt: skip
-    axes.vlines(x, cells[quantity.low], cells[quantity.high], color=mark.color, linewidth=1.8, zorder=3)
-    seaborn.scatterplot(line, x="x", y="y", color=mark.color, marker=mark.marker, s=62, legend=False, ax=axes, zorder=5)
+    axes.vlines(x, claimed[quantity.low], claimed[quantity.high], color=mark.color, linewidth=1.8, zorder=3)
+    missed = _missed(claimed)
+    seaborn.scatterplot(line[~missed], x="x", y="y", color=mark.color, marker=mark.marker, s=62, legend=False, ax=axes,
+                        zorder=5)  # fmt: skip
+    axes.scatter(x[missed], middle[missed], s=62, marker=mark.marker, facecolor="white", edgecolor=mark.color,
+                 linewidth=1.6, zorder=5)  # fmt: skip
+    counted = usable(single)
     dots = pd.DataFrame({"x": single["batch_size"] * shift * beside, "y": single[quantity.single]})
-    seaborn.scatterplot(dots, x="x", y="y", color=mark.color, marker="o", s=13, alpha=0.75, linewidth=0, legend=False,
-                        ax=axes, zorder=4)  # fmt: skip
-    at = cells["batch_size"] == ringed
+    seaborn.scatterplot(dots[counted], x="x", y="y", color=mark.color, marker="o", s=13, alpha=0.75, linewidth=0,
+                        legend=False, ax=axes, zorder=4)  # fmt: skip
+    aside = dots[~counted]
+    axes.scatter(aside["x"], aside["y"], s=20, facecolor="white", edgecolor=mark.color, linewidth=1.1, zorder=4)
+    at = claimed["batch_size"] == ringed
     axes.scatter(x[at], middle[at], s=250, facecolor="none", edgecolor=style.INK, linewidth=1.5, zorder=6)
-    flagged = cells["flags"] != ""
-    axes.plot(x[flagged], cells.loc[flagged, quantity.high], marker=_dagger(lift=0.3), markersize=28, color=style.INK,
-              markeredgewidth=0, linestyle="none", zorder=7)  # fmt: skip
+    flagged = cells["flags"].map(daggered)
+    axes.plot(cells["batch_size"][flagged] * shift, cells.loc[flagged, quantity.high], marker=_dagger(lift=0.3),
+              markersize=28, color=style.INK, markeredgewidth=0, linestyle="none", zorder=7)  # fmt: skip
+
+
+def _missed(cells: pd.DataFrame) -> pd.Series:
+    """Whether the engine saw no batch of the size that was asked for."""
+    return cells["flags"].str.split(";").map(lambda flags: NOT_REACHED in flags).astype(bool)
 
 
 def _gap(sizes: list[int]) -> float:
@@ -230,7 +244,13 @@ def _legend(axes: Axes, panel: Panel, marks: dict, width: float, ring: bool) -> 
     if ring:
         handles.append(Line2D([], [], color=style.INK, marker="o", markersize=14, markeredgewidth=1.5, linestyle="none",
                               markerfacecolor="none", label="best batch size"))  # fmt: skip
-    if (panel.summary["flags"] != "").any():
+    if (panel.runs["repeat"].notna() & ~usable(panel.runs)).any():
+        handles.append(Line2D([], [], color=style.INK, marker="o", markersize=4.5, markerfacecolor="white",
+                              linestyle="none", label="repeat set aside"))  # fmt: skip
+    if _missed(panel.summary).any():
+        handles.append(Line2D([], [], color=style.INK, marker="s", markersize=7.5, markerfacecolor="white",
+                              linestyle="none", label="batch size not reached"))  # fmt: skip
+    if panel.summary["flags"].map(daggered).any():
         handles.append(Line2D([], [], color=style.INK, marker=_dagger(), markersize=10, markeredgewidth=0,
                               linestyle="none", label="flagged, see below"))  # fmt: skip
     axes.legend(

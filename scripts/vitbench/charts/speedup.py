@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from vitbench.analysis import CONTROL_GROUP
 from vitbench.charts import style
 from vitbench.charts.labels import Cell, cell_names, flag_notes, framework_title, number, percentage
 
@@ -45,6 +47,7 @@ class Row:
     speedup: float
     low: float
     high: float
+    floor: float  # a ratio within 1/floor … floor is a tie; NaN where there is no such thing
     words: str  # what stands in the plot where there is no mark
     cells: list[tuple[str, ...]]  # right margin: a tuple of lines for each column
     y: float = 0.0
@@ -57,20 +60,25 @@ def draw(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published:
     """
     table = pd.concat([speedup, published], ignore_index=True) if published is not None else speedup
     groups = _groups(table, summary)
-    sides = _sides(table)
+    sides = _sides(table[table["comparison"] != CONTROL_GROUP])
     with style.theme():
         return _draw(groups, sides, _caption(table, summary, context), context, _nothing(summary))
 
 
 def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
-    """Rows by fairness label; groups and rows on equal hardware come first, otherwise the table's order holds."""
+    """Rows by fairness label; groups and rows on equal hardware come first, otherwise the table's order holds.
+
+    The A/A control comes last: it is about the measuring, not about the frameworks.
+    """
     known = summary.assign(cell=cell_names(summary)).drop_duplicates(["cell", "dataset"]).set_index(["cell", "dataset"])
     groups: dict[str, list[tuple[bool, Row]]] = {}
     for record in table.to_dict("records"):
         baseline, candidate = Cell.parse(record["baseline"]), Cell.parse(record["candidate"])
         rows = groups.setdefault(record["comparison"] or record["verdict"], [])
         rows.append((baseline.hardware != candidate.hardware, _row(record, baseline, candidate, known)))
-    ordered = sorted(groups.items(), key=lambda group: all(unequal for unequal, _ in group[1]))
+    ordered = sorted(
+        groups.items(), key=lambda group: (group[0] == CONTROL_GROUP, all(unequal for unequal, _ in group[1]))
+    )
     return [(label, [row for _, row in sorted(rows, key=lambda pair: pair[0])]) for label, rows in ordered]
 
 
@@ -99,6 +107,7 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
         speedup=value,
         low=low if math.isfinite(low) else value,
         high=high if math.isfinite(high) else value,
+        floor=record["floor"],
         words="" if measured else ": ".join(filter(None, (verdict or "not measured", record["reason"]))),
         cells=[
             (ratio if measured else "–", verdict or "–"),
@@ -163,10 +172,30 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
     how += " Labels equal: share of images with the same top label in both."
     return [
         how,
+        _floor_note(table),
         *flag_notes(cells),
         " · ".join(f"{name}: {setting}" for name, setting in settings.items()),
         style.origin(context),
     ]
+
+
+def _floor_note(table: pd.DataFrame) -> str:
+    """What the grey band is, how wide, and how the A/A control came out."""
+    floors = table.loc[table["comparison"] != CONTROL_GROUP, "floor"].dropna()
+    if floors.empty:
+        return ""
+    wide = " and ".join(f"{1 / floor:.3f} to {floor:.3f}" for floor in sorted(floors.unique()))
+    note = f"Grey band: ratios that are ties, whatever their interval, {wide}: "
+    control = table[(table["comparison"] == CONTROL_GROUP) & table["speedup"].notna()]
+    if control.empty:
+        return note + "the least that is worth a claim (2%); there is no A/A control."
+    row = control.iloc[0]
+    kind = "95% interval" if row["verdict"] in DECIDED else "range"
+    note += "what the baseline reaches against itself, measured under two names in the same shuffle"
+    note += f" ({kind} {number(row['low'])} to {number(row['high'])}, n = {number_of(row['blocks'])}), at least 2%."
+    if control["verdict"].isin(("faster", "slower")).any():
+        note += " The control did not come out as a tie: something besides the frameworks made a difference here."
+    return note
 
 
 def _nothing(summary: pd.DataFrame) -> str:
@@ -235,7 +264,7 @@ def _draw(groups: list[tuple[str, list[Row]]], sides: Sides, caption: list[str],
         page.figure.legend(
             handles=keys, loc="upper left", bbox_to_anchor=(plot_left / page.width, _below(page, top + body + 0.5)),
             frameon=False, fontsize=style.SMALL, borderaxespad=0, borderpad=0, labelspacing=0.35, handlelength=2.2,
-            handler_map={key: HandlerLine2D(numpoints=2) for key in keys if key.get_marker() == "|"},
+            handler_map={key: HandlerLine2D(numpoints=2) for key in keys if getattr(key, "get_marker", str)() == "|"},
         )  # fmt: skip
     return page.figure
 
@@ -281,6 +310,10 @@ def _color(row: Row, sides: Sides) -> str:
 
 
 def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
+    for row in rows:
+        if math.isfinite(row.floor):
+            axes.fill_betweenx([row.y - ROW / 2, row.y + ROW / 2], 1 / row.floor, row.floor, color="#cfcfcf",
+                               linewidth=0, zorder=0.5)  # fmt: skip
     dots: list[tuple[float, float, str, str]] = []
     for row in rows:
         if row.words:
@@ -327,4 +360,6 @@ def _keys(rows: list[Row]) -> list[Line2D]:
                            markeredgewidth=1.8, label="published, one run"))  # fmt: skip
     if any(_color(row, Sides("", "", "left", "right")) == style.GREY for row in drawn):
         keys.append(Line2D([], [], color=style.GREY, linewidth=5, label="grey: tie, or the range holds 1"))
+    if any(math.isfinite(row.floor) for row in rows):
+        keys.append(Patch(color="#cfcfcf", label="grey band: ratios within it are ties"))
     return keys

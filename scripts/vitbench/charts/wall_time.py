@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.figure import Figure
 
+from vitbench.analysis import usable
 from vitbench.charts import panels, style
-from vitbench.charts.labels import DEVICES, count, failure_notes, flag_notes, number, size_words, variant_name
+from vitbench.charts.labels import (
+    DEVICES,
+    aside_note,
+    count,
+    failure_notes,
+    flag_notes,
+    number,
+    size_words,
+    variant_name,
+)
 
 SECONDS = panels.Quantity("median", "low", "high", "wall_seconds", "wall time, seconds")
 ROW, BELOW, HEAD = 0.42, 0.62, 0.3
@@ -63,6 +74,8 @@ def _numbers(row) -> tuple[str, str]:
     if row.status != "ok":
         return "–", "–"
     dagger = " †" if row.flags else ""
+    if not row.repeats:
+        return f"all set aside{dagger}", "–"
     return f"{number(row.median)} [{number(row.low)}, {number(row.high)}]{dagger}", number(row.cold_median)
 
 
@@ -96,17 +109,23 @@ def _full(page, left, height, full, names, numbers, columns, runs, marks, contex
             axes.text(0.02, y, f"× {row.status}", transform=axes.get_yaxis_transform(), va="center", color=mark.color,
                       fontsize=style.SMALL, weight="bold")  # fmt: skip
             continue
-        axes.plot([row.low, row.high], [y, y], color=mark.color, linewidth=2, marker="|", markersize=11,
-                  markeredgewidth=2, zorder=3)  # fmt: skip
-        one = pd.DataFrame({"x": [row.median], "y": [y]})
-        seaborn.scatterplot(one, x="x", y="y", color=mark.color, marker=mark.marker, s=62, ax=axes, legend=False,
-                            zorder=5)  # fmt: skip
         single = runs[
             (runs["framework"] == row.framework) & (runs["variant"] == row.variant) & (runs["device"] == row.device)
             & (runs["workers"] == row.workers) & (runs["batch_size"] == row.batch_size) & (runs["status"] == "ok")
         ]  # fmt: skip
         dots = pd.DataFrame({"x": single["wall_seconds"], "y": y + 0.24})
-        seaborn.scatterplot(dots, x="x", y="y", color=mark.color, s=13, alpha=0.75, linewidth=0, ax=axes, legend=False)
+        counted = usable(single)
+        seaborn.scatterplot(dots[counted], x="x", y="y", color=mark.color, s=13, alpha=0.75, linewidth=0, ax=axes,
+                            legend=False)  # fmt: skip
+        axes.scatter(dots["x"][~counted], dots["y"][~counted], s=20, facecolor="white", edgecolor=mark.color,
+                     linewidth=1.1, zorder=4)  # fmt: skip
+        if not row.repeats:
+            continue
+        axes.plot([row.low, row.high], [y, y], color=mark.color, linewidth=2, marker="|", markersize=11,
+                  markeredgewidth=2, zorder=3)  # fmt: skip
+        one = pd.DataFrame({"x": [row.median], "y": [y]})
+        seaborn.scatterplot(one, x="x", y="y", color=mark.color, marker=mark.marker, s=62, ax=axes, legend=False,
+                            zorder=5)  # fmt: skip
         if math.isfinite(row.cold_median):
             axes.scatter(row.cold_median, y, s=60, marker=mark.marker, facecolor="white", edgecolor=mark.color,
                          linewidth=1.6, zorder=4)  # fmt: skip
@@ -117,7 +136,8 @@ def _caption(summary: pd.DataFrame, runs: pd.DataFrame, context: dict) -> list[s
     measured = summary[summary["status"] == "ok"]
     how = (
         "Wall time: from paths known, model loaded and session up to every image labelled in the driver. Mark: median"
-        f" of n = {count(measured['repeats'])} repeats (warm passes, fresh processes); bar: range of the repeats; small"
-        " dots: single repeats; hollow: median of the cold pass (the first)."
+        f" of n = {count(measured['repeats'].replace(0, np.nan))} repeats (warm passes, fresh processes); bar: range of"
+        " the repeats; small dots: single repeats; hollow mark, above: median of the cold pass (the first)."
     )
-    return [how if len(measured) else "", *failure_notes(runs), *flag_notes(measured), style.origin(context)]
+    notes = [aside_note(measured), *failure_notes(runs), *flag_notes(measured, hollow=True)]
+    return [how if len(measured) else "", *notes, style.origin(context)]

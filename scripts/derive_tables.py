@@ -1,0 +1,34 @@
+"""Derive the tables of break-even and of effective batches: the entry point of the rule `derive_tables`."""
+
+from pathlib import Path
+
+import pandas
+
+from vitbench import tables
+from vitbench.batches import effective_batches
+from vitbench.break_even import break_even
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+
+
+def main(runs_csv: str, parity_csv: str, speedup_csv: str, break_even_csv: str, batches_csv: str) -> None:
+    """Read the tables and write both files."""
+    runs = tables.read(runs_csv, "runs")
+    _write(break_even(runs, tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")), break_even_csv)
+    _write(effective_batches(runs), batches_csv)
+
+
+def _write(frame: pandas.DataFrame, path: str) -> None:
+    write_atomically(Path(path), frame.convert_dtypes().to_csv(index=False))
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        snakemake.input.runs,
+        snakemake.input.parity,
+        snakemake.input.speedup,
+        snakemake.output.break_even,
+        snakemake.output.batches,
+    )

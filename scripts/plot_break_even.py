@@ -1,0 +1,25 @@
+"""Draw `reports/break_even`: the entry point of the rule `plot_break_even`."""
+
+from vitbench import tables
+from vitbench.charts import break_even, style
+from vitbench.errors import run_logged
+
+
+def main(runs_csv: str, break_even_csv: str, context_json: str, png: str, svg: str) -> None:
+    """Read the tables and write both files."""
+    figure = break_even.draw(
+        tables.read(runs_csv, "runs"), tables.read(break_even_csv, "break_even"), tables.read_context(context_json)
+    )
+    style.save(figure, png, svg)
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        snakemake.input.runs,
+        snakemake.input.break_even,
+        snakemake.input.context,
+        snakemake.output.png,
+        snakemake.output.svg,
+    )

@@ -1,0 +1,22 @@
+"""Draw `reports/stages`: the entry point of the rule `plot_stages`."""
+
+from vitbench import tables
+from vitbench.charts import stages, style
+from vitbench.errors import run_logged
+
+
+def main(stages_csv: str, context_json: str, png: str, svg: str) -> None:
+    """Read the tables and write both files."""
+    figure = stages.draw(tables.read(stages_csv, "stages"), tables.read_context(context_json))
+    style.save(figure, png, svg)
+
+
+if __name__ == "__main__":
+    run_logged(
+        snakemake.log[0],
+        main,
+        snakemake.input.stages,
+        snakemake.input.context,
+        snakemake.output.png,
+        snakemake.output.svg,
+    )

@@ -1,0 +1,126 @@
+"""The gates chart: was the machine quiet? The canary of each repeat over time, and who else used the processor."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib import dates
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vitbench.analysis import NOT_FOR_CLAIMS
+from vitbench.charts import style
+
+PLOT, CANARY, SHARES, LEFT = 7.6, 2.6, 1.5, 0.85  # inches
+HEAD, BETWEEN, BELOW = 0.3, 0.32, 0.55
+SHARE_LINES = {
+    "steal_share": ("taken by the hypervisor (steal)", style.VERMILION, "v"),
+    "foreign_cpu_share": ("used by other processes", style.BLUE, "D"),
+}
+
+
+def draw(runs: pd.DataFrame, context: dict) -> Figure:
+    """Draw every repeat of the runs table that ran: columns started, canary, steal_share, foreign_cpu_share, flags."""
+    title = "Was the machine quiet? The canary beside each repeat, over the time of the campaign"
+    tried = runs[runs["started"] != ""].copy()
+    tried["at"] = pd.to_datetime(tried["started"], utc=True, format="ISO8601")
+    tried = tried.sort_values("at", kind="stable")
+    known = [column for column in SHARE_LINES if tried[column].notna().any()]
+    with style.theme():
+        if tried["canary"].isna().all():
+            page = style.Page(8.0, 1.6, title, [style.origin(context)])
+            axes = page.axes(style.MARGIN, page.top, 8.0 - 2 * style.MARGIN, 1.4)
+            axes.set_xticks([])
+            style.say(axes, "No repeat has a canary: these records do not say whether the machine was quiet.")
+            return page.figure
+        keys = _keys(tried, known)
+        key_width = max(style.text_width(key.get_label(), style.SMALL) for key in keys) + 0.5
+        body = HEAD + CANARY + (BETWEEN + SHARES if known else 0) + BELOW
+        page = style.Page(2 * style.MARGIN + LEFT + PLOT + key_width, body, title, _caption(tried, context))
+        left = style.MARGIN + LEFT
+        axes = page.axes(left, page.top + HEAD, PLOT, CANARY)
+        page.text(left, page.top, "Canary: a fixed matrix product and a fixed decode, before and after", weight="bold")
+        _canary(axes, tried)
+        bottom = axes
+        if known:
+            bottom = page.axes(left, page.top + HEAD + CANARY + BETWEEN, PLOT, SHARES)
+            _shares(bottom, tried, known)
+            axes.tick_params(axis="x", labelbottom=False)
+        _times(axes, bottom, tried)
+        axes.legend(
+            handles=keys, loc="upper left", bbox_to_anchor=(1 + 0.12 / PLOT, 1), frameon=False, fontsize=style.SMALL,
+            borderaxespad=0, borderpad=0, labelspacing=0.6, handlelength=1.4, handletextpad=0.5,
+        )  # fmt: skip
+        return page.figure
+
+
+def _has(tried: pd.DataFrame, flag: str) -> pd.Series:
+    return tried["flags"].str.split(";").map(lambda given: flag in given)
+
+
+def _canary(axes: Axes, tried: pd.DataFrame) -> None:
+    suspect = _has(tried, "suspect")
+    axes.axhline(1, color=style.INK, linewidth=1.6, zorder=1)
+    axes.plot(tried["at"], tried["canary"], color="#b0b0b0", linewidth=0.8, zorder=2)
+    good, bad = tried[~suspect], tried[suspect]
+    axes.plot(good["at"], good["canary"], marker="o", markersize=5, color=style.BLUE, linestyle="none", zorder=3)
+    axes.plot(bad["at"], bad["canary"], marker="s", markersize=8, markerfacecolor="white", markeredgewidth=1.8,
+              markeredgecolor=style.VERMILION, linestyle="none", zorder=4)  # fmt: skip
+    again = tried[tried["attempts"] > 0]
+    axes.plot(again["at"], again["canary"], marker="o", markersize=11, markerfacecolor="none", markeredgewidth=1.2,
+              markeredgecolor=style.INK, linestyle="none", zorder=5)  # fmt: skip
+    axes.set_ylim(min(0.8, tried["canary"].min() - 0.03), max(1.1, tried["canary"].max() + 0.03))
+    axes.set_ylabel("speed / usual speed")
+
+
+def _shares(axes: Axes, tried: pd.DataFrame, known: list[str]) -> None:
+    for column in known:
+        _, color, marker = SHARE_LINES[column]
+        axes.plot(tried["at"], tried[column] * 100, color=color, marker=marker, markersize=4, linewidth=0.8,
+                  clip_on=False)  # fmt: skip
+    axes.set_ylim(0, max(5, tried[known].max(axis=None) * 110))
+    axes.set_ylabel("% of the CPU")
+
+
+def _times(axes: Axes, bottom: Axes, tried: pd.DataFrame) -> None:
+    """One time scale for both panels; the date, too, where the campaign went over midnight."""
+    first, last = tried["at"].min(), tried["at"].max()
+    pad = max((last - first) * 0.03, pd.Timedelta(minutes=1))
+    for part in {axes, bottom}:
+        part.set_xlim(first - pad, last + pad)
+    locator = dates.AutoDateLocator(minticks=3, maxticks=8)
+    form = "%H:%M" if first.date() == last.date() else "%m-%d %H:%M"
+    bottom.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_locator(locator)
+    bottom.xaxis.set_major_formatter(dates.DateFormatter(form))
+    bottom.set_xlabel(f"start of the repeat, UTC, {first.date().isoformat()}"
+                      + ("" if first.date() == last.date() else f" to {last.date().isoformat()}"))  # fmt: skip
+
+
+def _keys(tried: pd.DataFrame, known: list[str]) -> list[Line2D]:
+    keys = [Line2D([], [], color=style.BLUE, marker="o", markersize=5, linestyle="none", label="a repeat")]
+    if _has(tried, "suspect").any():
+        keys.append(Line2D([], [], marker="s", markersize=8, markerfacecolor="white", markeredgecolor=style.VERMILION,
+                           markeredgewidth=1.8, linestyle="none", label="suspect: set aside"))  # fmt: skip
+    if (tried["attempts"] > 0).any():
+        keys.append(Line2D([], [], marker="o", markersize=11, markerfacecolor="none", markeredgecolor=style.INK,
+                           linestyle="none", label="measured again"))  # fmt: skip
+    keys.append(Line2D([], [], color=style.INK, linewidth=1.6, label="as fast as usual"))
+    for column in known:
+        words, color, marker = SHARE_LINES[column]
+        keys.append(Line2D([], [], color=color, marker=marker, markersize=4, linewidth=0.8, label=words))
+    return keys
+
+
+def _caption(tried: pd.DataFrame, context: dict) -> list[str]:
+    numbers = {flag: int(_has(tried, flag).sum()) for flag in NOT_FOR_CLAIMS}
+    canary = tried["canary"].dropna()
+    how = (
+        f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and {numbers['not warm']} not warm;"
+        f" {tried['attempts'].sum():.0f} attempts were set aside and measured again. Canary: the slower of those"
+        " before and after, each the mean of its two parts relative to the median of the canaries so far; median"
+        f" {canary.median():.2f}, range {canary.min():.2f} to {canary.max():.2f} (no interval: it is no claim)."
+    )
+    unknown = [words for column, (words, _, _) in SHARE_LINES.items() if tried[column].isna().all()]
+    note = f"Not available on this system: {'; '.join(f'share {words}' for words in unknown)}." if unknown else ""
+    return [how, note, style.origin(context)]
