@@ -1,5 +1,6 @@
 # Tables. In: records. Out: <results>/{source}runs.csv, one row a repeat, and from it alone (and the predictions that it
-# names) summary, best batch size, parity and speedup. Cost: seconds. Made again whenever a record or the library changes.
+# names) summary, best batch size, parity and speedup, and from those break-even and effective batches. Cost: seconds.
+# Made again whenever a record or the library changes.
 # {source} is empty for what is measured here, campaigns/NAME/ for a packed campaign (rules/campaigns.smk). What depends
 # on the configuration stands in the source's own grid.json and config.yaml, not in this run's.
 
@@ -78,6 +79,29 @@ rule analyse_runs:
         "comparing the cells"
     script:
         "../scripts/analyse_runs.py"
+
+
+rule derive_tables:
+    input:
+        runs="<results>/{source}runs.csv",
+        parity="<results>/{source}parity.csv",
+        speedup="<results>/{source}speedup.csv",
+        lib=library(),
+    output:
+        break_even="<results>/{source}break_even.csv",
+        batches="<results>/{source}effective_batches.csv",
+    log:
+        "<logs>/{source}derive_tables.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "deriving break-even and effective batches"
+    script:
+        "../scripts/derive_tables.py"
 
 
 rule write_context:

@@ -1,7 +1,15 @@
 # Charts. In: the tables of <results>/{source}. Out: <reports>/{source}*.png and *.svg, for what is measured here, for the
 # published numbers and for packed campaigns alike. Cost: seconds. Drawn again whenever a table or the library changes.
 
-CHARTS = ["speedup", "batch_sweep", "wall_time"]
+CHARTS = [
+    "speedup",
+    "batch_sweep",
+    "wall_time",
+    "passes",
+    "break_even",
+    "effective_batches",
+    "gates",
+]
 
 
 rule plot_speedup:
@@ -86,6 +94,115 @@ rule plot_wall_time:
         "drawing the wall times"
     script:
         "../scripts/plot_wall_time.py"
+
+
+rule plot_passes:
+    input:
+        runs="<results>/{source}runs.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}passes.png",
+            caption="../reports/captions/passes.rst",
+            category="Method",
+            labels={"chart": "passes", "over": "passes of a repeat"},
+        ),
+        svg="<reports>/{source}passes.svg",
+    log:
+        "<logs>/{source}plot_passes.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the passes"
+    script:
+        "../scripts/plot_passes.py"
+
+
+rule plot_break_even:
+    input:
+        runs="<results>/{source}runs.csv",
+        break_even="<results>/{source}break_even.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}break_even.png",
+            caption="../reports/captions/break_even.rst",
+            category="Comparison",
+            labels={"chart": "break even", "over": "number of images"},
+        ),
+        svg="<reports>/{source}break_even.svg",
+    log:
+        "<logs>/{source}plot_break_even.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the break-even"
+    script:
+        "../scripts/plot_break_even.py"
+
+
+rule plot_effective_batches:
+    input:
+        batches="<results>/{source}effective_batches.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}effective_batches.png",
+            caption="../reports/captions/effective_batches.rst",
+            category="Method",
+            labels={"chart": "effective batches", "over": "batch size"},
+        ),
+        svg="<reports>/{source}effective_batches.svg",
+    log:
+        "<logs>/{source}plot_effective_batches.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the batches that the engines saw"
+    script:
+        "../scripts/plot_effective_batches.py"
+
+
+rule plot_gates:
+    input:
+        runs="<results>/{source}runs.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}gates.png",
+            caption="../reports/captions/gates.rst",
+            category="Method",
+            labels={"chart": "gates", "over": "time"},
+        ),
+        svg="<reports>/{source}gates.svg",
+    log:
+        "<logs>/{source}plot_gates.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the gates"
+    script:
+        "../scripts/plot_gates.py"
 
 
 rule figures:

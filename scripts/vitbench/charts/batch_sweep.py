@@ -54,8 +54,8 @@ def _caption(sample: pd.DataFrame, runs: pd.DataFrame, context: dict) -> list[st
     measured = sample[sample["status"] == "ok"]
     how = (
         f"Mark: median of n = {count(measured['repeats'].replace(0, np.nan))} repeats (fresh processes, warm passes);"
-        " bar: range of the repeats; small dots: single repeats. Points of one batch size stand side by side. Ring: best batch size, the"
-        " one that the full run uses."
+        " bar: range of the repeats; small dots: single repeats. Points of one batch size stand side by side."
+        " Ring: best batch size, the one that the full run uses."
     )
     notes = [aside_note(measured), *failure_notes(runs), *flag_notes(measured, hollow=True)]
     return [how if len(measured) else "", *notes, style.origin(context)]

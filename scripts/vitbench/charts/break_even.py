@@ -192,7 +192,7 @@ def _caption(cells: dict[str, pd.DataFrame], table: pd.DataFrame, context: dict)
     )
     more = (
         "Ring: both have taken the same time; bar: range of that number over the blocks, each block's own start, load"
-        ' and passes. Below 5 blocks there is no verdict; "uncertain": the blocks disagree, or seconds an image differ by'
-        " no more than the noise floor."
+        ' and passes. Below 5 blocks there is no verdict; "uncertain": the blocks disagree, or seconds an image'
+        " differ by no more than the noise floor."
     )
     return [how, more if len(table) else "", style.origin(context)]

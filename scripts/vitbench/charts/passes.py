@@ -138,9 +138,9 @@ def _caption(lines: pd.DataFrame, context: dict) -> list[str]:
     aside = lines["aside"].map(len) > 0
     how = (
         f"One line a repeat (a fresh process), n = {len(lines)} repeats; every point is one pass over the whole data"
-        " set, divided by its images. A repeat's value is the median of its warm passes, 1 and later; repeats go on until"
-        " the last two agree, or until the budget is spent. One scale for all panels of a device, so that heights may be"
-        " compared."
+        " set, divided by its images. A repeat's value is the median of its warm passes, 1 and later; repeats go on"
+        " until the last two agree, or until the budget is spent. One scale for all panels of a device, so that heights"
+        " may be compared."
     )
     if any(max(part["each"].map(max)) > WIDE_SPAN * min(part["each"].map(min)) for _, part in lines.groupby("device")):
         how += " Logarithmic where the passes lie far apart."

@@ -19,7 +19,7 @@ ERROR = 1.05  # a share above this is a mistake somewhere, not a feat
 
 
 def draw(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> Figure:
-    """Draw the rows of the data set `full` of the table `physics`; `summary` gives variants the marks of other charts."""
+    """Draw the rows of the full set of the table `physics`; `summary` gives variants the marks of other charts."""
     full = table[(table["dataset"] == "full") & table["throughput"].notna()].reset_index(drop=True)
     title = f"Throughput against what the machine can do: {style.dataset_title(context, 'full')}"
     with style.theme():

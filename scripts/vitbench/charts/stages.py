@@ -39,36 +39,38 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
         words = [_verdict(rows) for _, rows in shown]
         left = max(style.text_width(line, size) for lines in names
                    for line, size in zip(lines, (style.BODY, style.SMALL), strict=True)) + 0.15  # fmt: skip
-        right = max(
-            style.text_width(line, size, weight)
-            for lines in words
-            for line, (size, weight) in zip(lines, ((style.BODY, "bold"), (style.SMALL, "normal")), strict=True)
-        )
+        right = max(style.text_width(line, style.SMALL, weight) for lines in words for line, weight in lines)
+        row_height = max(ROW, max(map(len, words)) * 0.18 + 0.16)
         devices = list(dict.fromkeys(key[2] for key, _ in shown))
         parts = {device: [at for at, (key, _) in enumerate(shown) if key[2] == device] for device in devices}
-        body = sum(HEAD + ROW * len(part) + BELOW for part in parts.values())
+        body = sum(HEAD + row_height * len(part) + BELOW for part in parts.values())
         width = 2 * style.MARGIN + left + PLOT + GAP + right
         page = style.Page(width, body, title, _caption(shown, cells, context))
         top = page.top
         for device, part in parts.items():
             page.text(style.MARGIN, top, DEVICES.get(device, device), weight="bold")
-            axes = page.axes(style.MARGIN + left, top + HEAD, PLOT, ROW * len(part))
+            axes = page.axes(style.MARGIN + left, top + HEAD, PLOT, row_height * len(part))
             axes.set_ylim(len(part), 0)
             axes.set_yticks([])
             axes.grid(False, axis="y")
             for place, at in enumerate(part):
                 _bar(axes, place + 0.5, shown[at][1])
                 for line, (text, size) in enumerate(zip(names[at], (style.BODY, style.SMALL), strict=True)):
-                    page.text(style.MARGIN, top + HEAD + ROW * place + 0.1 + 0.19 * line, text, size=size,
+                    page.text(style.MARGIN, top + HEAD + row_height * place + 0.1 + 0.19 * line, text, size=size,
                               color=style.FAINT_INK if line else style.INK)  # fmt: skip
-                for line, text in enumerate(words[at]):
-                    page.text(style.MARGIN + left + PLOT + GAP, top + HEAD + ROW * place + 0.1 + 0.19 * line, text,
-                              size=style.SMALL if line else style.BODY, weight="normal" if line else "bold",
-                              color=style.FAINT_INK if line else style.INK)  # fmt: skip
+                for line, (text, weight) in enumerate(words[at]):
+                    y = top + HEAD + row_height * place + 0.1 + 0.18 * line
+                    page.text(style.MARGIN + left + PLOT + GAP, y, text, size=style.SMALL, weight=weight)
             axes.set_xlim(0, axes.dataLim.x1 * 1.05)
             axes.set_xlabel("milliseconds an image (from zero)")
-            _legend(page, axes, [shown[at][1] for at in part], style.MARGIN + left, top + HEAD + ROW * len(part) + 0.5)
-            top += HEAD + ROW * len(part) + BELOW
+            _legend(
+                page,
+                axes,
+                [shown[at][1] for at in part],
+                style.MARGIN + left,
+                top + HEAD + row_height * len(part) + 0.5,
+            )
+            top += HEAD + row_height * len(part) + BELOW
         return page.figure
 
 
@@ -82,16 +84,16 @@ def _milliseconds(seconds: float, images: float) -> float:
     return seconds / images * 1000
 
 
-def _verdict(rows: pd.DataFrame) -> tuple[str, str]:
-    """What bounds the cell, and how its sum stands to the wall time of the run without instruments."""
+def _verdict(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """(line, weight): what bounds the cell, and how its sum stands to the wall time of the run without instruments."""
     first = rows.iloc[0]
-    share = rows.loc[rows["stage"] == first["bound_by"], "share"]
-    bound = f"bound by {first['bound_by']}" if first["bound_by"] else "bound by: not known"
-    bound += f" ({percentage(share.iloc[0])})" if len(share) and math.isfinite(share.iloc[0]) else ""
-    if not math.isfinite(first["wall_seconds"]):
-        return bound, "no un-instrumented wall time"
-    words = f"sum: {first['sum_seconds'] / first['wall_seconds']:.1%} of the wall time"
-    return bound, words if first["within_10_percent"] else f"{words}, more than 10% off"
+    bound = style.wrap(f"bound by {first['bound_by'] or 'what is not known'}", 3.4, style.SMALL, "bold", most=3)
+    if math.isfinite(first["wall_seconds"]):
+        words = f"sum: {first['sum_seconds'] / first['wall_seconds']:.1%} of the wall time"
+        words += "" if first["within_10_percent"] else ", more than 10% off"
+    else:
+        words = "no wall time without instruments"
+    return [*((line, "bold") for line in bound), (words, "normal")]
 
 
 def _bar(axes: Axes, y: float, rows: pd.DataFrame) -> None:
