@@ -135,14 +135,12 @@ def _line(
     missed = _missed(claimed)
     seaborn.scatterplot(line[~missed], x="x", y="y", color=mark.color, marker=mark.marker, s=62, legend=False, ax=axes,
                         zorder=5)  # fmt: skip
-    axes.scatter(x[missed], middle[missed], s=62, marker=mark.marker, facecolor="white", edgecolor=mark.color,
-                 linewidth=1.6, zorder=5)  # fmt: skip
+    style.hollow(axes, x[missed], middle[missed], mark, 62)
     counted = usable(single)
     dots = pd.DataFrame({"x": single["batch_size"] * shift * beside, "y": single[quantity.single]})
     seaborn.scatterplot(dots[counted], x="x", y="y", color=mark.color, marker="o", s=13, alpha=0.75, linewidth=0,
                         legend=False, ax=axes, zorder=4)  # fmt: skip
-    aside = dots[~counted]
-    axes.scatter(aside["x"], aside["y"], s=20, facecolor="white", edgecolor=mark.color, linewidth=1.1, zorder=4)
+    style.hollow(axes, dots["x"][~counted], dots["y"][~counted], mark._replace(marker="o"), 20)
     at = claimed["batch_size"] == ringed
     axes.scatter(x[at], middle[at], s=250, facecolor="none", edgecolor=style.INK, linewidth=1.5, zorder=6)
     flagged = cells["flags"].map(daggered)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from vitbench.analysis import CONTROL_GROUP
 from vitbench.charts import style
@@ -25,6 +25,7 @@ PLOT = 3.7  # inches
 ROW, HEADER, GAP = 0.44, 0.3, 0.28
 COLUMN_GAP = 0.22
 TALL = 6.0
+BAND = "#cfcfcf"
 
 
 class Sides(NamedTuple):
@@ -312,8 +313,8 @@ def _color(row: Row, sides: Sides) -> str:
 def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
     for row in rows:
         if math.isfinite(row.floor):
-            axes.fill_betweenx([row.y - ROW / 2, row.y + ROW / 2], 1 / row.floor, row.floor, color="#cfcfcf",
-                               linewidth=0, zorder=0.5)  # fmt: skip
+            band = Rectangle((1 / row.floor, row.y - ROW / 2), row.floor - 1 / row.floor, ROW, color=BAND, linewidth=0)
+            axes.add_patch(band).set_zorder(0.5)
     dots: list[tuple[float, float, str, str]] = []
     for row in rows:
         if row.words:
@@ -361,5 +362,5 @@ def _keys(rows: list[Row]) -> list[Line2D]:
     if any(_color(row, Sides("", "", "left", "right")) == style.GREY for row in drawn):
         keys.append(Line2D([], [], color=style.GREY, linewidth=5, label="grey: tie, or the range holds 1"))
     if any(math.isfinite(row.floor) for row in rows):
-        keys.append(Patch(color="#cfcfcf", label="grey band: ratios within it are ties"))
+        keys.append(Patch(color=BAND, label="grey band: ratios within it are ties"))
     return keys

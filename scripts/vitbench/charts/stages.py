@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from vitbench.charts import style
-from vitbench.charts.labels import DEVICES, percentage, size_words, variant_name
+from vitbench.charts.labels import DEVICES, size_words, variant_name
 
 PLOT, ROW, GAP = 5.4, 0.56, 0.2  # inches
 HEAD, BELOW = 0.34, 0.86

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -172,6 +172,14 @@ def say(axes, words: str) -> None:
     )
     axes.grid(False)
     axes.set_yticks([])
+
+
+def hollow(axes, x: Sequence[float], y: Sequence[float], mark: Mark, size: float) -> None:
+    """Marks in outline: what is not what the filled ones are; nothing at all where there are none."""
+    if len(x):
+        width = 1.1 if size < 40 else 1.6
+        look = {"marker": mark.marker, "facecolor": "white", "edgecolor": mark.color, "linewidth": width}
+        axes.scatter(x, y, s=size, zorder=5, **look)
 
 
 def save(figure: Figure, png: str | Path, svg: str | Path) -> None:

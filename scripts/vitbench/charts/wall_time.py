@@ -117,8 +117,7 @@ def _full(page, left, height, full, names, numbers, columns, runs, marks, contex
         counted = usable(single)
         seaborn.scatterplot(dots[counted], x="x", y="y", color=mark.color, s=13, alpha=0.75, linewidth=0, ax=axes,
                             legend=False)  # fmt: skip
-        axes.scatter(dots["x"][~counted], dots["y"][~counted], s=20, facecolor="white", edgecolor=mark.color,
-                     linewidth=1.1, zorder=4)  # fmt: skip
+        style.hollow(axes, dots["x"][~counted], dots["y"][~counted], mark._replace(marker="o"), 20)
         if not row.repeats:
             continue
         axes.plot([row.low, row.high], [y, y], color=mark.color, linewidth=2, marker="|", markersize=11,
@@ -127,8 +126,7 @@ def _full(page, left, height, full, names, numbers, columns, runs, marks, contex
         seaborn.scatterplot(one, x="x", y="y", color=mark.color, marker=mark.marker, s=62, ax=axes, legend=False,
                             zorder=5)  # fmt: skip
         if math.isfinite(row.cold_median):
-            axes.scatter(row.cold_median, y, s=60, marker=mark.marker, facecolor="white", edgecolor=mark.color,
-                         linewidth=1.6, zorder=4)  # fmt: skip
+            style.hollow(axes, [row.cold_median], [y], mark, 60)
     axes.set(xlabel="wall time, seconds (from zero)", ylabel="")
 
 
