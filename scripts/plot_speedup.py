@@ -12,7 +12,8 @@ from vitbench.errors import run_logged
 def of_the_article(folder: Path, ours: pandas.DataFrame) -> pandas.DataFrame:
     """Ratios of the core part of the series for what we compared on the full set, too: same variants and devices."""
     series = published.read(folder)
-    theirs = published.speedups(series.runs, series.about).astype({"low": float, "high": float, "agreement": float})
+    empty = dict.fromkeys(("low", "high", "agreement", "floor"), float)
+    theirs = published.speedups(series.runs, series.about).astype(empty)
     core = theirs[theirs.comparison.str.startswith(f"part {series.about['core']} ")]
     compared = set(_pairs(ours[ours.dataset == "full"]))
     found = core[[pair in compared for pair in _pairs(core)]]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas
 
+from vitbench.analysis import CONTROL_GROUP
 from vitbench.statistics import LEAST_BLOCKS
 
 FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
@@ -21,7 +22,7 @@ def name_variant(cell: str, versions: dict[str, str]) -> str:
 
 def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
     """The row that answers the question: the full data set, each at its best batch size, first candidate on the CPU."""
-    full = speedup[speedup.dataset == "full"]
+    full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
     cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
     # Two frameworks before two variants of one, and the CPU before other devices.
     ranked = sorted(range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu"))
@@ -62,9 +63,6 @@ def closing_lines(
         minutes_for_verdict: about how long the repeats take that a verdict still needs.
     """
     tried = runs[runs.status != "skipped"]
-    flags = tried["flags"].str.split(";").explode()
-    measured = tried.total_seconds.sum() / 60
-    failed, not_warm = (tried.status != "ok").sum(), (flags == "not warm").sum()
     gpu = ""
     if "gpu" not in set(runs.device):
         found = f"{context['gpus'][0]}: add gpu to `devices`" if context["gpus"] else "none found"
@@ -80,13 +78,37 @@ def closing_lines(
         f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
         article_line(published),
         f"This machine: {context['machine_text']}.{gpu}",
-        f"{len(tried)} measurements in {measured:.0f} min; {failed} failed, {not_warm} not warm.",
+        _measurements_line(tried),
         "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
         verdict,
         "Times are valid, labels are not: the seeded model does not know these photographs."
         if context["label_note"]
         else "With your own photographs: make photos=~/Pictures",
     ]
+
+
+def _measurements_line(tried: pandas.DataFrame) -> str:
+    """How many measurements there were, how long they took, and how many of them carry no claim."""
+    minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
+    flags = tried["flags"].str.split(";")
+    suspect, not_warm = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in ("suspect", "not warm"))
+    line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
+    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(not_warm)} not warm"
+    again = tried.attempts.sum()
+    return line + (f"; {again:.0f} measured again." if again else ".")
+
+
+def _disturbance(suspect: pandas.DataFrame) -> str:
+    """What the gates saw of most weight beside the suspect repeats, in brackets; "" where they saw nothing."""
+    foreign, steal, canary = suspect.foreign_cpu_share.max(), suspect.steal_share.max(), suspect.canary.min()
+    seen = [
+        (foreign, f"other processes held {foreign:.0%} of the CPU"),
+        (steal, f"the hypervisor took {steal:.0%} of the CPU"),
+        (1 - canary, f"the canary ran at {canary:.0%} of its usual speed"),
+    ]
+    weight, words = max((pair for pair in seen if pair[0] > 0), default=(0, ""))
+    most = "at worst " if len(suspect) > 1 else ""
+    return f" ({most}{words})" if weight else ""
 
 
 def article_line(published: pandas.DataFrame) -> str:

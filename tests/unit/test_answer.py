@@ -96,7 +96,7 @@ def test_a_run_ends_with_eight_lines():
     assert lines[0] == run.context["answer"]
     assert "the same for 48 of 48 images" in lines[1] and "Best batch size: huggingface/pipeline" in lines[1]
     assert "1.15" in lines[2] and "Not measured: gpu (none found)" in lines[3]
-    assert lines[4].startswith(f"{len(run.runs)} measurements in") and "0 failed, 0 not warm" in lines[4]
+    assert lines[4].startswith(f"{len(run.runs)} measurements in") and "0 failed, 0 suspect, 0 not warm." in lines[4]
     assert "repeats=5 (make standard), about 12 min more" in lines[6]
 
 
@@ -106,8 +106,35 @@ def test_failures_and_flags_are_counted_and_what_was_skipped_is_not_a_failure():
         failed={("huggingface/pipeline", 16): "oom", "sparknlp/onnx": "skipped"},
         flags={("huggingface/pipeline", 1): "not warm;suspect"},
     )
-    assert "3 failed, 3 not warm" in closing(run)[4]
+    assert "3 failed, 3 suspect (at worst " in closing(run)[4] and ", 3 not warm." in closing(run)[4]
     assert closing(run)[4].startswith(f"{(run.runs.status != 'skipped').sum()} measurements")
+
+
+@pytest.mark.parametrize(
+    "column, value, words",
+    [
+        ("foreign_cpu_share", 0.14, "1 suspect (other processes held 14% of the CPU), 0 not warm."),
+        ("steal_share", 0.3, "1 suspect (the hypervisor took 30% of the CPU)"),
+        ("canary", 0.8, "1 suspect (the canary ran at 80% of its usual speed)"),
+    ],
+)
+def test_what_disturbed_a_suspect_repeat_is_said(column, value, words):
+    run = example(TWO, flags={("huggingface/pipeline", 8, 2): "suspect"})
+    run.runs.loc[run.runs["flags"] == "suspect", column] = value
+    assert words in closing(run)[4]
+
+
+def test_attempts_that_were_set_aside_are_counted_with_their_time():
+    run = example(TWO)
+    run.runs.loc[0, ["attempts", "set_aside_seconds"]] = [2, 3600.0]
+    minutes = run.runs.total_seconds.sum() / 60 + 60
+    assert f"in {minutes:.0f} min" in closing(run)[4] and closing(run)[4].endswith("; 2 measured again.")
+
+
+def test_the_control_is_no_answer():
+    control = {"candidate": "huggingface/pipeline-control/cpu/w1/bs8", "comparison": "A/A control"}
+    assert headline(speedup(control)) is None
+    assert headline(speedup(control, {})).candidate == ROW["candidate"]
 
 
 def test_with_enough_repeats_and_a_gpu_the_lines_say_so():

@@ -9,14 +9,11 @@ import pytest
 
 CELLS, REPEATS = 6, 3  # of the sweep; and one full cell a variant
 TABLES = {
-    "collect_records",
-    "tabulate_physics",
-    "tabulate_stages",
-    "analyse_runs",
-    "write_context",
-    "write_summary",
+    *("collect_records", "tabulate_physics", "tabulate_stages", "analyse_runs", "derive_tables"),
+    *("write_context", "write_summary"),
 }
-CHARTS = {"plot_speedup", "plot_batch_sweep", "plot_wall_time", "write_workbook"}
+CHARTS = {f"plot_{name}" for name in ("speedup", "batch_sweep", "wall_time")} | {"write_workbook"}
+CHARTS |= {f"plot_{name}" for name in ("passes", "break_even", "effective_batches", "gates")}
 
 
 def edit(path: Path, old: str, new: str) -> None:
