@@ -263,10 +263,13 @@ def get_published_runs(wildcards):
     return {} if wildcards.source else {"published": runs}
 
 
-def get_published_sheets(wildcards):
-    """Tables of the workbook that only the published numbers have."""
-    if not wildcards.source:
-        return {}
+def get_sheets(wildcards):
+    """Tables of the workbook that only the published numbers have, or only what was measured."""
+    if wildcards.source != "published/":
+        return {
+            name: f"<results>/{wildcards.source}{name}.csv"
+            for name in ("break_even", "stages", "effective_batches", "time_budget")
+        }
     return {
         "claims": "<reports>/published/claims.csv",
         "hardware": checkout("resources", "published", "hardware.csv"),

@@ -9,6 +9,7 @@ CHARTS = [
     "break_even",
     "effective_batches",
     "gates",
+    "stages",
 ]
 
 
@@ -203,6 +204,33 @@ rule plot_gates:
         "drawing the gates"
     script:
         "../scripts/plot_gates.py"
+
+
+rule plot_stages:
+    input:
+        stages="<results>/{source}stages.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}stages.png",
+            caption="../reports/captions/stages.rst",
+            category="Method",
+            labels={"chart": "stages", "over": "variants"},
+        ),
+        svg="<reports>/{source}stages.svg",
+    log:
+        "<logs>/{source}plot_stages.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the stages"
+    script:
+        "../scripts/plot_stages.py"
 
 
 rule figures:

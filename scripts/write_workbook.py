@@ -18,7 +18,8 @@ def main(paths: dict[str, str], xlsx: str) -> None:
     """Read the tables and write the workbook.
 
     Args:
-        paths: summary, runs, best, parity, speedup, context and, of the published numbers, those in PUBLISHED → file.
+        paths: summary, runs, best, parity, speedup, context and those in `workbook.DERIVED` or, of the published
+            numbers, PUBLISHED → file.
     """
     workbook.write(
         xlsx,
@@ -28,6 +29,7 @@ def main(paths: dict[str, str], xlsx: str) -> None:
         parity=tables.read(paths["parity"], "parity"),
         speedup=tables.read(paths["speedup"], "speedup"),
         context=tables.read_context(paths["context"]),
+        derived={name: tables.read(paths[name], name) for name in workbook.DERIVED if name in paths},
         more={
             name.capitalize(): (heading, pandas.read_csv(paths[name]))
             for name, heading in PUBLISHED.items()

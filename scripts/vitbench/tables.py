@@ -20,7 +20,8 @@ WORDS = frozenset(
     partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
-    published_candidate our_baseline our_candidate published_hardware our_machine early late reached peak_library""".split()  # noqa: SIM905
+    published_candidate our_baseline our_candidate published_hardware our_machine
+    early late reached peak_library""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "extrapolated", "within_10_percent"})
 

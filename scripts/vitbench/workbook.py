@@ -34,21 +34,48 @@ SPEEDUP = tuple(
     """comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm agreement candidate_throughput
     baseline_throughput images dataset reason""".split()  # noqa: SIM905
 )
-SHARES = frozenset({"accuracy", "agreement", "baseline_accuracy", "candidate_accuracy", "cv"})
+# Tables that only some sources have: sheet, heading, note; in the order of the sheets, those in LAST after Runs.
+DERIVED = {
+    "break_even": (
+        "Break-even", "From how many images on what starts later, but is faster an image, is ahead",
+        "full set; low and high: range over the blocks; where blocks_never counts any, late never catches up in those",
+    ),
+    "stages": (
+        "Stages", "Where the time goes: seconds of a pass by stage, from profiling repeats",
+        "full set; wall_seconds: median of the repeats without instruments; difference: of the sum from that",
+    ),
+    "physics": (
+        "Physics", "Throughput as a share of what the machine can do",
+        "peak: the highest GEMM rate of any library in use",
+    ),
+    "effective_batches": (
+        "Batches", "The batches that the engines saw",
+        "effective_batch_sizes and partition_rows: size:how many; wave_factor 1: no slot waits idle",
+    ),
+    "time_budget": ("Time budget", "Where the time of the run went", "seconds, from the records"),
+}  # fmt: skip
+LAST = ("time_budget",)
+SHARES = frozenset(
+    """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share difference
+    share_of_peak""".split()  # noqa: SIM905
+)
 COUNTS = frozenset(
     """images workers batch_size effective_batch_size repeat repeats protocol block order warm_passes threads slots
-    partitions kept blocks faster_blocks compared duplicated""".split()  # noqa: SIM905
+    partitions kept blocks faster_blocks compared duplicated waves attempts set_aside alike blocks_never
+    measured_images""".split()  # noqa: SIM905
 )
 FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row above
 
 
 def write(
     path: str | Path, *, summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, parity: pd.DataFrame,
-    speedup: pd.DataFrame, context: dict, more: dict[str, tuple[str, pd.DataFrame]] | None = None,
+    speedup: pd.DataFrame, context: dict, derived: dict[str, pd.DataFrame] | None = None,
+    more: dict[str, tuple[str, pd.DataFrame]] | None = None,
 ) -> None:  # fmt: skip
     """Write the workbook to `path`, whole or not at all; the same tables give the same bytes.
 
     Args:
+        derived: tables of DERIVED, by their names.
         more: name of a further sheet → its heading and table.
     """
     content = io.BytesIO()
@@ -82,14 +109,25 @@ def write(
         "low and high: 95% interval; where the verdict is \"too few repeats\", the range of the block ratios", speedup,
     )  # fmt: skip
     workbook_charts.speedup(sheets, sheet, speedup, sheets.below(speedup))
+    _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name not in LAST})
     sheets.table("Parity", "Do baseline and candidate give the same labels?", "image by image, top-1", parity)
     sheets.table("Runs", "One row a repeat (a fresh process); everything else follows from these", where, runs)
+    _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name in LAST})
     for name, (heading, frame) in (more or {}).items():
         sheets.table(name, heading, where, frame)
     facts = pd.DataFrame(list(_flat(context)), columns=["key", "value"])
     sheets.table("Environment", "What was measured, where and with what", where, facts)
     book.close()
     write_atomically(Path(path), content.getvalue())
+
+
+def _derived(sheets: Sheets, tables: dict[str, pd.DataFrame]) -> None:
+    """A sheet for each of these tables, in the order of DERIVED; under the stages their chart."""
+    for name, (title, heading, note) in DERIVED.items():
+        if name in tables:
+            sheet = sheets.table(title, heading, note, tables[name])
+            if name == "stages":
+                workbook_charts.stages(sheets, sheet, tables[name], sheets.below(tables[name]))
 
 
 class Sheets:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")  # as in the other charts
 MARKERS = ("circle", "square", "triangle", "diamond", "star", "plus", "x")
 DASHES = ("solid", "dash", "round_dot", "dash_dot", "long_dash", "square_dot", "long_dash_dot")
+STAGE_COLORS = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#B8B8B8")  # as in the other chart
+STAGED = ["framework", "variant", "device", "workers", "batch_size", "dataset"]
 ROW_PIXELS = 20
 GRID = {"visible": True, "line": {"color": "#D8D8D8"}}
 
@@ -144,6 +146,57 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         row += _rows(420)
         block += len(data) + 3
     return block
+
+
+def stages(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> int:
+    """Stacked columns of milliseconds an image, and the wall time without instruments; returns the next free row."""
+    known = table[table["seconds"].notna()]
+    if known.empty:
+        return _words(sheet, row, "No cell was profiled: no chart.")
+    cells = known.drop_duplicates(STAGED)
+    several = len(cells[["device", "workers"]].drop_duplicates()) > 1
+    labels = [
+        variant_name(cell.framework, cell.variant) + (f", {cell.device}, w{cell.workers:.0f}" if several else "")
+        for cell in cells.itertuples(index=False)
+    ]
+    data = pd.DataFrame({"label": labels})
+    each = known.assign(each=known["seconds"] / known["images"] * 1000)
+    for stage in dict.fromkeys(known["stage"]):
+        part = cells[STAGED].merge(each[each["stage"] == stage], on=STAGED, how="left")
+        data[stage] = part["each"].to_numpy()
+    count = len(data.columns) - 1
+    data["wall time"] = (cells["wall_seconds"] / cells["images"] * 1000).to_numpy()
+    height = 420
+    block = row + _rows(height) + 1
+    sheet.write_string(block - 1, 0, "Chart data: milliseconds an image; wall time: without instruments", sheets.note)
+    sheets.block(sheet, block, 0, data)
+    chart = sheets.book.add_chart({"type": "column", "subtype": "stacked"})
+    for place in range(1, count + 1):
+        chart.add_series(
+            {
+                "name": [sheet.name, block, place],
+                "categories": _column(sheet, block, len(data), 0),
+                "values": _column(sheet, block, len(data), place),
+                "fill": {"color": STAGE_COLORS[(place - 1) % len(STAGE_COLORS)]},
+                "gap": 60,
+            }
+        )
+    wall = sheets.book.add_chart({"type": "line"})
+    wall.add_series(
+        {
+            "name": [sheet.name, block, count + 1],
+            "categories": _column(sheet, block, len(data), 0),
+            "values": _column(sheet, block, len(data), count + 1),
+            "line": {"none": True},
+            "marker": {"type": "diamond", "size": 9, "fill": {"color": "#000000"}, "border": {"color": "#FFFFFF"}},
+        }
+    )
+    chart.combine(wall)
+    _dress(chart, "Stages of a pass, milliseconds an image", 300 + 110 * len(data), height)
+    chart.set_y_axis({"name": "ms an image", "name_font": {"bold": False}, "min": 0, "major_gridlines": GRID})
+    chart.set_legend({"position": "bottom"})
+    sheet.insert_chart(row, 0, chart, {"object_position": 3})
+    return block + len(data) + 3
 
 
 def _words(sheet: Worksheet, row: int, words: str) -> int:

@@ -100,7 +100,8 @@ def test_repeats_ran_one_at_a_time_in_the_seeded_order(smoke, runs):
 
 
 def test_the_charts_are_pictures_with_words(smoke):
-    for chart in ("speedup", "batch_sweep", "wall_time", "passes", "break_even", "effective_batches", "gates"):
+    charts = "speedup batch_sweep wall_time passes break_even effective_batches gates stages"
+    for chart in charts.split():
         with Image.open(smoke / f"reports/{chart}.png") as image:
             assert min(image.size) > 400 and len(image.convert("L").getcolors(256)) > 2
         assert ElementTree.parse(smoke / f"reports/{chart}.svg").getroot().tag.endswith("svg")

@@ -275,10 +275,15 @@ def stages(run: Tables, sums: dict[str, float] | None = None) -> pd.DataFrame:
         total = (sums or {}).get(f"{cell['framework']}/{cell['variant']}", 1.0)
         row = {name: cell[name] for name in tables.COLUMNS["stages"] if name in cell}
         row |= {"wall_seconds": cell["median"], "sum_seconds": cell["median"] * total, "bound_by": "forward (57%)"}
-        row |= {"difference": total - 1, "within_10_percent": abs(total - 1) <= 0.1, "reason": ""}
+        row |= {"difference": total - 1, "within_10_percent": abs(total - 1) <= 0.1, "status": "ok"}
         row["method"] = "timers" if cell["framework"] == "huggingface" else "partial pipelines and samples of the JVM"
         if pd.isna(total):
-            row |= {"bound_by": "", "method": "", "reason": "the profiling repeat ended with status 1"}
+            row |= {
+                "bound_by": "",
+                "method": "",
+                "status": "error",
+                "reason": "the profiling repeat ended with status 1",
+            }
         rows += [row | {"stage": stage, "share": share, "seconds": row["sum_seconds"] * share}
                  for stage, share in STAGES.items()]  # fmt: skip
     return typed(rows, "stages")

@@ -17,6 +17,7 @@ import write_workbook
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import PathCollection
+from matplotlib.patches import Rectangle
 
 from vitbench.charts import batch_sweep, labels, speedup, style, wall_time
 from vitbench.errors import UserError
@@ -57,6 +58,18 @@ CASES = {
     "three, eleven sizes, both devices": lambda: example(FIVE[:3], SIZES, devices=("cpu", "gpu"), verdict="faster"),
     "sizes close together": lambda: example(TWO, sizes=(1, 30, 31, 32, 1000, 1024)),
     "everything failed": lambda: empty(variants=FIVE),
+    "set aside, not reached, control": lambda: example(
+        TWO,
+        sizes=(1, 8, 32),
+        repeats=5,
+        verdict="faster",
+        floor=1.05,
+        flags={
+            ("sparknlp/tensorflow", 8, 1): "suspect",
+            ("huggingface/pipeline", 1): "not warm",
+            ("full", "huggingface/pipeline", 32): "suspect",
+        },
+    ),
     "very long name": lambda: example((*TWO, "sparknlp/onnx-with-a-name-that-somebody-thought-would-help")),
 }
 
@@ -183,6 +196,63 @@ def test_a_variant_without_any_batch_size_is_words(monkeypatch):
     assert "sparknlp/tensorflow, no batch size" in shown and "too few repeats: no repeat worked: error" in shown
     shown = words(figures(run)["wall_time"], monkeypatch)
     assert "sparknlp/tensorflow, CPU, no batch size" in shown and "× error" in shown
+
+
+def test_the_noise_floor_is_a_grey_band_and_the_control_comes_last(monkeypatch):
+    run = example(repeats=5, verdict="faster", floor=1.05)
+    figure = ratio_chart(run)
+    bands = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert len(bands) == len(run.speedup)
+    edges = [(band.get_x(), band.get_x() + band.get_width()) for band in bands]
+    assert edges[0] == pytest.approx((1 / 1.05, 1.05)) and edges[-1] == pytest.approx((1 / 1.02, 1.02))
+    shown = words(figure, monkeypatch)
+    assert shown.rindex("A/A control") > shown.rindex("same batch size, sample")
+    flat = " ".join(shown.split())
+    assert "0.952 to 1.050: what the baseline reaches against itself" in flat and "n = 5" in flat
+    assert "grey band: ratios within it are ties" in shown and "did not come out as a tie" in flat
+    assert "← Hugging Face faster" in shown  # the control does not change what the ends are called
+
+
+def test_without_a_control_the_band_is_the_least_floor(monkeypatch):
+    flat = " ".join(words(ratio_chart(example(repeats=5, verdict="tie")), monkeypatch).split())
+    assert "0.980 to 1.020: the least that is worth a claim (2%); there is no A/A control." in flat
+
+
+def hollow(axes) -> list:
+    """The marks that are drawn in outline, white inside."""
+    parts = [part for part in axes.collections if isinstance(part, PathCollection) and len(part.get_facecolor())]
+    return [part for part in parts if tuple(part.get_facecolor()[0][:3]) == (1, 1, 1)]
+
+
+def test_repeats_set_aside_are_hollow_dots_and_in_no_median(monkeypatch):
+    run = example(repeats=5, flags={("sparknlp/tensorflow", 8, 2): "suspect"})
+    run.runs.loc[run.runs["flags"] == "suspect", "throughput"] = 1.0
+    figure = figures(run)["batch_sweep"]
+    (dots,) = hollow(figure.axes[0])
+    assert [y for _, y in dots.get_offsets()] == [1.0]
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "repeats set aside as suspect or not warm, 1 of 30;" in shown and "n = 4 to 5 repeats" in shown
+    assert "† suspect: sparknlp/tensorflow/cpu/w1/bs8." in shown and "repeat set aside" in shown
+
+
+def test_a_cell_with_nothing_but_repeats_set_aside_has_no_mark(monkeypatch):
+    run = example(sizes=(8, 16), flags={("sparknlp/tensorflow", 8): "not warm", ("full", TWO[1], 16): "suspect"})
+    drawn = figures(run)
+    lengths = [len(line.get_xdata()) for line in drawn["batch_sweep"].axes[0].lines if line.get_linestyle() != "None"]
+    assert lengths == [2, 1]  # of two batch sizes the other variant has one
+    shown = " ".join(words(drawn["wall_time"], monkeypatch).split())
+    assert "all set aside †" in shown and "Nothing but such repeats, hence no mark: sparknlp/tensorflow" in shown
+    assert [len(part.get_offsets()) for part in hollow(drawn["wall_time"].axes[0])] == [1, 3]  # a cold pass; repeats
+
+
+def test_a_batch_size_that_was_not_reached_is_a_hollow_mark_without_a_dagger(monkeypatch):
+    run = example(sizes=(8, 32))
+    figure = figures(run)["batch_sweep"]
+    (mark,) = hollow(figure.axes[0])
+    assert list(mark.get_sizes()) == [62] and mark.get_offsets()[0][0] == pytest.approx(32, rel=0.2)
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "Hollow mark, no batch was as large as asked for: sparknlp/tensorflow/cpu/w1/bs32." in shown
+    assert "batch size not reached" in shown and "†" not in shown
 
 
 def test_a_published_ratio_is_a_hollow_diamond(monkeypatch):

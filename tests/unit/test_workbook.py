@@ -7,9 +7,9 @@ import openpyxl
 import pandas as pd
 import pytest
 import write_workbook
-from example_tables import FIVE, Tables, empty, example
+from example_tables import FIVE, TWO, Tables, empty, example, physics, stages
 
-from vitbench import workbook
+from vitbench import batches, break_even, workbook
 
 SHEETS = ["Summary", "Sweep", "Full", "Speedup", "Parity", "Runs", "Environment"]
 FAILED = {("sparknlp/onnx", 16): "oom", "sparknlp/tensorflow": "skipped"}
@@ -21,6 +21,16 @@ def write(run: Tables, path: Path) -> Path:
         context=run.context,
     )  # fmt: skip
     return path
+
+
+def derived(run: Tables) -> dict[str, pd.DataFrame]:
+    return {
+        "break_even": break_even.break_even(run.runs, run.parity, run.speedup),
+        "stages": stages(run),
+        "physics": physics(run),
+        "effective_batches": batches.effective_batches(run.runs),
+        "time_budget": pd.DataFrame({"part": ["passes", "workflow"], "seconds": [90.0, 10.0], "share": [0.9, 0.1]}),
+    }
 
 
 def table(book, name: str) -> pd.DataFrame:
@@ -158,6 +168,46 @@ def test_same_tables_same_bytes(run, tmp_path):
     assert write(run, tmp_path / "a.xlsx").read_bytes() == write(run, tmp_path / "b.xlsx").read_bytes()
     created = openpyxl.load_workbook(tmp_path / "a.xlsx").properties.created
     assert created.date().isoformat() == run.context["date"]
+
+
+def test_derived_tables_have_sheets_in_a_sensible_order(tmp_path):
+    run = example(TWO, repeats=5)
+    more = derived(run)
+    path = tmp_path / "book.xlsx"
+    workbook.write(
+        path, summary=run.summary, runs=run.runs, best=run.best, parity=run.parity, speedup=run.speedup,
+        context=run.context, derived=more,
+    )  # fmt: skip
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == [
+        "Summary", "Sweep", "Full", "Speedup", "Break-even", "Stages", "Physics", "Batches", "Parity", "Runs",
+        "Time budget", "Environment",
+    ]  # fmt: skip
+    assert table(book, "Break-even")["break_even"][0] == pytest.approx(more["break_even"].break_even[0])
+    assert len(table(book, "Batches")) == len(more["effective_batches"])
+    assert {"canary", "steal_share", "attempts"} <= set(table(book, "Runs"))
+    rows = list(book["Stages"].iter_rows(values_only=True))
+    start = next(place for place, row in enumerate(rows) if row[0] == "label")
+    assert rows[start][:8] == ("label", *("read decode preprocess forward postprocess other".split()), "wall time")
+    first = more["stages"].iloc[:6]
+    assert rows[start + 1][1:7] == pytest.approx(list(first.seconds / first.images * 1000))
+    assert rows[start + 1][7] == pytest.approx(first.wall_seconds[0] / first.images[0] * 1000)
+    with zipfile.ZipFile(path) as archive:
+        charts = [archive.read(name).decode() for name in archive.namelist() if name.startswith("xl/charts/chart")]
+    (stacked,) = [chart for chart in charts if 'grouping val="stacked"' in chart]
+    assert stacked.count("<c:ser>") == 7 and "<c:lineChart>" in stacked
+
+
+def test_without_profiles_the_stages_say_so(tmp_path):
+    run = example(TWO)
+    path = tmp_path / "book.xlsx"
+    nothing = {name: frame.head(0) for name, frame in derived(run).items()}
+    workbook.write(
+        path, summary=run.summary, runs=run.runs, best=run.best, parity=run.parity, speedup=run.speedup,
+        context=run.context, derived=nothing,
+    )  # fmt: skip
+    values = [str(cell.value) for row in openpyxl.load_workbook(path)["Stages"].iter_rows() for cell in row]
+    assert "No cell was profiled: no chart." in values
 
 
 def test_nothing_measured_is_said_in_words(tmp_path):

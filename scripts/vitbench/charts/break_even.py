@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from vitbench.break_even import REACH, Line, full_cells, line, measured_images
 from vitbench.charts import style
 from vitbench.charts.labels import Cell, count, number
+from vitbench.charts.speedup import number_of
 
 PLOT, HEIGHT, LEFT = 6.2, 3.9, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
@@ -86,11 +87,6 @@ def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
         words = row.verdict + (f": {row.reason}" if row.reason else "")
         rows.append((pair, (found, spread, number_of(row.blocks), style.wrap(words, 4.2, style.SMALL, most=1)[0])))
     return rows or [("There is no pair of cells on this hardware.", ("", "", "", ""))]
-
-
-def number_of(blocks: float) -> str:
-    """A count as an integer, "–" where it is missing."""
-    return f"{blocks:.0f}" if math.isfinite(blocks) else "–"
 
 
 def _images(value: float) -> str:

@@ -90,16 +90,21 @@ def _verdict(rows: pd.DataFrame) -> list[tuple[str, str]]:
     bound = style.wrap(f"bound by {first['bound_by'] or 'what is not known'}", 3.4, style.SMALL, "bold", most=3)
     if math.isfinite(first["wall_seconds"]):
         words = f"sum: {first['sum_seconds'] / first['wall_seconds']:.1%} of the wall time"
-        words += "" if first["within_10_percent"] else ", more than 10% off"
+        words += ", more than 10% off" if _off(rows) else ""
     else:
         words = "no wall time without instruments"
     return [*((line, "bold") for line in bound), (words, "normal")]
 
 
+def _off(rows: pd.DataFrame) -> bool:
+    """Whether the stages of a cell are known not to add up to its wall time."""
+    return math.isfinite(rows["wall_seconds"].iloc[0]) and not rows["within_10_percent"].iloc[0]
+
+
 def _bar(axes: Axes, y: float, rows: pd.DataFrame) -> None:
     """The stages end to end, each with its milliseconds where they fit; the wall time as a tall stroke."""
     images, begin = rows["images"].iloc[0], 0.0
-    off = not rows["within_10_percent"].iloc[0]
+    off = _off(rows)
     for row in rows.itertuples(index=False):
         if not row.seconds > 0:
             continue
@@ -131,11 +136,10 @@ def _caption(shown: list, cells: list, context: dict) -> list[str]:
         methods.setdefault(rows["method"].iloc[0], []).append(variant_name(*key[:2]))
     how_known = "; ".join(f"{', '.join(dict.fromkeys(names))}: {method}" for method, names in methods.items() if method)
     how = (
-        "Stages from one profiling repeat a cell (n = 1, hence no interval); the wall time is the median of the"
-        " un-instrumented repeats."
+        "Stages: medians over the instrumented passes of one profiling repeat a cell (n = 1, hence no interval). Wall"
+        " time: median of the usable repeats, which bear no instruments. Other: what no stage claims, such as planning."
     )
-    off = dict.fromkeys(f"{variant_name(*key[:2])}, {DEVICES.get(key[2], key[2])}" for key, rows in shown
-                        if not rows["within_10_percent"].iloc[0])  # fmt: skip
+    off = dict.fromkeys(f"{variant_name(*key[:2])}, {DEVICES.get(key[2], key[2])}" for key, rows in shown if _off(rows))
     note = ""
     if off:
         note = (
@@ -147,7 +151,7 @@ def _caption(shown: list, cells: list, context: dict) -> list[str]:
 def _without(cells: list) -> str:
     """Cells that give no stages, and why."""
     told = [
-        f"{variant_name(*key[:2])}, {DEVICES.get(key[2], key[2])}: {rows['reason'].iloc[0] or 'no profile'}"
+        f"{variant_name(*key[:2])}, {DEVICES.get(key[2], key[2])}: {rows['status'].iloc[0]}, {rows['reason'].iloc[0]}"
         for key, rows in cells
         if rows["seconds"].isna().all()
     ]

@@ -1,0 +1,119 @@
+"""Break-even: planted lines meet where arithmetic says so; what may not be said is not said."""
+
+import math
+
+import pandas
+import pytest
+from example_tables import typed
+
+from vitbench.break_even import Line, break_even, line, measured_images
+
+IMAGES, BLOCKS = 100, 5
+
+
+def repeats(variant: str, fixed: float, each: float, framework="sparknlp", blocks=BLOCKS, **changes) -> list[dict]:
+    """Repeats of one full cell: `fixed` seconds of start, load and cold surplus, a third each; `each` an image."""
+    warm = each * IMAGES
+    row = {
+        "dataset": "full", "images": IMAGES, "framework": framework, "variant": variant, "device": "cpu", "workers": 1,
+        "batch_size": 8, "status": "ok", "start_seconds": fixed / 3, "load_seconds": fixed / 3, "wall_seconds": warm,
+        "cold_seconds": warm + fixed / 3, "warm_passes": 2, "flags": "",
+    }  # fmt: skip
+    return [row | {"repeat": block, "block": block} | changes for block in range(blocks)]
+
+
+def table(*cells: list[dict], gate=(), floor=1.02) -> pandas.DataFrame:
+    runs = typed([row for cell in cells for row in cell], "runs")
+    speedup = typed([{"candidate": "sparknlp/b/cpu/w1/bs8", "floor": floor}], "speedup")
+    return break_even(runs, typed(list(gate), "parity").assign(passed=[row["passed"] for row in gate]), speedup)
+
+
+def test_a_line_is_start_load_cold_surplus_and_warm_seconds_an_image():
+    found = line(typed(repeats("a", 30, 0.2), "runs"))
+    assert found == pytest.approx(Line(30, 0.2))
+    assert found.seconds(50) == pytest.approx(40)
+    assert measured_images(typed(repeats("a", 30, 0.2), "runs")) == 300
+
+
+def test_planted_cells_meet_where_they_should():
+    (row,) = table(repeats("a", 10, 0.3, "huggingface"), repeats("b", 40, 0.15)).to_dict("records")
+    assert row["early"] == "huggingface/a/cpu/w1/bs8" and row["late"] == "sparknlp/b/cpu/w1/bs8"
+    assert row["break_even"] == pytest.approx(200)  # (40 - 10) / (0.3 - 0.15)
+    assert (row["low"], row["high"]) == pytest.approx((200, 200))
+    assert row["verdict"] == "overtakes" and not row["extrapolated"] and row["blocks"] == BLOCKS
+    early = row["early_fixed_seconds"] + 200 * row["early_seconds_an_image"]
+    assert early == pytest.approx(row["late_fixed_seconds"] + 200 * row["late_seconds_an_image"])
+
+
+@pytest.mark.parametrize("fixed, extrapolated", [(99, False), (106, True), (23.5, True)])
+def test_far_from_what_was_measured_is_extrapolated(fixed, extrapolated):
+    # measured: one data set of 100 to a process's 300 images; believed up to 600
+    (row,) = table(repeats("a", 10, 0.3), repeats("b", fixed, 0.15)).to_dict("records")
+    assert row["break_even"] == pytest.approx((fixed - 10) / 0.15) and row["extrapolated"] is extrapolated
+
+
+def test_who_starts_later_and_is_slower_never_catches_up():
+    (row,) = table(repeats("a", 10, 0.15), repeats("b", 40, 0.3)).to_dict("records")
+    assert row["verdict"] == "never" and row["blocks_never"] == BLOCKS
+    assert [row[column] for column in ("break_even", "low", "high")] == [None] * 3
+
+
+def test_the_range_is_that_of_the_blocks_each_with_its_own_times():
+    late = repeats("b", 40, 0.15)
+    late[0]["start_seconds"] += 15  # in this block alone it meets 100 images later
+    (row,) = table(repeats("a", 10, 0.3), late).to_dict("records")
+    assert row["break_even"] == pytest.approx(200)
+    assert (row["low"], row["high"]) == pytest.approx((200, 300))
+
+
+def test_blocks_that_disagree_are_uncertain_and_have_no_upper_end():
+    late = repeats("b", 40, 0.15)
+    late[2] |= {"wall_seconds": 40.0, "cold_seconds": 53.0}  # slower than the early one's 30
+    (row,) = table(repeats("a", 10, 0.3), late).to_dict("records")
+    assert row["verdict"] == "uncertain" and "1 of 5 blocks" in row["reason"]
+    assert row["blocks_never"] == 1 and row["high"] is None and row["low"] == pytest.approx(200)
+
+
+def test_speeds_within_the_noise_floor_are_uncertain():
+    cells = repeats("a", 10, 0.30), repeats("b", 40, 0.285)  # 5%
+    assert table(*cells).verdict[0] == "overtakes"
+    (row,) = table(*cells, floor=1.06).to_dict("records")
+    assert row["verdict"] == "uncertain" and "noise floor" in row["reason"]
+
+
+def test_below_five_blocks_there_is_no_verdict():
+    (row,) = table(repeats("a", 10, 0.3, blocks=4), repeats("b", 40, 0.15, blocks=4)).to_dict("records")
+    assert row["verdict"] == "too few repeats" and row["break_even"] == pytest.approx(200)
+
+
+@pytest.mark.parametrize("flag", ["suspect", "not warm", "images lost;suspect"])
+def test_repeats_set_aside_and_the_control_do_not_enter(flag):
+    wrong = repeats("b", 400, 0.01, blocks=1, flags=flag)
+    control = repeats("a-control", 10, 0.3)
+    (row,) = table(repeats("a", 10, 0.3), repeats("b", 40, 0.15), wrong, control).to_dict("records")
+    assert row["break_even"] == pytest.approx(200) and row["blocks"] == BLOCKS
+
+
+def test_another_device_or_data_set_is_no_partner():
+    gpu = repeats("b", 40, 0.01, device="gpu")
+    sample = repeats("c", 40, 0.01, dataset="sample")
+    assert table(repeats("a", 10, 0.3), gpu, sample).empty
+
+
+def test_a_pair_whose_labels_differ_has_no_number_not_even_through_the_baseline():
+    names = [f"sparknlp/{variant}/cpu/w1/bs8" for variant in "abc"]
+    gate = [
+        {"dataset": "full", "baseline": names[0], "candidate": names[1], "passed": True, "reason": ""},
+        {"dataset": "full", "baseline": names[0], "candidate": names[2], "passed": False, "reason": "2 images lost"},
+    ]
+    found = table(repeats("a", 10, 0.3), repeats("b", 40, 0.15), repeats("c", 50, 0.1), gate=gate)
+    verdicts = {frozenset((row.early, row.late)): row for row in found.itertuples()}
+    assert verdicts[frozenset(names[:2])].verdict == "overtakes"
+    for pair in (names[0], names[2]), (names[1], names[2]):
+        row = verdicts[frozenset(pair)]
+        assert row.verdict == "parity failed" and "2 images lost" in row.reason and math.isnan(row.break_even)
+
+
+def test_without_a_usable_repeat_there_is_no_row():
+    assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, status="oom")).empty
+    assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, flags="suspect")).empty

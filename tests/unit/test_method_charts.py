@@ -1,0 +1,331 @@
+"""The charts about the method: passes, break-even, effective batches, stages, physics and gates, read back."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import derive_tables
+import matplotlib.colors
+import numpy as np
+import plot_break_even
+import plot_effective_batches
+import plot_gates
+import plot_passes
+import plot_physics
+import plot_stages
+import pytest
+from drawn import collisions, words
+from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed
+
+from vitbench import batches, break_even, tables
+from vitbench.charts import break_even as break_even_chart
+from vitbench.charts import effective_batches, gates, passes, style
+from vitbench.charts import physics as physics_chart
+from vitbench.charts import stages as stages_chart
+
+SIZES = tuple(2**power for power in range(11))
+LONG = "sparknlp/onnx-with-a-name-that-somebody-thought-would-help"
+SET_ASIDE = {
+    ("sparknlp/tensorflow", 8, 2): "suspect",
+    ("full", "sparknlp/tensorflow", 16, 1): "not warm",
+    ("full", "huggingface/pipeline", 16, 3): "not warm;suspect",
+}
+
+
+def meetings(run: Tables):
+    return typed(break_even.break_even(run.runs, run.parity, run.speedup).to_dict("records"), "break_even")
+
+
+def seen(run: Tables):
+    return typed(batches.effective_batches(run.runs).to_dict("records"), "effective_batches")
+
+
+def figures(run: Tables) -> dict:
+    return {
+        "passes": passes.draw(run.runs, run.context),
+        "break_even": break_even_chart.draw(run.runs, meetings(run), run.context),
+        "effective_batches": effective_batches.draw(seen(run), run.context),
+        "stages": stages_chart.draw(stages(run, {"sparknlp/onnx": 0.8}), run.context),
+        "physics": physics_chart.draw(physics(run), run.summary, run.context),
+        "gates": gates.draw(run.runs, run.context),
+    }
+
+
+CASES = {
+    "two, some set aside": lambda: example(TWO, repeats=5, flags=SET_ASIDE, floor=1.03),
+    "one variant, one repeat": lambda: example(TWO[:1], sizes=(8,), repeats=1),
+    "five, failures": lambda: example(FIVE, failed={("sparknlp/onnx", 16): "oom", "sparknlp/tensorflow": "skipped"}),
+    "six, eleven sizes, both devices": lambda: example(SIX, SIZES, devices=("cpu", "gpu"), floor=1.1),
+    "everything failed": lambda: empty(variants=FIVE),
+    "all set aside": lambda: example(TWO, flags={("full", variant, 16): "suspect" for variant in TWO}),
+    "very long name": lambda: example((*TWO, LONG)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_text_touches_another_or_the_edge(case, monkeypatch):
+    for name, figure in figures(CASES[case]()).items():
+        assert collisions(figure, monkeypatch) == [], name
+
+
+def test_files_are_the_same_in_two_processes(tmp_path):
+    run = example(TWO, repeats=5, flags=SET_ASIDE)
+    paths = run.write(tmp_path)
+    for name, table in (("stages", stages(run)), ("physics", physics(run))):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    derived = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches")]
+    inputs = {
+        plot_passes: [paths["runs"]],
+        plot_break_even: [paths["runs"], derived[0]],
+        plot_effective_batches: [derived[1]],
+        plot_stages: [tmp_path / "stages.csv"],
+        plot_physics: [tmp_path / "physics.csv", paths["summary"]],
+        plot_gates: [paths["runs"]],
+    }
+    tabulated = [str(path) for path in (paths["runs"], paths["parity"], paths["speedup"], *derived)]
+    derive_tables.main(*tabulated)
+    calls, outputs = [f"import derive_tables as m; m.main(*{tabulated!r})"], [Path(path) for path in derived]
+    for module, given in inputs.items():
+        png, svg = (tmp_path / f"{module.__name__}.{kind}" for kind in ("png", "svg"))
+        strings = [str(path) for path in (*given, paths["context"], png, svg)]
+        module.main(*strings)
+        calls.append(f"import {module.__name__} as m; m.main(*{strings!r})")
+        outputs += [png, svg]
+    here = [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
+    for path in outputs:
+        path.unlink()
+    folder, environment = Path(plot_passes.__file__).parent, os.environ | {"PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=folder, env=environment)
+    assert here == [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
+
+
+def test_derived_tables_come_back_in_their_types(tmp_path):
+    run = example(FIVE, sizes=(1, 8, 32), repeats=5)
+    paths = run.write(tmp_path)
+    out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches")]
+    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], *out)))
+    first, second = map(tables.read, out)
+    assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
+    assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1
+
+
+@pytest.mark.parametrize(
+    "module",
+    [derive_tables, plot_passes, plot_break_even, plot_effective_batches, plot_stages, plot_physics, plot_gates],
+)
+def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
+    compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
+
+
+def test_nothing_measured_is_said_in_words(monkeypatch):
+    nothing = example(TWO, sizes=(8,))
+    frames = (nothing.runs, nothing.summary, nothing.best, nothing.parity, nothing.speedup)
+    for run in (empty(), Tables(*(frame.head(0) for frame in frames), nothing.context)):
+        for name, figure in figures(run).items():
+            assert " no " in f" {words(figure, monkeypatch).lower()} ", name
+
+
+def hexes(artist) -> str:
+    return matplotlib.colors.to_hex(artist.get_color())
+
+
+# --- passes
+
+
+def test_every_repeat_is_a_line_of_seconds_an_image(monkeypatch):
+    run = example(TWO, repeats=5)
+    figure = passes.draw(run.runs, run.context)
+    full = run.runs[(run.runs["dataset"] == "full") & (run.runs["variant"] == "pipeline")]
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
+    assert len(lines) == 5 and len(figure.axes) == 4
+    for line, row in zip(lines, full.itertuples(), strict=True):
+        assert list(line.get_ydata()) == pytest.approx([float(each) / 48 for each in row.pass_seconds.split(";")])
+        assert list(line.get_xdata()) == [0, 1, 2] and line.get_linestyle() == "-"
+    assert figure.axes[0].get_ylim() == figure.axes[3].get_ylim()
+    shown = words(figure, monkeypatch)
+    assert "n = 40 repeats" in shown and "set aside" not in shown.lower()
+    assert "before pass 0: start 6.00 s · load" in shown and "first batch 1.10 s" in shown
+
+
+def test_repeats_set_aside_are_dashed_and_say_why(monkeypatch):
+    run = example(TWO, repeats=5, flags=SET_ASIDE)
+    figure = passes.draw(run.runs, run.context)
+    dashed = [[line for line in axes.lines if line.get_linestyle() == "--"] for axes in figure.axes]
+    assert [len(lines) for lines in dashed] == [1, 0, 1, 1]  # full and sample of each variant
+    ends = [[line.get_marker() for line in axes.lines if line.get_linestyle() == "None"] for axes in figure.axes]
+    assert ends == [["D"], [], ["^"], ["s"]]
+    shown = words(figure, monkeypatch)
+    assert "set aside: not warm" in shown and "set aside: suspect and not warm" in shown
+    assert "Set aside, 3 of 40" in shown
+
+
+def test_passes_far_apart_are_on_a_logarithmic_axis(monkeypatch):
+    run = example(TWO, repeats=3)
+    run.runs.loc[0, "pass_seconds"] = "90;3;3"
+    figure = passes.draw(run.runs, run.context)
+    assert figure.axes[0].get_yscale() == "log" and "Logarithmic" in words(figure, monkeypatch)
+
+
+# --- break-even
+
+
+def test_the_ring_is_where_the_table_says_and_the_lines_meet_there(monkeypatch):
+    run = example(TWO, repeats=5)
+    table = meetings(run)
+    (row,) = table.to_dict("records")
+    figure = break_even_chart.draw(run.runs, table, run.context)
+    axes = figure.axes[0]
+    (ring,) = [part for part in axes.collections if list(part.get_sizes()) == [130]]
+    ((x, y),) = ring.get_offsets()
+    assert x == pytest.approx(row["break_even"])
+    assert y == pytest.approx(row["late_fixed_seconds"] + x * row["late_seconds_an_image"])
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "n = 5 repeats" in shown and row["verdict"] in shown and "range of the blocks" in shown
+
+
+def test_lines_are_dashed_where_nothing_was_measured(monkeypatch):
+    run = example(TWO, repeats=5)
+    figure = break_even_chart.draw(run.runs, meetings(run), run.context)
+    solid = [line for line in figure.axes[0].lines if line.get_linestyle() == "-" and line.get_linewidth() == 2.0]
+    assert len(solid) == 2
+    for line in solid:  # from one data set to twice the images of a process: 48 in three passes
+        assert (min(line.get_xdata()), max(line.get_xdata())) == pytest.approx((48, 288))
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 4 and "extrapolated" in words(figure, monkeypatch)
+
+
+def test_points_are_the_measured_passes_added_up():
+    run = example(TWO, repeats=3)
+    axes = break_even_chart.draw(run.runs, meetings(run), run.context).axes[0]
+    row = run.runs[(run.runs["dataset"] == "full")].iloc[0]
+    times = np.cumsum([float(each) for each in row.pass_seconds.split(";")]) + row.start_seconds + row.load_seconds
+    points = next(part for part in axes.collections if list(part.get_sizes()) == [20]).get_offsets()
+    assert len(points) == 9
+    assert np.asarray(points)[:3] == pytest.approx(np.column_stack([[48, 96, 144], times]), rel=1e-4)
+
+
+def test_a_pair_without_a_number_has_no_ring_and_says_so(monkeypatch):
+    run = example(TWO, repeats=5)
+    run.parity.loc[run.parity["dataset"] == "full", ["passed", "reason"]] = [False, "2 images lost"]
+    figure = break_even_chart.draw(run.runs, meetings(run), run.context)
+    assert not [part for part in figure.axes[0].collections if list(part.get_sizes()) == [130]]
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "parity failed" in shown and "2 images lost" in shown
+
+
+# --- effective batches
+
+
+def test_histograms_show_what_the_engine_saw_and_tint_what_it_never_did(monkeypatch):
+    run = example(TWO, sizes=(8, 32))
+    figure = effective_batches.draw(seen(run), run.context)
+    tinted = [
+        matplotlib.colors.to_hex(axes.get_facecolor()).upper() == effective_batches.MISSED for axes in figure.axes
+    ]
+    table = seen(run)
+    assert tinted.count(True) == (table["reached"] == "false").sum() > 0
+    heights = [[bar.get_height() for bar in axes.patches] for axes in figure.axes]
+    assert heights[0] == [4] and [1] in heights  # 32 images by 8, and all 32 at once
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "2 partitions of 16 rows, 2 slots, 1 wave, factor 1.00" in shown
+    assert "no partition has more than 16 rows" in shown
+
+
+def test_many_sizes_of_batches_are_grouped(monkeypatch):
+    run = example(TWO[:1], sizes=(8,), repeats=1)
+    run.runs["effective_batch_sizes"] = ";".join(f"{size}:1" for size in range(1, 9))
+    figure = effective_batches.draw(seen(run), run.context)
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [2, 2, 2, 2]
+    assert "1–2" in words(figure, monkeypatch)
+
+
+# --- stages
+
+
+def test_bars_are_the_stages_end_to_end_with_the_wall_time_beside(monkeypatch):
+    run = example(TWO, repeats=5)
+    table = stages(run, {"sparknlp/tensorflow": 0.8})
+    figure = stages_chart.draw(table, run.context)
+    bars = figure.axes[0].patches
+    first = table[table["variant"] == "pipeline"]
+    assert [bar.get_width() for bar in bars[: len(first)]] == pytest.approx(list(first["seconds"] / 48 * 1000))
+    assert [bar.get_x() for bar in bars[1:3]] == pytest.approx(list(np.cumsum(first["seconds"])[:2] / 48 * 1000))
+    strokes = [line.get_xdata()[0] for line in figure.axes[0].lines]
+    assert strokes == pytest.approx([wall / 48 * 1000 for wall in dict.fromkeys(table["wall_seconds"])])
+    assert [bool(bar.get_hatch()) for bar in bars] == [False] * len(first) + [True] * len(first)
+    shown = words(figure, monkeypatch)
+    assert "bound by forward (57%)" in shown and "sum: 80.0% of the wall time, more than 10% off" in shown
+    assert "n = 1, hence no interval" in shown
+
+
+def test_cells_without_a_profile_say_why(monkeypatch):
+    run = example(TWO)
+    figure = stages_chart.draw(stages(run, {"sparknlp/tensorflow": float("nan")}), run.context)
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert "Without stages: sparknlp/tensorflow, CPU: error, the profiling repeat ended with status 1." in shown
+
+
+def test_without_a_wall_time_nothing_is_said_of_the_sum(monkeypatch):
+    run = example(TWO)
+    table = stages(run).assign(wall_seconds=np.nan, within_10_percent=False)
+    figure = stages_chart.draw(table, run.context)
+    assert "no wall time without instruments" in words(figure, monkeypatch)
+    assert not figure.axes[0].lines and not any(bar.get_hatch() for bar in figure.axes[0].patches)
+
+
+# --- physics
+
+
+def test_shares_of_the_peak_and_decode_ceilings_are_drawn(monkeypatch):
+    run = example(TWO, repeats=5)
+    table = physics(run)
+    figure = physics_chart.draw(table, run.summary, run.context)
+    share, rate = figure.axes
+    full = table[table["dataset"] == "full"]
+    assert [bar.get_width() for bar in share.patches] == pytest.approx(list(full["share_of_peak"]))
+    drawn = [line.get_xdata()[0] for line in rate.lines if len(set(line.get_xdata())) == 1]
+    assert sorted(set(drawn)) == pytest.approx(sorted({*full["throughput"], 490, 980}))
+    assert "376 GFLOP/s (onnxruntime 1.23)" in words(figure, monkeypatch)
+
+
+def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
+    run = example(TWO, repeats=5)
+    figure = physics_chart.draw(physics(run, peak=200.0), run.summary, run.context)
+    assert [bool(bar.get_hatch()) for bar in figure.axes[0].patches] == [False, True]
+    assert "an error, not a result" in words(figure, monkeypatch)
+
+
+# --- gates
+
+
+def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
+    run = example(TWO, repeats=5, flags=SET_ASIDE)
+    run.runs.loc[0, ["attempts", "canary"]] = [1, 0.7]
+    figure = gates.draw(run.runs, run.context)
+    axes = figure.axes[0]
+    by_marker = {}
+    for line in axes.lines:
+        by_marker.setdefault((line.get_marker(), line.get_markersize()), []).extend(line.get_ydata())
+    suspects = run.runs[run.runs["flags"].str.contains("suspect")]
+    assert sorted(by_marker["s", 8]) == pytest.approx(sorted(suspects["canary"]))
+    assert by_marker["o", 11] == [0.7] and len(by_marker["o", 5]) == len(run.runs) - len(suspects)
+    assert axes.get_ylim()[0] < 0.7
+    shown = " ".join(words(figure, monkeypatch).split())
+    assert (
+        f"n = {len(run.runs)} repeats, of which 2 suspect and 2 not warm; attempts set aside and measured again: 1."
+        in shown
+    )
+
+
+def test_what_the_system_does_not_tell_is_said_and_not_drawn(monkeypatch):
+    run = example(TWO)
+    run.runs["steal_share"] = np.nan
+    figure = gates.draw(run.runs, run.context)
+    assert "Not available on this system: share taken by the hypervisor" in " ".join(words(figure, monkeypatch).split())
+    run.runs["foreign_cpu_share"] = np.nan
+    assert len(gates.draw(run.runs, run.context).axes) == 1
+    colors = {hexes(line).upper() for line in figure.axes[1].lines}
+    assert colors == {style.BLUE.upper()}
