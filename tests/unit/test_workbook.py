@@ -7,7 +7,7 @@ import openpyxl
 import pandas as pd
 import pytest
 import write_workbook
-from example_tables import FIVE, TWO, Tables, empty, example, physics, stages
+from example_tables import FIVE, STAGES, TWO, Tables, empty, example, physics, stages
 
 from vitbench import batches, break_even, workbook
 
@@ -188,7 +188,7 @@ def test_derived_tables_have_sheets_in_a_sensible_order(tmp_path):
     assert {"canary", "steal_share", "attempts"} <= set(table(book, "Runs"))
     rows = list(book["Stages"].iter_rows(values_only=True))
     start = next(place for place, row in enumerate(rows) if row[0] == "label")
-    assert rows[start][:8] == ("label", *("read decode preprocess forward postprocess other".split()), "wall time")
+    assert rows[start][:8] == ("label", *STAGES, "wall time")
     first = more["stages"].iloc[:6]
     assert rows[start + 1][1:7] == pytest.approx(list(first.seconds / first.images * 1000))
     assert rows[start + 1][7] == pytest.approx(first.wall_seconds[0] / first.images[0] * 1000)

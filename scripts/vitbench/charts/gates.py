@@ -117,7 +117,8 @@ def _caption(tried: pd.DataFrame, context: dict) -> list[str]:
     canary = tried["canary"].dropna()
     how = (
         f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and {numbers['not warm']} not warm;"
-        f" attempts set aside and measured again: {tried['attempts'].sum():.0f}. Canary: the slower of those before and after, each the mean of its two parts relative to the median of the canaries so far; median"
+        f" attempts set aside and measured again: {tried['attempts'].sum():.0f}. Canary: the slower of those"
+        " before and after, each the mean of its two parts relative to the median of the canaries so far; median"
         f" {canary.median():.2f}, range {canary.min():.2f} to {canary.max():.2f} (no interval: it is no claim)."
     )
     unknown = [words for column, (words, _, _) in SHARE_LINES.items() if tried[column].isna().all()]
