@@ -21,7 +21,7 @@ WORDS = frozenset(
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
-    early late reached peak_library""".split()  # noqa: SIM905
+    early late reached peak_precision peak_library""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "extrapolated", "within_10_percent"})
 
@@ -58,8 +58,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes partition_rows partitions slots waves wave_factor reached
             reason""",
-        "physics": """model dataset framework variant device workers batch_size throughput gflop_per_image gflops
-            precision peak_gflops peak_library share_of_peak decode_ceiling decode_ceiling_all_cores verdict""",
+        "physics": """machine model dataset framework variant device workers batch_size throughput precision
+            gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak decode_per_core decode_ceiling
+            verdict""",
     }.items()
 }
 

@@ -295,7 +295,7 @@ def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
     run = example(TWO, repeats=5)
     figure = physics_chart.draw(physics(run, peak=200.0), run.summary, run.context)
     assert [bool(bar.get_hatch()) for bar in figure.axes[0].patches] == [False, True]
-    assert "an error, not a result" in words(figure, monkeypatch)
+    assert "Crossed out: above the machine's peak: an error" in words(figure, monkeypatch)
 
 
 # --- gates
