@@ -150,9 +150,8 @@ def _verdict(early: Line, late: Line, blocks: int, never: int, floor: float) -> 
 def _parity_failure(gate: pandas.DataFrame, one: str, other: str) -> str | None:
     """Why the labels of two cells of the full data set may not be compared, directly or each with the baseline."""
     full = gate[gate.dataset == "full"]
-    sides = [{row.baseline, row.candidate} for row in full.itertuples()]
-    direct = [pair == {one, other} for pair in sides]
-    either = [one in pair or other in pair for pair in sides]
-    failed = full[direct if any(direct) else either]
-    failed = failed[~failed.passed.astype(bool)]
+    pairs = [{row.baseline, row.candidate} for row in full.itertuples()]
+    direct = pandas.Series([pair == {one, other} for pair in pairs], index=full.index, dtype=bool)
+    either = pandas.Series([bool(pair & {one, other}) for pair in pairs], index=full.index, dtype=bool)
+    failed = full[(direct if direct.any() else either) & ~full.passed.astype(bool)]
     return None if failed.empty else f"{failed.candidate.iloc[0]}: {failed.reason.iloc[0]}"
