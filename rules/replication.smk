@@ -3,7 +3,6 @@
 # <reports>/{source}replication and replication_curves. Measures nothing itself; the target `replication` asks for the
 # live records, so what is missing of them is measured first. Cost: seconds. Made again whenever a table, the published
 # data or the library changes.
-OURS = r"(campaigns/[^/]+/)?"
 
 
 rule tabulate_replication:
@@ -24,7 +23,8 @@ rule tabulate_replication:
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
         context="<results>/{source}provenance/context.json",
-        config="<results>/{source}provenance/config.yaml",
+        grid="<results>/{source}provenance/grid.json",
+        variants=checkout("resources", "variants.yaml"),
         lib=library(),
     output:
         table="<results>/{source}replication.csv",
@@ -32,7 +32,7 @@ rule tabulate_replication:
     log:
         "<logs>/{source}tabulate_replication.log",
     wildcard_constraints:
-        source=OURS,
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:
@@ -67,7 +67,7 @@ rule plot_replication:
     log:
         "<logs>/{source}plot_replication.log",
     wildcard_constraints:
-        source=OURS,
+        source=MEASURED,
     conda:
         "../envs/report.yaml"
     resources:

@@ -1,5 +1,6 @@
 """Set our records beside the published runs: `replication.csv` and `replication_curves.csv`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import pandas
 import yaml
 
 from vitbench import published, tables
-from vitbench.configuration import definitions
 from vitbench.counterparts import Records
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
@@ -21,22 +21,22 @@ def shape_of(model: dict[str, Any], wanted: dict[str, int]) -> dict[str, int] | 
 
 
 def read_records(paths: Mapping[str, str], about: dict[str, Any]) -> Records:
-    """Read what is known of our records: runs, best, parity, speedup, context, config → path."""
-    config = yaml.safe_load(Path(paths["config"]).read_text())
-    defined = definitions(config)
-    variants = {
-        f"{framework}/{name}": variant
-        for framework, named in defined["variants"].items()
-        for name, variant in named.items()
-    }
+    """Read what is known of our records: runs, best, parity, speedup, context, grid, variants → path."""
+    model = json.loads(Path(paths["grid"]).read_text())["model"]["definition"]
+    variants = yaml.safe_load(Path(paths["variants"]).read_text())
     return Records(
         runs=tables.read(paths["runs"], "runs"),
         best=tables.read(paths["best"], "best_batch_size"),
         parity=tables.read(paths["parity"], "parity"),
         speedup=tables.read(paths["speedup"], "speedup"),
         context=tables.read_context(paths["context"]),
-        shape=shape_of(defined["models"].get(config["model"], {}), about["shape"]),
-        stand_ins={name: variant["otherwise"] for name, variant in variants.items() if variant.get("otherwise")},
+        shape=shape_of(model, about["shape"]),
+        stand_ins={
+            f"{framework}/{name}": variant["otherwise"]
+            for framework, named in variants.items()
+            for name, variant in named.items()
+            if "otherwise" in variant
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -388,10 +389,11 @@ def test_the_sink_of_hugging_face_is_the_same(series, with_gpu):
 def test_the_files_are_read_back(tmp_path):
     made = example(FIVE, repeats=5)
     paths = {name: str(path) for name, path in made.write(tmp_path).items() if name != "summary"}
-    config = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    model = yaml.safe_load((HOME / "resources" / "models.yaml").read_text())["vit-base-seeded"]
+    (tmp_path / "grid.json").write_text(json.dumps({"model": {"definition": model}}))
+    paths |= {"grid": str(tmp_path / "grid.json"), "variants": str(HOME / "resources" / "variants.yaml")}
     out = (str(tmp_path / "replication.csv"), str(tmp_path / "curves.csv"))
-    tabulate_replication.main(DATA, paths | {"config": str(tmp_path / "config.yaml")}, *out)
+    tabulate_replication.main(DATA, paths, *out)
     table, points = tables.read(out[0], "replication"), tables.read(out[1], "replication_curves")
     row = headline(table)
     assert row.ours > 1.3 and "layers 12" in row.equal and points.ours.notna().any()
