@@ -18,7 +18,7 @@ import numpy
 import tensorflow
 from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
-from transformers import TFViTForImageClassification
+from transformers import TFAutoModelForImageClassification
 
 from vitbench.files import staged
 from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
@@ -29,7 +29,7 @@ UNKNOWN_TO_2_7 = "DisableCopyOnRead"
 
 def main(checkpoint: Path, folder: Path) -> None:
     """Write `folder`: the SavedModel of `checkpoint`, Spark NLP's assets, and the logits of the fixed tensors."""
-    model = TFViTForImageClassification.from_pretrained(checkpoint, local_files_only=True)
+    model = TFAutoModelForImageClassification.from_pretrained(checkpoint, local_files_only=True)
 
     @tensorflow.function(
         input_signature=[tensorflow.TensorSpec([None, 3, None, None], tensorflow.float32, name="pixel_values")]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 FIXED_TENSORS = "fixed_tensors.npz"  # in the checkpoint's folder: pixel_values, and PyTorch's logits of them
 FIXED_LOGITS = "fixed_logits.npy"  # in the SavedModel's folder: TensorFlow's logits of the same pixel_values
+# The labels of a model that names none; transformers does not write them into config.json.
+UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
 
 
 def write_assets(checkpoint: Path, folder: Path) -> None:
@@ -19,7 +21,8 @@ def write_assets(checkpoint: Path, folder: Path) -> None:
     processor = json.loads((checkpoint / "preprocessor_config.json").read_text(encoding="utf-8"))
     assets = folder / "assets"
     assets.mkdir(parents=True, exist_ok=True)
-    labels = {label: int(index) for index, label in sorted(config["id2label"].items(), key=lambda item: int(item[0]))}
+    names = config.get("id2label", UNNAMED)
+    labels = {label: int(index) for index, label in sorted(names.items(), key=lambda item: int(item[0]))}
     old = {
         "do_normalize": True,
         "do_resize": True,

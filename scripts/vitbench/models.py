@@ -11,15 +11,27 @@ import numpy
 import onnxruntime
 import torch
 from safetensors import SafetensorError
-from transformers import ViTForImageClassification, ViTImageProcessor
+from transformers import (
+    DeiTForImageClassification,
+    DeiTForImageClassificationWithTeacher,
+    PreTrainedModel,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
 from transformers.utils import logging
 
-from vitbench import seeded
+from vitbench import hub, seeded
 from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
 
 TOLERANCE = 1e-4  # largest difference of a logit; what is left is the order of float32 sums
+# What a checkpoint may be, by `architectures` in its config.json: classes of transformers itself, no code from a hub.
+ARCHITECTURES: dict[str, type[PreTrainedModel]] = {
+    "ViTForImageClassification": ViTForImageClassification,
+    "DeiTForImageClassification": DeiTForImageClassification,
+    "DeiTForImageClassificationWithTeacher": DeiTForImageClassificationWithTeacher,
+}
 LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 logging.disable_progress_bar()
@@ -29,12 +41,12 @@ def build_checkpoint(definition: dict, folder: Path) -> None:
     """Make a Hugging Face checkpoint (safetensors, one file, float32) in `folder` from a definition.
 
     Beside it lies FIXED_TENSORS, by which `check_logits` compares the exports. Raises UserError when the definition
-    names an unknown kind, or a folder that holds no ViTForImageClassification checkpoint.
+    names an unknown kind, or what it names is no checkpoint of one of ARCHITECTURES or cannot be had.
     """
     kind = definition.get("kind")
     if kind not in BUILDERS:
         raise UserError(f"model: unknown kind {kind!r}; use one of {', '.join(BUILDERS)} in resources/models.yaml")
-    model, processor = BUILDERS[kind](definition)
+    model, processor = BUILDERS[kind](definition, Path(folder).parent)
     with staged(Path(folder)) as place:
         # One file whatever the size, because the exports' older libraries and Spark NLP's importers expect it.
         model.save_pretrained(place, max_shard_size="1000GB")
@@ -102,7 +114,7 @@ def check_logits(checkpoint: Path, onnx: Path | None = None, tensorflow: Path | 
 class _Logits(torch.nn.Module):
     """The model as a function of one tensor, so that the export has one output."""
 
-    def __init__(self, model: ViTForImageClassification) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
@@ -110,54 +122,78 @@ class _Logits(torch.nn.Module):
         return self.model(pixel_values=pixel_values).logits
 
 
-def _torch_logits(model: ViTForImageClassification, pixels: numpy.ndarray) -> numpy.ndarray:
+def _torch_logits(model: PreTrainedModel, pixels: numpy.ndarray) -> numpy.ndarray:
     with torch.inference_mode():
         return model(pixel_values=torch.from_numpy(pixels)).logits.numpy()
 
 
-def _load(folder: Path) -> ViTForImageClassification:
-    return ViTForImageClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    ).eval()
+def _load(folder: Path) -> PreTrainedModel:
+    architecture = ARCHITECTURES[_json(folder, "config.json")["architectures"][0]]
+    return architecture.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32).eval()
 
 
 # --- kinds ------------------------------------------------------------------------------------------------------------
 
 
-def _build_seeded(definition: dict) -> tuple[ViTForImageClassification, ViTImageProcessor]:
+def _build_seeded(definition: dict, _: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
     model = seeded.build(definition)
-    size = model.config.image_size
-    mean, deviation = list(seeded.MEAN), list(seeded.STD)
-    return model, ViTImageProcessor(
-        size={"height": size, "width": size}, image_mean=mean, image_std=deviation, resample=2
+    return model, _processor(model.config.image_size, list(seeded.MEAN), list(seeded.STD), resample=2)
+
+
+def _processor(size: int, mean: list[float], deviation: list[float], resample: int) -> ViTImageProcessor:
+    return ViTImageProcessor(
+        size={"height": size, "width": size}, image_mean=mean, image_std=deviation, resample=resample
     )
 
 
-def _build_folder(definition: dict) -> tuple[ViTForImageClassification, ViTImageProcessor]:
+def _build_hub(definition: dict, place: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
+    return _read(hub.fetch(definition["hub"], place / "download"), definition, definition["hub"])
+
+
+def _build_folder(definition: dict, _: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
     folder = Path(definition["folder"]).expanduser()
+    return _read(folder, definition, str(folder))
+
+
+def _read(folder: Path, definition: dict, name: str) -> tuple[PreTrainedModel, ViTImageProcessor]:
+    """Model and image processor of a checkpoint's folder; `name` is what the user knows it by."""
     config = _json(folder, "config.json")
-    if config.get("model_type") != "vit":
-        raise UserError(f"model {folder}: model_type is {config.get('model_type')!r}; only 'vit' is supported")
+    architecture = _architecture(config, name)
     _json(folder, "preprocessor_config.json")
     if not any(folder.glob("*.safetensors")):
         raise UserError(
-            f"model {folder}: no .safetensors file; load it with transformers and save it with save_pretrained"
+            f"model {name}: no .safetensors file; load it with transformers and save it with save_pretrained"
         )
     try:
-        model, report = ViTForImageClassification.from_pretrained(
+        model, report = architecture.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         processor = ViTImageProcessor.from_pretrained(folder, local_files_only=True)
     except LOADING_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"model {folder}: cannot be loaded ({reason}); check that the download is complete") from error
+        raise UserError(f"model {name}: cannot be loaded ({reason}); check that the download is complete") from error
     if report["missing_keys"]:
         # transformers would fill them with random numbers and only warn.
         missing = sorted(report["missing_keys"])[0]
-        raise UserError(f"model {folder}: weight {missing} is missing; name a ViTForImageClassification checkpoint")
-    _check_processor(folder, processor, model.config.image_size)
-    _make_labels_unique(model)
+        raise UserError(f"model {name}: weight {missing} is missing; name a {architecture.__name__} checkpoint")
+    size = model.config.image_size
+    if not isinstance(size, int):
+        raise UserError(f"model {name}: image_size is {size}; Spark NLP knows square images only, given as one number")
+    if definition.get("preprocessing") == "square":
+        processor = _processor(size, processor.image_mean, processor.image_std, processor.resample)
+    _check_processor(name, processor, size)
+    make_labels_unique(model)
     return model.eval(), processor
+
+
+def _architecture(config: dict, name: str) -> type[PreTrainedModel]:
+    wanted = config.get("architectures") or ["ViTForImageClassification"]
+    if config.get("model_type") not in ("vit", "deit") or wanted[0] not in ARCHITECTURES:
+        raise UserError(
+            f"model {name}: it is a {config.get('model_type')!r} with architecture {wanted[0]!r}; only ViT and DeiT "
+            f"classifiers are supported ({', '.join(ARCHITECTURES)})"
+        )
+    return ARCHITECTURES[wanted[0]]
 
 
 def _json(folder: Path, name: str) -> dict:
@@ -172,7 +208,7 @@ def _json(folder: Path, name: str) -> dict:
     return value
 
 
-def _check_processor(folder: Path, processor: ViTImageProcessor, size: int) -> None:
+def _check_processor(name: str, processor: ViTImageProcessor, size: int) -> None:
     """Spark NLP only resizes to a square, divides by 255 and normalises: anything else would be another model there."""
     same = (
         dict(processor.size) == {"height": size, "width": size}
@@ -184,23 +220,31 @@ def _check_processor(folder: Path, processor: ViTImageProcessor, size: int) -> N
     )
     if not same:
         raise UserError(
-            f"model {folder}: preprocessor_config.json must resize to {size} x {size}, rescale by 1/255 and normalise; "
-            "Spark NLP does nothing else"
+            f"model {name}: preprocessor_config.json must resize to {size} x {size}, rescale by 1/255 and normalise, "
+            "for Spark NLP does nothing else; `preprocessing: square` in its definition does that in all frameworks"
         )
 
 
-def _make_labels_unique(model: ViTForImageClassification) -> None:
-    # ImageNet has two classes "crane"; Spark NLP keeps labels as a map from name to number, where one would vanish.
+def make_labels_unique(model: PreTrainedModel) -> None:
+    """Number the labels that stand twice, so that no two are alike and no other one changes.
+
+    ImageNet has two classes "crane"; Spark NLP keeps labels as a map from name to number, where one would vanish.
+    """
     names = model.config.id2label
+    taken = set(names.values())
     seen: set[str] = set()
     for number in sorted(names):
-        if names[number] in seen:
-            names[number] = f"{names[number]} ({number})"
-        seen.add(names[number])
+        name = names[number]
+        while name in seen or (name != names[number] and name in taken):
+            name = f"{name} ({number})"
+        names[number] = name
+        seen.add(name)
     model.config.label2id = {label: number for number, label in names.items()}
 
 
-BUILDERS: dict[str, Callable[[dict], tuple[ViTForImageClassification, ViTImageProcessor]]] = {
+# From a definition and the model's folder under resources/, where what a user downloaded by hand may lie.
+BUILDERS: dict[str, Callable[[dict, Path], tuple[PreTrainedModel, ViTImageProcessor]]] = {
     "seeded": _build_seeded,
+    "hub": _build_hub,
     "folder": _build_folder,
 }

@@ -12,7 +12,15 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import (
+    DeiTConfig,
+    DeiTForImageClassification,
+    DeiTForImageClassificationWithTeacher,
+    DeiTImageProcessor,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
 
 from vitbench import models, photographs, seeded
 from vitbench.errors import UserError
@@ -211,7 +219,9 @@ def truncate(path: Path) -> None:
         (shutil.rmtree, "config.json cannot be read"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json holds no mapping"),
-        (lambda folder: edit(folder / "config.json", model_type="swin"), "model_type is 'swin'"),
+        (lambda folder: edit(folder / "config.json", model_type="swin"), "it is a 'swin'"),
+        (lambda folder: edit(folder / "config.json", architectures=["ViTModel"]), "architecture 'ViTModel'"),
+        (lambda folder: edit(folder / "config.json", image_size=[32, 48]), "image_size|cannot be loaded"),
         (lambda folder: edit(folder / "config.json", hidden_size=20), "cannot be loaded"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json cannot be read"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no .safetensors file"),
@@ -230,8 +240,70 @@ def test_what_is_no_checkpoint_is_said_in_one_line(own, tmp_path, damage, messag
 
 
 def test_an_unknown_kind_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(UserError, match="unknown kind 'hubble'; use one of seeded, folder"):
+    with pytest.raises(UserError, match="unknown kind 'hubble'; use one of seeded, hub, folder"):
         models.build_checkpoint({"kind": "hubble"}, tmp_path / "out")
+
+
+def test_code_and_pickles_in_a_checkpoint_are_not_touched(own, tmp_path):
+    edit(own / "config.json", auto_map={"AutoModelForImageClassification": "evil.Model"})
+    (own / "evil.py").write_text("raise SystemExit('remote code ran')")
+    (own / "pytorch_model.bin").write_bytes(b"not a pickle")
+    models.build_checkpoint({"kind": "folder", "folder": str(own)}, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.py")) and not list((tmp_path / "out").glob("*.bin"))
+
+
+@pytest.mark.parametrize("architecture", [DeiTForImageClassification, DeiTForImageClassificationWithTeacher])
+def test_deit_is_taken_in_once_its_crop_is_replaced(tmp_path, architecture):
+    folder = tmp_path / "deit"
+    torch.manual_seed(1)
+    config = DeiTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8,
+        initializer_range=0.3,
+    )  # fmt: skip
+    architecture(config).save_pretrained(folder)
+    DeiTImageProcessor().save_pretrained(folder)
+    definition = {"kind": "folder", "folder": str(folder)}
+    with pytest.raises(UserError, match="preprocessing: square"):
+        models.build_checkpoint(definition, tmp_path / "refused")
+    models.build_checkpoint(definition | {"preprocessing": "square"}, tmp_path / "out")
+    processor = json.loads((tmp_path / "out/preprocessor_config.json").read_text())
+    assert processor["size"] == {"height": 32, "width": 32} and not processor.get("do_center_crop")
+    models.export_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert models.check_logits(tmp_path / "out", onnx=tmp_path / "onnx")["onnx"] <= models.TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("labels", "unique"),
+    [
+        (["crane", "dog", "crane"], ["crane", "dog", "crane (2)"]),
+        (["crane", "crane", "crane"], ["crane", "crane (1)", "crane (2)"]),
+        (["crane", "crane", "crane (1)"], ["crane", "crane (1) (1)", "crane (1)"]),
+        (["crane (2)", "crane", "crane"], ["crane (2)", "crane", "crane (2) (2)"]),
+        (["", "", "a"], ["", " (1)", "a"]),
+    ],
+)
+def test_labels_that_stand_twice_are_numbered_and_the_others_stay(labels, unique):
+    model = ViTForImageClassification(
+        ViTConfig(
+            hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4, image_size=8, patch_size=8,
+            id2label=dict(enumerate(labels)), label2id=dict.fromkeys(labels, 0),
+        )
+    )  # fmt: skip
+    models.make_labels_unique(model)
+    assert list(model.config.id2label.values()) == unique
+    assert model.config.label2id == {label: number for number, label in enumerate(unique)}
+
+
+def test_a_checkpoint_of_the_hub_may_be_put_there_by_hand(own, tmp_path):
+    shutil.copytree(own, tmp_path / "model" / "download")
+    definition = {"kind": "hub", "hub": f"some/vit@{'0' * 40}"}
+    models.build_checkpoint(definition, tmp_path / "model" / "checkpoint")
+    assert (tmp_path / "model" / "checkpoint" / "model.safetensors").exists()
+
+
+def test_the_model_of_the_article_is_pinned_to_a_commit():
+    name, _, commit = DEFINITIONS["vit-base-patch16-224"]["hub"].partition("@")
+    assert name == "google/vit-base-patch16-224" and len(commit) == 40
 
 
 def test_vit_base_is_the_shape_of_vit_b_16():
