@@ -7,9 +7,9 @@ import time
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from vitbench.configuration import check_schema, fallback, resolve
+from vitbench.configuration import check_keys, check_schema, fallback, resolve
 from vitbench.errors import UserError
-from vitbench.estimate import announce
+from vitbench.estimate import announce, check_start
 from vitbench.files import digest
 from vitbench.grid import BEST, Grid
 
@@ -20,6 +20,8 @@ DRAWS_ONLY = any(re.match(DRAWN, word) for word in sys.argv[1:])
 UNUSABLE = None
 
 try:
+    for path in workflow.overwrite_configfiles:
+        check_keys(path)
     check_schema(config)
 except UserError as error:
     sys.exit(f"vitbench: {error}")
@@ -131,6 +133,11 @@ def get_pretrained_engine(wildcards):
 
 def get_pretrained_jars(wildcards):
     return f"resources/jars/{get_pretrained_engine(wildcards)}-cpu"
+
+
+def get_batch_sizes():
+    """All batch sizes of the sweep."""
+    return sorted({cell.batch_size for cell in GRID.sweep})
 
 
 def get_spark_checks():
@@ -281,6 +288,7 @@ def get_sheets(wildcards):
 if workflow.is_main_process and not DRAWS_ONLY and "pack" not in sys.argv[1:]:
     try:
         announce(GRID)
+        check_start(GRID)
     except UserError as error:
         sys.exit(f"vitbench: {error}")
 

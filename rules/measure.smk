@@ -46,6 +46,8 @@ rule open_gate:
     params:
         machine=GRID.config["machine"],
         devices=GRID.config["devices"],
+        batch_sizes=get_batch_sizes(),
+        wants_spark=bool(get_spark_checks()),
         canary_seconds=GRID.config["gates"]["canary_seconds"],
     message:
         "checking the machine, and reading every file once, before the first measurement"

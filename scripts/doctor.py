@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections import namedtuple
@@ -27,11 +28,12 @@ DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
 RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
 
-# What was found. `present` names the parts that need no download any more; java_problem and note are "" if all is well;
-# cache_free is the room on the file system of uv's cache, or None if that is the checkout's own.
+# What was found. `present` names the parts that need no download any more; java_problem and loopback are "" if all is
+# well; cache_free is the room on the file system of uv's cache, or None if that is the checkout's own.
 Facts = namedtuple(
     "Facts",
-    "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present",
+    "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present "
+    "loopback",
 )
 Row = namedtuple("Row", "what found problem")
 Part = namedtuple("Part", "name size present wanted")
@@ -57,7 +59,7 @@ def examine(facts):
         Row("Memory", size_text(facts.memory), memory_problem(facts)),
         Row("Disk", f"{size_text(facts.free)} free", disk_problem(facts)),
         Row("Cores", str(facts.cores), ""),
-        Row("Network", "not tested", ""),
+        Row("Network", "loopback alone was tested", loopback_problem(facts)),
     ]
 
 
@@ -111,6 +113,16 @@ def disk_problem(facts):
             "free some, or set UV_CACHE_DIR to a folder with more room"
         )
     return ""
+
+
+def loopback_problem(facts):
+    """Spark's processes talk to each other on 127.0.0.1."""
+    if not facts.loopback:
+        return ""
+    return (
+        f"127.0.0.1 cannot be used ({facts.loopback}), which Spark needs: bring the loopback interface up "
+        "(ip link set lo up), leave the VPN, or exempt 127.0.0.1 from it and from the firewall"
+    )
 
 
 def parts(facts, downloads):
@@ -175,7 +187,21 @@ def gather(root, interpreter):
         free=shutil.disk_usage(str(root)).free,
         cache_free=free_in_cache(root),
         present=present,
+        loopback=look_at_loopback(),
     )
+
+
+def look_at_loopback():
+    """What keeps this process from talking to itself on 127.0.0.1; "" if nothing does."""
+    try:
+        with socket.socket() as listening, socket.socket() as asking:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(1)
+            asking.settimeout(5)
+            asking.connect(listening.getsockname())
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def look_for_java():

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitbench import gates, machine
+from vitbench import gates, machine, readiness
 from vitbench.datasets import read_all, valid_images
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
@@ -14,27 +14,36 @@ CANARIES = 5
 
 
 def main(
-    configured: str, threads: int, devices: list[str], canary_seconds: float, parts: Iterable[Path], out: Path
+    configured: str,
+    threads: int,
+    devices: list[str],
+    batch_sizes: list[int],
+    wants_spark: bool,
+    canary_seconds: float,
+    parts: Iterable[Path],
+    out: Path,
 ) -> None:
     """Check, read every file of `parts` once (so that all frameworks find them in the page cache) and write the facts.
 
     Raises:
-        UserError: another machine than the configuration says, fewer threads than it has cores, no GPU where one is to
-            be measured, or a data set without a valid image, or with one that is no longer what its manifest lists.
+        UserError: another machine than the configuration says, one that lacks what a measurement needs (see
+            `vitbench.readiness`), or a data set without a valid image, with fewer than a batch has, or with one that is
+            no longer what its manifest lists.
     """
     machine.check_configured(configured)
-    if "gpu" in devices and not machine.gpus():
-        raise UserError("devices: gpu was asked for, and this machine shows none; leave it out, or see `make doctor`")
-    if threads < machine.cores():
-        raise UserError(
-            f"a measurement takes all {machine.cores()} cores of this machine, and Snakemake was given {threads}: "
-            "run it with --cores all"
-        )
+    readiness.check_gpu(devices)
+    readiness.check_cores(threads)
+    if wants_spark:
+        readiness.check_memory()
+    readiness.check_disk(Path())
     read = 0
     for part in parts:
         if part.name == "manifest.csv":
-            if not valid_images(part):
-                raise UserError(f"{part} lists no valid image: see its column `reason`")
+            role = part.parent.name.partition("-")[0]
+            valid = len(valid_images(part))
+            if not valid:
+                raise UserError(f"datasets: {role}: {part} lists no valid image: see its column `reason`")
+            readiness.check_batch_sizes(batch_sizes, role, valid)
             read += read_all(part)
             continue
         for path in part.rglob("*") if part.is_dir() else [part]:
@@ -59,6 +68,8 @@ if __name__ == "__main__":
         snakemake.params.machine,
         snakemake.threads,
         snakemake.params.devices,
+        snakemake.params.batch_sizes,
+        snakemake.params.wants_spark,
         snakemake.params.canary_seconds,
         list(map(Path, snakemake.input.parts)),
         Path(snakemake.output[0]),

@@ -39,13 +39,37 @@ def load(path: Path) -> dict[str, Any]:
         UserError: the file is missing or not YAML, or the configuration is not valid.
     """
     config = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
-    try:
-        given = yaml.safe_load(Path(path).read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the configuration {path}: {' '.join(str(error).split())}") from error
+    check_keys(path)
+    given = _read(path, yaml.SafeLoader) or {}
     if not isinstance(given, dict):
         raise UserError(f"the configuration {path} is not a list of `key: value`; see config/README.md")
     return resolve(_merged(config, given))
+
+
+def check_keys(path: Path) -> None:
+    """Raise UserError where a key stands twice in a file: YAML would take the last one in silence."""
+    _read(path, _Once)
+
+
+def _read(path: Path, loader: type[yaml.SafeLoader]) -> Any:
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return yaml.load(handle, loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read the configuration {path}: {' '.join(str(error).split())}") from error
+
+
+class _Once(yaml.SafeLoader):
+    """A loader that refuses a key that stands twice in one map."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                place = f"{self.name}, line {key.start_mark.line + 1}"
+                raise UserError(f"{key.value}: stands twice in the configuration ({place}); remove one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def resolve(config: dict[str, Any]) -> dict[str, Any]:
@@ -135,5 +159,7 @@ def check_schema(config: dict[str, Any]) -> None:
         known = ", ".join(error.schema["properties"])
         unknown = ", ".join(sorted(str(key) for key in error.instance if key not in error.schema["properties"]))
         raise UserError(f"{place}: unknown key {unknown}; known are {known} (see config/README.md)")
+    if error.schema is False:
+        raise UserError(f"{place}: does not go with the other keys there; leave it out (see config/README.md)")
     hint = error.schema.get("description")
     raise UserError(f"{place}: {error.message}" + (f" ({hint})" if hint else "") + "; see config/README.md")

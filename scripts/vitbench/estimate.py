@@ -17,9 +17,24 @@ from vitbench import records
 from vitbench.configuration import HOME
 from vitbench.grid import CONTROL, Cell, Grid
 from vitbench.machine import cores, platform_name
-from vitbench.physics import VIT_BASE, flop_per_image
+from vitbench.physics import VIT_BASE, Shape, flop_per_image
+from vitbench.readiness import check_batch_sizes, check_disk
 
 GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
+
+
+def weight_bytes(shape: Shape) -> int:
+    """Bytes of a ViT's weights in float32: 346e6 for ViT-B/16 at 224 pixels with 1,000 labels."""
+    hidden, mlp = shape.hidden_size, shape.intermediate_size
+    layer = 4 * (hidden**2 + hidden) + 2 * hidden * mlp + hidden + mlp + 4 * hidden
+    embedding = shape.channels * shape.patch_size**2 * hidden + (shape.patches + 3) * hidden
+    return 4 * (shape.layers * layer + embedding + 2 * hidden + (hidden + 1) * shape.labels)
+
+
+def _shape(grid: Grid) -> Shape:
+    """The shape that the model's definition states; one of unknown shape is taken for ViT-B/16."""
+    stated = {field.name for field in fields(VIT_BASE)} & grid.model.definition.keys()
+    return replace(VIT_BASE, **{name: grid.model.definition[name] for name in stated})
 
 
 def missing(grid: Grid) -> list[tuple[Cell, int]]:
@@ -35,12 +50,9 @@ def missing_profiles(grid: Grid) -> list[Cell]:
 def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
-    # A checkpoint of unknown shape is taken for ViT-B/16.
-    stated = {field.name for field in fields(VIT_BASE)} & grid.model.definition.keys()
-    shape = replace(VIT_BASE, **{name: grid.model.definition[name] for name in stated})
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
-    rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(shape)
+    rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
     total = 0.0
     measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for cell, _ in to_measure:
@@ -91,7 +103,7 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     cells = grid.sweep + grid.full
     engines = grid.exports()
     models = Path("resources/models") / grid.model.slug
-    steps = {models / "checkpoint"} | {models / form for one in engines for form in (one, f"sparknlp-{one}")}
+    steps = _forms(grid)
     work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
     work += sum(
         assumed["prepare_seconds"]["dataset"] for role in grid.datasets if not Path(grid.manifest(role)).exists()
@@ -100,7 +112,32 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     if "tensorflow" in engines and not (models / "tensorflow").exists():
         parts.add(Path("resources/environments/tensorflow-export"))
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
+    if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():
+        to_download += weight_bytes(_shape(grid))
     return work + to_download / (assumed["download_mb_per_second"] * 1e6), to_download
+
+
+def _forms(grid: Grid) -> set[Path]:
+    """The folders of the forms of the model that are made here."""
+    models = Path("resources/models") / grid.model.slug
+    return {models / "checkpoint"} | {models / form for one in grid.exports() for form in (one, f"sparknlp-{one}")}
+
+
+def check_start(grid: Grid) -> None:
+    """What can be known before any work: room for what is missing, and batches that no data set can fill.
+
+    Raises:
+        UserError: see `vitbench.readiness`.
+    """
+    if not missing(grid):
+        return
+    for role, dataset in grid.datasets.items():
+        images = dataset.definition.get("images", dataset.definition.get("at_most"))
+        if images is not None:
+            check_batch_sizes({cell.batch_size for cell in grid.sweep}, role, images)
+    to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
+    # What is downloaded is unpacked, installed or linked: at most about as much again.
+    check_disk(Path(), to_make + 2 * to_prepare(grid)[1])
 
 
 def _bytes(sizes: dict[str, Any], part: str) -> int:

@@ -148,7 +148,7 @@ class Grid:
             if of and of != hub:
                 raise UserError(
                     f"frameworks: {wanted} is the model {of} and no other: leave it out, or choose a `model` with "
-                    f"`hub: {of}@REVISION` (`model: {self.model.name}` is another)"
+                    f"`hub: {of}@COMMIT` (`model: {self.model.name}` is another)"
                 )
 
     def _cells(self, variants: list[str], role: str) -> list[Cell]:

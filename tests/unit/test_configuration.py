@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from vitbench import machine
-from vitbench.configuration import HOME, definitions, load, resolve, schema
+from vitbench.configuration import HOME, check_keys, definitions, load, resolve, schema
 from vitbench.errors import UserError
 from vitbench.grid import Grid
 
@@ -45,7 +45,11 @@ BAD = {
     "define": [
         {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
         {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
-        {"models": {"mine": {"kind": "hub", "folder": "x"}}}, {"variants": {"huggingface": {"mine": 3}}},
+        {"models": {"mine": {"kind": "hub", "folder": "x"}}}, {"models": {"mine": {"kind": "hub", "hub": "a/b@main"}}},
+        {"models": {"mine": {"kind": "folder", "hub": "a/b"}}}, {"models": {"mine": {"kind": "zip", "folder": "x"}}},
+        {"models": {"mine": {"kind": "folder", "folder": "x", "preprocessing": "crop"}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "pretrained": "theirs"}}}},
+        {"variants": {"huggingface": {"mine": 3}}},
         {"variants": {"sparknlp": {"mine": {"engine": "openvino"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "threads": 2}}}}, [],
     ],
@@ -131,6 +135,24 @@ def test_machine_auto_gets_its_value_and_a_named_one_stays(tmp_path):
     assert resolve(DEFAULT)["machine"] == machine.machine_id()
     assert before == DEFAULT
     assert load(given(tmp_path, {"machine": "lab-2.old"}))["machine"] == "lab-2.old"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("seed: 1\nseed: 2\n", 2), ("passes:\n  at_most: 3\n  at_most: 4\n", 3), ('seed: 1\n"seed": 1\n', 2)],
+)
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path, text, line):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    said = problem(load, path)
+    assert said == problem(check_keys, path)
+    assert said.startswith(("seed: stands twice", "at_most: stands twice")) and f"{path}, line {line}" in said
+
+
+def test_the_same_key_in_two_maps_is_no_double(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("define:\n  datasets: {a: {kind: folder, folder: x}, b: {kind: folder, folder: x}}\n")
+    check_keys(path)
 
 
 @pytest.mark.parametrize("content", [b"model: [", b"- model\n", b"model\n", b"\xff\xfe\x00model", b"model: \x00"])

@@ -30,6 +30,7 @@ GOOD = doctor.Facts(
     free=100e9,
     cache_free=None,
     present=frozenset(),
+    loopback="",
 )
 DOWNLOADS = {
     "default": {"lock": "0", "linux-x86_64": 3_000_000_000, "linux-arm64": 2_500_000_000, "macosx-arm64": 800_000_000},
@@ -64,6 +65,7 @@ def test_a_fit_machine_has_no_problem_and_learns_what_is_fetched_and_for_how_lon
         ({"libc": ""}, "found another C library"),
         ({"system": "Darwin", "machine": "arm64", "libc": "", "os_version": "13.6"}, "macOS 14.0 or later, found 13.6"),
         ({"java": "", "java_problem": "JAVA_HOME=/x is Java 21"}, "JAVA_HOME=/x is Java 21"),
+        ({"loopback": "Network is unreachable"}, "127.0.0.1 cannot be used (Network is unreachable)"),
     ],
 )
 def test_each_problem_is_one_line_with_its_remedy(change, expected):
@@ -130,6 +132,16 @@ def test_the_doctor_and_this_machine_agree():
     assert facts.cores >= 1
     assert facts.free > 0
     assert doctor.platform_key(facts) == machine.platform_name()
+
+
+def test_loopback_is_tried_for_real(monkeypatch):
+    assert doctor.look_at_loopback() == ""
+
+    def refuse(*_):
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(doctor.socket.socket, "connect", refuse)
+    assert doctor.look_at_loopback() == "Network is unreachable"
 
 
 def test_the_doctor_is_written_in_the_syntax_of_python_3_6():

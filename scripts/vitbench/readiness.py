@@ -1,0 +1,63 @@
+"""What this machine must have before the first measurement; what it lacks is one line with the key and the remedy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from vitbench import machine
+from vitbench.errors import UserError
+
+MEMORY = 8e9
+"""bytes for Spark NLP, as `make doctor` has them: a heap of 4 GB, the engine's own tensors, and the system"""
+SCRATCH = 1e9
+"""bytes that a repeat writes for a while: what Spark and the engines' libraries unpack"""
+
+
+def check_gpu(devices: Iterable[str]) -> None:
+    """Raise UserError where a GPU is to be measured and this machine, the one that would do it, shows none."""
+    if "gpu" in devices and not machine.gpus():
+        raise UserError("devices: gpu was asked for, and this machine shows none; leave it out, or see `make doctor`")
+
+
+def check_cores(threads: int) -> None:
+    """Raise UserError unless Snakemake was given all cores, which a measurement takes."""
+    if threads < machine.cores():
+        raise UserError(
+            f"a measurement takes all {machine.cores()} cores of this machine, and Snakemake was given {threads}: "
+            "run it with --cores all"
+        )
+
+
+def check_memory() -> None:
+    """Raise UserError where Spark NLP is to be measured in less memory than it needs."""
+    if machine.memory_bytes() < MEMORY:
+        raise UserError(
+            f"frameworks: Spark NLP needs {_size(MEMORY)} of memory, this machine (or its container's limit) has "
+            f"{_size(machine.memory_bytes())}: leave sparknlp out, raise the limit, or take a larger machine"
+        )
+
+
+def check_disk(folder: Path, more: float = 0) -> None:
+    """Raise UserError unless the disk of `folder` has room for a repeat's scratch files and `more` bytes."""
+    free, needed = shutil.disk_usage(folder).free, SCRATCH + more
+    if free < needed:
+        raise UserError(
+            f"{_size(free)} free on the disk of {folder.resolve()}, {_size(needed)} are needed: free some, or run "
+            "with --directory on another disk"
+        )
+
+
+def check_batch_sizes(sizes: Iterable[int], role: str, images: int) -> None:
+    """Raise UserError where a batch size is larger than the number of valid images of a role's data set."""
+    if (largest := max(sizes)) > images:
+        raise UserError(
+            f"batch_sizes: {largest} is larger than the {images} images of the data set `{role}`, so no batch is ever "
+            "that large; leave it out, or choose more images"
+        )
+
+
+def _size(number: float) -> str:
+    """Bytes for people, decimal."""
+    return f"{number / 1e9:.1f} GB"
