@@ -56,7 +56,11 @@ rule install_tensorflow:
         "installing the environment that writes SavedModels"
     shell:
         '{{ uv venv --quiet --clear --python "$(command -v python)" {output:q}'
-        " && uv pip sync --quiet --require-hashes --python {output:q}/bin/python {input:q}; }} > {log:q} 2>&1"
+        " && uv pip sync --quiet --require-hashes --python {output:q}/bin/python {input:q}"
+        ' || {{ echo "vitbench: the packages of envs/tensorflow-export.txt cannot be installed, see above:'
+        " check network and proxy,"
+        " set UV_DEFAULT_INDEX to a mirror, or put their wheels into a folder and set UV_FIND_LINKS to it"
+        '" >&2; false; }}; }} > {log:q} 2>&1'
 
 
 rule export_tensorflow:

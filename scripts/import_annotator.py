@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from vitbench.annotators import save_annotator
+from vitbench.annotators import check_same_files, save_annotator
 from vitbench.errors import run_logged
 
 
 def main(engine: str, source: Path, jar_folder: Path, natives: Path, folder: Path) -> None:
-    """Load `source` with `ViTForImageClassification.loadSavedModel` and write the annotator to `folder`."""
+    """Load `source` with `ViTForImageClassification.loadSavedModel` and write the annotator to `folder`.
+
+    UserError when what was saved is not what was loaded.
+    """
     from sparknlp.annotator import ViTForImageClassification
 
     def load(spark, links):
@@ -15,6 +18,7 @@ def main(engine: str, source: Path, jar_folder: Path, natives: Path, folder: Pat
         return ViTForImageClassification.loadSavedModel(f"{links}/source", spark)
 
     save_annotator(load, engine, jar_folder, natives, folder)
+    print(f"{folder}: the same {', '.join(check_same_files(source, folder))} as {source}")
 
 
 if __name__ == "__main__":

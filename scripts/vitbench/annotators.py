@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitbench import jars
 from vitbench.configuration import HOME
+from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.spark import engine_environment, start_session
 
@@ -44,3 +47,27 @@ def save_annotator(
             spark.stop()
             # Spark's deletions at exit come after this block; what they would find gone is theirs to ignore.
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_same_files(source: Path, annotator: Path) -> list[str]:
+    """Names of the files of an export that an annotator's archive holds, each byte for byte as in `source`.
+
+    Of ONNX that is the whole model; of TensorFlow the weights (variables.*), for Spark NLP writes the graph anew.
+
+    Raises:
+        UserError: one differs, or there is none.
+    """
+    exported = {path.name: path for path in source.rglob("*") if path.is_file()}
+    same = []
+    for path in annotator.glob("image_classification_*"):
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename in exported and entry.filename != "saved_model.pb":
+                    if zlib.crc32(exported[entry.filename].read_bytes()) != entry.CRC:
+                        raise UserError(
+                            f"{path}: {entry.filename} is not that of {source}: remove {annotator} and run again"
+                        )
+                    same.append(entry.filename)
+    if not same:
+        raise UserError(f"{annotator} holds none of the files of {source}: remove it, run again")
+    return sorted(same)

@@ -185,7 +185,7 @@ def main(arguments: list[str]) -> int:
             adapter.close()
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
             return tell_failure(error, report)
-        with open("predictions.csv", "w", newline="") as handle:
+        with open("predictions.csv", "w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             writer.writerow(Prediction._fields)
             writer.writerows(sorted(predictions))

@@ -142,7 +142,7 @@ def read_predictions(path: Path) -> list[tuple[str, str, float | None]]:
     """
     if not Path(path).exists():
         raise UserError(f"{path} is missing: remove the record beside it too, to measure both again")
-    with open(path, newline="") as handle:
+    with open(path, newline="", encoding="utf-8") as handle:
         rows = csv.reader(handle)
         next(rows)
         return [(image, label, float(score) if score else None) for image, label, score in rows]

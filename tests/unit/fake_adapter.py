@@ -25,6 +25,7 @@ from typing import Any
 
 from vitbench import energy
 from vitbench.energy import Package
+from vitbench.errors import UserError
 from vitbench.frameworks import Prediction, Task, Unavailable
 from vitbench.stages import Stopwatch
 
@@ -112,7 +113,8 @@ def tell(_adapter: Adapter, path: str) -> None:
 
 
 def fail(_adapter: Adapter, kind: str, text: str) -> None:
-    raise {"RuntimeError": RuntimeError, "MemoryError": MemoryError, "Unavailable": Unavailable}[kind](text)
+    kinds = {each.__name__: each for each in (RuntimeError, MemoryError, Unavailable, UserError)}
+    raise kinds[kind](text)
 
 
 def allocate(_adapter: Adapter, megabytes: int) -> None:

@@ -268,6 +268,12 @@ def test_what_is_not_available_is_an_error_even_from_our_own_lines(tmp_path):
     assert_failed(tmp_path, record, "error", "torch sees no GPU")
 
 
+def test_what_a_user_is_to_read_stands_in_the_row_as_it_is(tmp_path):
+    record = measure(tmp_path, {"at": {"start": ["fail", "UserError", "Java 21 does not fit: install Java 17"]}})
+    assert_failed(tmp_path, record, "error", "Java 21 does not fit: install Java 17")
+    assert record["reason"] == "Java 21 does not fit: install Java 17"
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [

@@ -1,0 +1,552 @@
+"""Bad input and what is said to it: the table in docs/troubleshooting.md, made by giving each bad input for real.
+
+`PYTHONPATH=scripts:tests/unit python tests/bad_inputs.py` writes the table anew; a test compares it with what is said.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import hub_server
+import measure
+import numpy
+import open_gate
+import yaml
+from PIL import Image
+
+from vitbench import downloads, estimate, jars, java, machine, models, readiness, spark
+from vitbench.configuration import load
+from vitbench.datasets import COLUMNS
+from vitbench.datasets import build as build_dataset
+from vitbench.errors import UserError
+from vitbench.files import write_atomically
+from vitbench.frameworks import ADAPTERS
+from vitbench.grid import Grid
+from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs" / "troubleshooting.md"
+BEGIN, END = "<!-- bad inputs: begin -->", "<!-- bad inputs: end -->"
+Usage = namedtuple("Usage", "total used free")
+
+# A bad value for every key of the schema that is no list of keys itself.
+VALUES: dict[str, Any] = {
+    "model": "Not A Name",
+    "datasets": "photos-32",
+    "datasets.sample": "Photos 32",
+    "datasets.full": None,
+    "photos": "/no/such/folder",
+    "frameworks": ["huggingface/pipeline", "huggingface/pipeline"],
+    "baseline": "huggingface",
+    "devices": ["tpu"],
+    "batch_sizes": [0],
+    "batch_sizes.cpu": [8, 8],
+    "batch_sizes.gpu": [],
+    "workers": [2],
+    "repeats": "3",
+    "machine": "My Laptop",
+    "protocol": 0,
+    "seed": 1.5,
+    "passes": 3,
+    "passes.at_least": 1,
+    "passes.at_most": 1,
+    "passes.agree_within": 0,
+    "passes.budget_seconds": 0,
+    "gates": True,
+    "gates.canary_seconds": 0,
+    "gates.gemm_slower": 0,
+    "gates.decode_slower": 0,
+    "gates.steal": 2,
+    "gates.foreign_cpu": -1,
+    "gates.free_memory_gb": "4 GB",
+    "gates.retries": 6,
+    "control": "yes",
+    "profile": "yes",
+    "timeout_minutes": 0,
+    "parity": 0.99,
+    "parity.agreement": 0.9,
+    "campaign": "../up",
+    "records": 7,
+    "define": [],
+    "define.datasets": {"mine": {"kind": "zip"}},
+    "define.models": {"mine": {"kind": "hub", "hub": "some/vit@main"}},
+    "define.variants": {"keras": {"plain": {}}},
+    "define.variants.huggingface": {"mine": {"image_processor": "opencv"}},
+    "define.variants.sparknlp": {"mine": {"engine": "onnx", "threads": 2}},
+}
+
+
+def keys(schema: dict[str, Any], outer: str = "") -> Iterator[str]:
+    """Every key of the configuration, nested ones as outer.inner; of definitions, only the kinds."""
+    for name, value in schema.get("properties", {}).items():
+        yield f"{outer}{name}"
+        for one in [value, *value.get("oneOf", [])]:
+            yield from keys(one, f"{outer}{name}.")
+
+
+def configured(folder: Path, content: dict[str, Any] | str) -> Grid:
+    """The grid of a configuration file with this content."""
+    path = folder / "mine.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return Grid(load(path))
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+# --- the classes of failure: each function gets an empty folder, in which it also works, and raises or prints the line
+
+
+@contextmanager
+def on(**facts: Any) -> Iterator[None]:
+    """This machine, with other facts: cores, memory_bytes, gpus, free bytes on its disks."""
+    free = facts.pop("free", None)
+    with ExitStack() as stack:
+        for name, value in facts.items():
+            stack.enter_context(mock.patch.object(machine, name, lambda value=value: value))
+        if free is not None:
+            stack.enter_context(mock.patch.object(shutil, "disk_usage", lambda _: Usage(1e12, 0, free)))
+        yield
+
+
+def large_batch(folder: Path) -> None:
+    estimate.check_start(configured(folder, {"batch_sizes": [1, 64]}))
+
+
+def full_disk(folder: Path) -> None:
+    with on(free=2e9):
+        estimate.check_start(configured(folder, {}))
+
+
+def gpu_on_a_machine_without(folder: Path) -> None:
+    with on(gpus=()):
+        readiness.check_gpu(["cpu", "gpu"])
+
+
+def gpu_cell_on_a_machine_without(folder: Path) -> None:
+    grid = configured(folder, {"devices": ["cpu", "gpu"]})
+    plant_dataset(Path(grid.manifest("sample")), valid=3)
+    Path(grid.model_folder(grid.sweep[0])).mkdir(parents=True)
+    with on(gpus=()):
+        measured(folder, "huggingface/pipeline/gpu/w1/bs8")
+
+
+def too_few_cores(folder: Path) -> None:
+    with on(cores=8):
+        readiness.check_cores(2)
+
+
+def little_memory(folder: Path) -> None:
+    with on(memory_bytes=4_000_000_000):
+        readiness.check_memory()
+
+
+def another_machine(folder: Path) -> None:
+    with on(machine_id="laptop-8c-16g"):
+        machine.check_configured("server-32c-128g")
+
+
+def plant_dataset(manifest: Path, valid: int) -> None:
+    (manifest.parent / "images").mkdir(parents=True)
+    with open(manifest, "w", newline="") as handle:
+        rows = csv.writer(handle)
+        rows.writerow(COLUMNS)
+        for number in range(valid + 1):
+            sha256 = hashlib.sha256(b"cat").hexdigest()
+            row = {"id": f"i{number}", "path": f"images/i{number}.txt", "sha256": sha256, "size": 3, "valid": 1}
+            if number == valid:
+                row |= {"path": "", "valid": 0, "reason": "not an image"}
+            else:
+                (manifest.parent / row["path"]).write_text("cat")
+            rows.writerow([row.get(column, "") for column in COLUMNS])
+
+
+def no_valid_image(folder: Path) -> None:
+    manifest = folder / "sample-mine-0" / "manifest.csv"
+    plant_dataset(manifest, valid=0)
+    opened(folder, manifest, [1])
+
+
+def opened(folder: Path, manifest: Path, batch_sizes: list[int]) -> None:
+    """Open the gate of this machine on one data set."""
+    here = machine.machine_id()
+    open_gate.main(here, machine.cores(), ["cpu"], batch_sizes, False, 0.1, [manifest], folder / "gate.json")
+
+
+def batch_at_the_gate(folder: Path) -> None:
+    manifest = folder / "sample-mine-0" / "manifest.csv"
+    plant_dataset(manifest, valid=3)
+    opened(folder, manifest, [1, 8])
+
+
+def folder_without_images(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "notes.jpg").write_text("not an image")
+    build_dataset({"kind": "folder", "folder": str(folder / "pictures")}, "sample", folder / "out")
+
+
+def no_folder_of_images(folder: Path) -> None:
+    build_dataset({"kind": "folder", "folder": str(folder / "pictures")}, "sample", folder / "out")
+
+
+def too_few_images(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "pictures" / "one.png")
+    build_dataset({"kind": "folder", "folder": str(folder / "pictures"), "images": 5}, "sample", folder / "out")
+
+
+def no_list_of_images(folder: Path) -> None:
+    build_dataset({"kind": "list", "list": str(folder / "paths.txt")}, "sample", folder / "out")
+
+
+def no_archive(folder: Path) -> None:
+    (folder / "images.zip").write_bytes(b"not a zip")
+    build_dataset({"kind": "archive"}, "sample", folder / "out", folder / "images.zip")
+
+
+def archive_that_reaches_out(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.writestr("../../out.jpg", b"x")
+    build_dataset({"kind": "archive"}, "sample", folder / "out", folder / "images.zip")
+
+
+def archive_out_of_reach(folder: Path) -> None:
+    expected = downloads.Expected(None, None, "nobody")
+    with mock.patch.object(downloads, "PAUSES", ()), mock.patch.dict(os.environ, {"NO_PROXY": "127.0.0.1"}):
+        downloads.fetch(["http://127.0.0.1:9/images.zip"], folder / "images.zip", expected)
+
+
+def edited_image(folder: Path) -> None:
+    manifest = folder / "sample-mine-0" / "manifest.csv"
+    plant_dataset(manifest, valid=1)
+    (manifest.parent / "images" / "i0.txt").write_text("dog")
+    opened(folder, manifest, [1])
+
+
+def measured(folder: Path, cell: str) -> None:
+    with mock.patch.dict(ADAPTERS, {"huggingface": "fake_adapter"}):
+        measure.main(["--config", str(folder / "mine.yaml"), "--cell", cell, "--out", str(folder / "rep0.json")])
+
+
+def unknown_cell(folder: Path) -> None:
+    configured(folder, {"batch_sizes": [1]})
+    measured(folder, "huggingface/pipeline/cpu/w1/bs3")
+
+
+def no_dataset(folder: Path) -> None:
+    configured(folder, {"batch_sizes": [1]})
+    measured(folder, "huggingface/pipeline/cpu/w1/bs1")
+
+
+# --- Java and Spark
+
+START = """
+import sys
+from pathlib import Path
+from vitbench.errors import exit_with_user_errors
+from vitbench.spark import start_session
+folder, settings = Path(sys.argv[1]), {}
+exec(sys.argv[2])
+exit_with_user_errors(lambda: start_session([], folder, "local[1]", folder, settings) and None)
+"""
+
+
+def start_spark(folder: Path, prelude: str = "", before: tuple[str, ...] = ()) -> None:
+    """A real start of Spark without any jar, in a process of its own."""
+    said(
+        subprocess.run(
+            [*before, sys.executable, "-c", START, str(folder), prelude],
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "scripts")},
+            capture_output=True,
+            text=True,
+        )
+    )
+
+
+def said(done: subprocess.CompletedProcess) -> None:
+    """Raise what a process said in its one line."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("vitbench: ")]
+    assert done.returncode == 1 and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
+    raise UserError(lines[0].removeprefix("vitbench: "))
+
+
+def port_taken(folder: Path) -> None:
+    start_spark(
+        folder,
+        "import socket; taken = socket.create_server(('127.0.0.1', 0));"
+        "settings = {'spark.driver.port': str(taken.getsockname()[1]), 'spark.port.maxRetries': '0'}",
+    )
+
+
+def no_room_for_the_heap(folder: Path) -> None:
+    start_spark(folder, before=("bash", "-c", 'ulimit -v 5000000; exec "$@"', "-"))
+
+
+def explained(error: str) -> Callable[[Path], None]:
+    """What Spark says where it cannot be made to say it here."""
+
+    def act(folder: Path) -> None:
+        raise UserError(spark.explain(error, java.Java(folder, "17.0.9", "PATH")))
+
+    return act
+
+
+def unfit_java(folder: Path) -> None:
+    program = folder / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '    java.home = {folder}\n    java.version = 21.0.1' >&2\n")
+    program.chmod(0o755)
+    with mock.patch.dict(os.environ, JAVA_HOME=str(folder)):
+        java.find_java()
+
+
+def no_java_there(folder: Path) -> None:
+    with mock.patch.dict(os.environ, JAVA_HOME=str(folder)):
+        java.find_java()
+
+
+def other_scala(folder: Path) -> None:
+    (folder / "jars").mkdir()
+    (folder / "jars" / "scala-library-2.13.8.jar").touch()
+    spark.check_scala([Path("spark-nlp_2.12-5.5.3.jar")], folder)
+
+
+def missing_jar(folder: Path) -> None:
+    (folder / "onnx-cpu").mkdir()
+    jars.verify(ROOT / "envs" / "jars" / "onnx-cpu", folder / "onnx-cpu")
+
+
+def altered_jar(folder: Path) -> None:
+    name = jars.file_name(jars.locked(ROOT / "envs" / "jars" / "onnx-cpu")[0])
+    (folder / name).write_text("something else")
+    jars.verify(ROOT / "envs" / "jars" / "onnx-cpu", folder)
+
+
+def no_jar_lock(folder: Path) -> None:
+    jars.locked(folder)
+
+
+# --- models
+
+
+def checkpoint(folder: Path, **changes: Any) -> Path:
+    """A folder that says that it is a ViT; it holds no weights."""
+    place = folder / "my-vit"
+    place.mkdir()
+    config = {"model_type": "vit", "architectures": ["ViTForImageClassification"]} | changes
+    (place / "config.json").write_text(json.dumps(config))
+    (place / "preprocessor_config.json").write_text("{}")
+    return place
+
+
+def built(folder: Path, **definition: Any) -> None:
+    models.build_checkpoint({"kind": "folder", "folder": str(folder / "my-vit")} | definition, folder / "checkpoint")
+
+
+def no_model_folder(folder: Path) -> None:
+    built(folder)
+
+
+def other_architecture(folder: Path) -> None:
+    checkpoint(folder, model_type="swin", architectures=["SwinForImageClassification"])
+    built(folder)
+
+
+def no_safetensors(folder: Path) -> None:
+    checkpoint(folder)
+    built(folder)
+
+
+def broken_weights(folder: Path) -> None:
+    (checkpoint(folder) / "model.safetensors").write_bytes(b"half a file")
+    built(folder)
+
+
+def fetched(folder: Path, endpoint: str, hub: str = hub_server.HUB, **environment: str) -> None:
+    said(hub_server.fetch(folder, endpoint, hub, **environment))
+
+
+def hub_unreachable(folder: Path) -> None:
+    fetched(folder, "http://127.0.0.1:9")
+
+
+def hub_forbidden(folder: Path) -> None:
+    fetched(folder, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+
+
+def hub_by_hand(folder: Path) -> None:
+    (folder / "download").mkdir()
+    fetched(folder, "http://127.0.0.1:9")
+
+
+def no_such_model(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with hub_server.serving(folder / "empty") as server:
+        fetched(folder, server.address, f"no/such@{hub_server.COMMIT}")
+
+
+def no_such_commit(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with hub_server.serving(folder / "empty") as server:
+        fetched(folder, server.address, f"{hub_server.NAME}@{hub_server.COMMIT[::-1]}")
+
+
+def busy_hub(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with hub_server.serving(folder / "empty") as server:
+        server.faults["tree"] = [429] * 100
+        fetched(folder, server.address)
+
+
+def other_logits(folder: Path) -> None:
+    numpy.savez(folder / FIXED_TENSORS, pixel_values=numpy.zeros(1), logits=numpy.zeros((3, 10)))
+    numpy.save(folder / FIXED_LOGITS, numpy.full((3, 10), 0.5))
+    models.check_logits(folder, tensorflow=folder)
+
+
+CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "The configuration as a whole": {
+        "a key that there is not": lambda folder: configured(folder, {"batchsizes": [8]}),
+        "… inside another": lambda folder: configured(folder, {"passes": {"atleast": 3}}),
+        "a key that stands twice": lambda folder: configured(folder, "repeats: 3\nrepeats: 5\n"),
+        "a file that is no YAML": lambda folder: configured(folder, "model: [\n"),
+        "a file that is not there": lambda folder: load(folder / "mine.yaml"),
+        "`passes: {at_least: 9}`": lambda folder: configured(folder, {"passes": {"at_least": 9}}),
+        "a GPU without batch sizes": lambda folder: configured(
+            folder, {"devices": ["cpu", "gpu"], "batch_sizes": {"cpu": [8]}}
+        ),
+        "a baseline that is not measured": lambda folder: configured(folder, {"baseline": "sparknlp/onnx"}),
+        "a model that is not defined": lambda folder: configured(folder, {"model": "vit-huge"}),
+        "a data set that is not defined": lambda folder: configured(folder, {"datasets": {"full": "imagenet"}}),
+        "a framework that there is not": lambda folder: configured(
+            folder, {"frameworks": ["huggingface/pipeline", "keras/plain"]}
+        ),
+        "a variant that is not defined": lambda folder: configured(
+            folder, {"frameworks": ["huggingface/pipeline", "sparknlp/openvino"]}
+        ),
+        "a name that is taken": lambda folder: configured(
+            folder, {"define": {"models": {"vit-base-seeded": {"kind": "folder", "folder": "x"}}}}
+        ),
+        "a ready-made model beside another": lambda folder: configured(
+            folder, {"frameworks": ["huggingface/pipeline", "sparknlp/pretrained"]}
+        ),
+        "a batch larger than the data set": large_batch,
+    },
+    "The machine": {
+        "another machine than configured": another_machine,
+        "fewer cores than it has": too_few_cores,
+        "a GPU where there is none": gpu_on_a_machine_without,
+        "… with `measure.py`": gpu_cell_on_a_machine_without,
+        "a disk too small": full_disk,
+        "memory too small for Spark": little_memory,
+        "… found by Java only": no_room_for_the_heap,
+        "a Java that does not fit": unfit_java,
+        "`JAVA_HOME` without Java": no_java_there,
+        "a Java that Spark cannot use": explained("java.lang.UnsupportedClassVersionError"),
+        "a Scala that does not fit": other_scala,
+        "… found by Spark only": explained("java.lang.NoClassDefFoundError: scala/Serializable"),
+        "Spark NLP's jars not found": start_spark,
+        "a port taken": port_taken,
+        "a VPN or firewall": explained("BindException: Service 'sparkDriver' failed after 16 retries"),
+        "a name of this machine that nobody knows": explained("java.net.UnknownHostException: laptop"),
+    },
+    "Images": {
+        "a folder that is not there": no_folder_of_images,
+        "a folder without images": folder_without_images,
+        "fewer images than asked for": too_few_images,
+        "a list that is not there": no_list_of_images,
+        "an archive that is none": no_archive,
+        "an archive that reaches outside": archive_that_reaches_out,
+        "an archive out of reach": archive_out_of_reach,
+        "a data set without valid images": no_valid_image,
+        "… with fewer than a batch has": batch_at_the_gate,
+        "an image that was edited since": edited_image,
+    },
+    "Models and jars": {
+        "a folder that is not there": no_model_folder,
+        "another architecture": other_architecture,
+        "weights that are no safetensors": no_safetensors,
+        "a broken file": broken_weights,
+        "exports that differ": other_logits,
+        "no network": hub_unreachable,
+        "`HF_HUB_OFFLINE=1`": hub_forbidden,
+        "half of the files put there by hand": hub_by_hand,
+        "a model that the hub has not": no_such_model,
+        "a commit that it has not": no_such_commit,
+        "a hub that asks to wait": busy_hub,
+        "a jar that is missing": missing_jar,
+        "a jar that was altered": altered_jar,
+        "a set of jars without lock": no_jar_lock,
+    },
+    "`measure.py`": {
+        "a cell that is not configured": unknown_cell,
+        "before `snakemake prepare`": no_dataset,
+    },
+}
+
+
+def message(act: Callable[[Path], Any]) -> str:
+    """The one line that an action ends in, without what differs from machine to machine."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        os.chdir(folder)
+        try:
+            act(folder)
+        except UserError as error:
+            line = str(error)
+        finally:
+            os.chdir(before)
+        assert "\n" not in line, line
+        assert not (folder / "rep0.json").exists() and not list(folder.rglob("measurements")), "something was measured"
+    line = line.replace(f"{folder}/", "…/").replace(str(folder), "…").replace(str(ROOT), "…")
+    line = re.sub(r"http://127\.0\.0\.1:\d+", "http://…", line)
+    line = re.sub(r"Java \d+\.[\d.]+ \([^)]*\)", "Java … (…)", line)
+    line = re.sub(r"heap is \d+ GB", "heap is … GB", line)
+    return re.sub(r"-[0-9a-f]{8}/", "-…/", line)
+
+
+def table() -> str:
+    """The Markdown tables, each bad input given for real."""
+    lines = ["### Each key", "| given | what is said |", "| --- | --- |"]
+    for key, value in VALUES.items():
+        given = yaml.safe_dump(nested(key, value), default_flow_style=True, width=1000).strip().removesuffix("\n...")
+        given = given.removeprefix("{").removesuffix("}")
+        lines.append(_row(f"`{given}`", message(lambda folder, k=key, v=value: configured(folder, nested(k, v)))))
+    for title, cases in CLASSES.items():
+        lines += ["", f"### {title}", "| given | what is said |", "| --- | --- |"]
+        lines += [_row(given, message(act)) for given, act in cases.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(given: str, line: str) -> str:
+    quoted = f"`` {line} ``" if "`" in line else f"`{line}`"
+    return f"| {given} | {quoted.replace('|', chr(92) + '|')} |"
+
+
+def written() -> str:
+    """The tables as they stand in the documentation."""
+    return DOCS.read_text(encoding="utf-8").partition(f"{BEGIN}\n")[2].partition(END)[0]
+
+
+if __name__ == "__main__":
+    whole = DOCS.read_text(encoding="utf-8")
+    write_atomically(DOCS, whole.replace(written() + END, table() + END))
