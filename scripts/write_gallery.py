@@ -1,4 +1,4 @@
-"""Write docs/gallery.md: the published figures, as `snakemake published` has just drawn them, small enough to browse."""
+"""Write docs/gallery.md: the published figures, as `snakemake published` has just drawn them, small to browse."""
 
 from __future__ import annotations
 
