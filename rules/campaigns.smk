@@ -20,9 +20,7 @@ def get_campaigns():
     )
 
 
-if (
-    workflow.is_main_process and "campaigns" in sys.argv[1:] and not get_campaigns()
-):
+if workflow.is_main_process and "campaigns" in sys.argv[1:] and not get_campaigns():
     print(
         "vitbench: there is no campaign in resources/campaigns/: pack one with snakemake pack --config campaign=NAME",
         file=sys.stderr,

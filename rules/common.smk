@@ -275,7 +275,13 @@ def get_sheets(wildcards):
     if wildcards.source != "published/":
         return {
             name: f"<results>/{wildcards.source}{name}.csv"
-            for name in ("break_even", "stages", "effective_batches", "time_budget")
+            for name in (
+                "break_even",
+                "stages",
+                "physics",
+                "effective_batches",
+                "time_budget",
+            )
         }
     return {
         "claims": "<reports>/published/claims.csv",

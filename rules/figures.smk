@@ -10,6 +10,7 @@ CHARTS = [
     "effective_batches",
     "gates",
     "stages",
+    "physics",
 ]
 
 
@@ -231,6 +232,34 @@ rule plot_stages:
         "drawing the stages"
     script:
         "../scripts/plot_stages.py"
+
+
+rule plot_physics:
+    input:
+        physics="<results>/{source}physics.csv",
+        summary="<results>/{source}summary.csv",
+        context="<results>/{source}provenance/context.json",
+        lib=library(),
+    output:
+        png=report(
+            "<reports>/{source}physics.png",
+            caption="../reports/captions/physics.rst",
+            category="Method",
+            labels={"chart": "physics", "over": "cells"},
+        ),
+        svg="<reports>/{source}physics.svg",
+    log:
+        "<logs>/{source}plot_physics.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "drawing the shares of the machine's peak"
+    script:
+        "../scripts/plot_physics.py"
 
 
 rule figures:

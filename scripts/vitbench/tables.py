@@ -58,9 +58,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes partition_rows partitions slots waves wave_factor reached
             reason""",
-        "physics": """machine model dataset framework variant device workers batch_size throughput precision
-            gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak decode_per_core decode_ceiling
-            verdict""",
     }.items()
 }
 

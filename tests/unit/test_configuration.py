@@ -33,8 +33,8 @@ BAD = {
         {"warmup": 3}, {"at_least": 9}, 3,
     ],
     "gates": [
-        {"canary_seconds": 0}, {"gemm_slower": 0}, {"decode_slower": 1}, {"gemm_slower": "a little"}, {"steal": 2}, {"foreign_cpu": -1},
-        {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
+        {"canary_seconds": 0}, {"gemm_slower": 0}, {"decode_slower": 1}, {"gemm_slower": "a little"}, {"steal": 2},
+        {"foreign_cpu": -1}, {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
     ],
     "control": ["yes", 1, "huggingface/pipeline"],
     "profile": ["yes", 1, None],
