@@ -106,7 +106,7 @@ def test_no_path_is_made_by_two_rules(packed):
 
 
 def test_a_name_that_is_none_belongs_to_no_rule(packed):
-    for name in ("a b", "..", "a/b"):
+    for name in ("a b", "-x", "a/b"):
         said = packed.snakemake("--dry-run", f"results/campaigns/{name}/runs.csv", check=False)
         assert "MissingRuleException" in said
 
