@@ -106,6 +106,13 @@ def test_its_measurements_alone_say_what_could_not_be_checked(sound, tmp_path):
         assert any(one.startswith("manifests: no manifest") for one in not_made)
 
 
+def test_without_a_peak_physics_is_not_checked(run):
+    next(run.glob("measurements/**/peak.json")).unlink()
+    outrun_the_machine(run)
+    found, made, not_made = checker.check(open_archive(run))
+    assert found == [] and "physics" not in made and "physics: no peak.json of this machine and model" in not_made
+
+
 def edit_throughput(run):
     path = paths(run, "bs8")[0]
     change(path, throughput=json.loads(path.read_text())["throughput"] * 1.2)
@@ -248,6 +255,21 @@ def another_batch_size(run):
         change(path, batch_size=1, effective_batch_size=1, effective_batch_sizes={"1": 48})
 
 
+def outrun_the_machine(run):
+    """Everything about it fits, but no machine like this one multiplies so fast."""
+    path = paths(run, "tensorflow", "bs8")[0]
+    record = json.loads(path.read_text())
+    passes = [one | {"seconds": one["seconds"] / 1000} for one in record["passes"]]
+    seconds = passes[1]["seconds"]
+    times = {"wall_seconds": seconds, "cold_seconds": passes[0]["seconds"], "throughput": record["images"] / seconds}
+    change(path, passes=passes, **times)
+
+
+def a_peak_that_is_none(run):
+    path = next(run.glob("measurements/**/peak.json"))
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": "one"'))
+
+
 def move_a_record(run):
     one, two = paths(run, "bs1/rep0")[0], paths(run, "bs16/rep0")[0]
     shutil.copy(one, two)
@@ -282,6 +304,8 @@ FAULTS = {
     another_model: "hash of the model of another model",
     another_manifest: "that of the manifest of full",
     another_batch_size: "the one that was chosen",
+    outrun_the_machine: "GFLOP/s of this machine (ONNX Runtime, float32)",
+    a_peak_that_is_none: "expected what peak.schema.yaml says",
     move_a_record: "expected bs16 as in its path",
 }
 
