@@ -215,6 +215,72 @@ def get_campaign_files(wildcards):
     )
 
 
+def get_campaigns():
+    """Names of the campaigns of this checkout and of the working directory."""
+    places = {
+        checkout("resources", "campaigns"),
+        os.path.join("resources", "campaigns"),
+    }
+    return sorted(
+        name
+        for name in {
+            one for place in places if os.path.isdir(place) for one in os.listdir(place)
+        }
+        if re.fullmatch(CAMPAIGN, f"campaigns/{name}/")
+    )
+
+
+def get_campaign_products(name):
+    """Everything that is drawn of a campaign."""
+    return expand(
+        "<reports>/campaigns/{name}/{chart}.{form}",
+        name=name,
+        chart=[*CHARTS, "replication", "replication_curves"],
+        form=["png", "svg"],
+    ) + [f"<reports>/campaigns/{name}/benchmark.xlsx"]
+
+
+def get_packed(wildcards):
+    """What is packed: the configuration and its grid say which records belong to it."""
+    if config["campaign"] is None:
+        sys.exit(
+            "vitbench: pack: give the campaign a name, snakemake pack --config campaign=NAME"
+        )
+    return {
+        "config": "<results>/provenance/config.yaml",
+        "grid": "<results>/provenance/grid.json",
+    }
+
+
+def get_imported_state(wildcards):
+    """What changes when anything in the folder of the records from elsewhere does; the run ends if there is none."""
+    if config["records"] is None:
+        sys.exit(
+            "vitbench: import: say which records, snakemake import --config records=DIR"
+        )
+    if not os.path.isdir(RECORDS):
+        sys.exit(
+            f"vitbench: records: {config['records']} is no folder; name a working directory of a run, or a campaign"
+        )
+    if not re.fullmatch(CAMPAIGN, f"campaigns/{IMPORTED}/"):
+        sys.exit(
+            f"vitbench: campaign: {IMPORTED} is no name of letters, digits, hyphens and dots; add campaign=NAME"
+        )
+    paths = [
+        os.path.join(place, name)
+        for place, _, names in os.walk(RECORDS)
+        for name in names
+        if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
+    ]
+    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths)])
+
+
+def get_import_products(wildcards):
+    """Everything that is drawn of the records that come from elsewhere."""
+    get_imported_state(wildcards)
+    return get_campaign_products(IMPORTED)
+
+
 def get_usable(wildcards):
     """Nothing, of a configuration that can be measured here; otherwise the run ends with the reason."""
     if UNUSABLE:
@@ -290,6 +356,12 @@ def get_sheets(wildcards):
         "figures": "<reports>/published/figures.csv",
     }
 
+
+if workflow.is_main_process and "campaigns" in sys.argv[1:] and not get_campaigns():
+    print(
+        "vitbench: there is no campaign in resources/campaigns/: pack one with snakemake pack --config campaign=NAME",
+        file=sys.stderr,
+    )
 
 if workflow.is_main_process and not DRAWS_ONLY and "pack" not in sys.argv[1:]:
     try:
