@@ -143,6 +143,9 @@ class Sheets:
         self.number_header = book.add_format(header | {"align": "right"})
         self.label = book.add_format({"valign": "top", "align": "left", "indent": 1, "text_wrap": True})
         self.text = book.add_format({"valign": "top", "align": "left", "indent": 1})
+        # Excel writes the word by itself, LibreOffice would write 1 and 0.
+        self.truth = book.add_format({"valign": "top", "align": "left", "indent": 1,
+                                      "num_format": '"TRUE";"TRUE";"FALSE"'})  # fmt: skip
         self.wrong = book.add_format({"valign": "top", "align": "left", "indent": 1, "bg_color": "#FBE3D6"})
         self.count = book.add_format({"num_format": "0", "valign": "top"})
         self.share = book.add_format({"num_format": "0.0%", "valign": "top"})
@@ -197,7 +200,7 @@ class Sheets:
 
     def _cell(self, sheet: Worksheet, row: int, place: int, column: str, value: object) -> None:
         if isinstance(value, bool) or hasattr(value, "dtype") and value.dtype == bool:
-            sheet.write_boolean(row, place, bool(value), self.text)
+            sheet.write_boolean(row, place, bool(value), self.truth)
         elif isinstance(value, str):
             if value:
                 wrong = column == "status" and value != "ok"
