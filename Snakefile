@@ -30,6 +30,7 @@ rule all:
         rules.figures.input,
         rules.workbook.input,
         "<results>/stages.csv",
+        str(GRID.peak),
         "<results>/physics.csv",
         "<results>/summary.txt",
     localrule: True
