@@ -63,6 +63,7 @@ rule analyse_runs:
         summary="<results>/{source}summary.csv",
         budget="<results>/{source}time_budget.csv",
         best="<results>/{source}best_batch_size.csv",
+        images="<results>/{source}images.csv",
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
     log:

@@ -347,6 +347,7 @@ def get_sheets(wildcards):
                 "physics",
                 "effective_batches",
                 "time_budget",
+                "images",
             )
         }
     return {

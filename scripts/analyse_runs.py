@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas
-
 from vitbench import analysis, tables
 from vitbench.archive import Folder, open_archive
 from vitbench.errors import run_logged
@@ -12,12 +10,12 @@ from vitbench.physics import impossible_cells
 
 
 def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path]) -> None:
-    """Write the four tables.
+    """Write the tables.
 
     Args:
         runs, physics_table: these tables.
         archive: of the predictions that `runs` names, the manifests and the grid.
-        out: summary, best, parity, speedup → path.
+        out: summary, budget, best, images, parity, speedup → path.
     """
     table = tables.read(runs)
     baseline = archive.grid["baseline"]
@@ -25,16 +23,21 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     def labels(role: str) -> dict[str, str]:
         return {image.id: image.label for image in archive.manifest(role) if image.valid}
 
-    gate = analysis.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"])
+    def forms(role: str) -> dict[str, str]:
+        return {image.id: image.form for image in archive.manifest(role) if image.valid}
+
+    gate = analysis.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
+    data_sets = {role: (one["name"], archive.manifest(role)) for role, one in archive.grid["datasets"].items()}
     derived = {
         "summary": analysis.summary(table),
         "budget": analysis.time_budget(table),
         "best": analysis.best_batch_sizes(table),
+        "images": analysis.images(data_sets),
         "parity": gate,
         "speedup": analysis.speedup(table, baseline, gate, impossible_cells(tables.read(physics_table, "physics"))),
     }
     for name, frame in derived.items():
-        write_atomically(out[name], pandas.DataFrame(frame).convert_dtypes().to_csv(index=False))
+        write_atomically(out[name], tables.as_csv(frame))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from pathlib import Path
 from vitbench import datasets, downloads
 from vitbench.configuration import HOME
 from vitbench.errors import run_logged
+from vitbench.grid import archive_path
 
-# Both are relative to the working directory; the checkout's own lock counts where that has none.
-ARCHIVES = Path("resources", "archives")
+# In the working directory; the checkout's own counts where that has none.
 LOCK = Path("resources", "datasets.lock.yaml")
 
 
@@ -26,7 +26,7 @@ def main(name: str, definition: dict, role: str, manifest: Path, processes: int)
 
 def fetch(name: str, definition: dict) -> Path:
     """The archive of a data set, downloaded unless it is there, and checked; no request is made if it is."""
-    path = ARCHIVES / f"{name}.zip"
+    path = Path(archive_path(name))
     expected = downloads.expectation(definition, name, [LOCK, HOME / LOCK])
     if path.exists():
         digest = downloads.check(path, expected)

@@ -10,6 +10,7 @@ from vitbench.comparable import refuse_mixed
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.grid import CELL
+from vitbench.tables import as_csv
 
 
 def main(archive: Folder, out: Path) -> None:
@@ -27,9 +28,9 @@ def main(archive: Folder, out: Path) -> None:
         row |= {"framework": framework, "variant": variant, "device": device}
         row |= {"workers": int(workers), "batch_size": int(size) if size.isdigit() else None}
         rows.append(row | {"status": "skipped", "reason": reason})
-    table = pandas.DataFrame(rows, columns=records.COLUMNS).convert_dtypes()
+    table = pandas.DataFrame(rows, columns=records.COLUMNS)
     refuse_mixed(table)
-    write_atomically(out, table.to_csv(index=False))
+    write_atomically(out, as_csv(table))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitbench import configuration, gates, jars, machine
-from vitbench.datasets import check_unchanged, valid_images
+from vitbench.datasets import Image, check_unchanged, valid_images
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import sha256, sha256_of_files
 from vitbench.frameworks import Task
@@ -130,7 +130,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     return Repeat(
         known=known,
         task=task,
-        labels={image.id: image.label for image in images},
+        labels=known_labels(images, Path("resources/models") / grid.model.slug / "checkpoint" / "config.json"),
         passes=Passes(**grid.config["passes"]),
         limits=gates.Limits(**grid.config["gates"]),
         reference=gates.reference(
@@ -139,6 +139,13 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         ),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )
+
+
+def known_labels(images: list[Image], config: Path) -> dict[str, str]:
+    """id → label of each image, empty where the model has no such label: to count that as wrong would mean nothing."""
+    known = json.loads(config.read_text(encoding="utf-8")).get("id2label") if config.exists() else None
+    of_model = set((known or {}).values())
+    return {image.id: image.label if known is None or image.label in of_model else "" for image in images}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,6 +15,11 @@ from vitbench.files import write_atomically
 from vitbench.version import describe_checkout
 
 
+def _unknown_to_seeded(grid: dict[str, Any]) -> bool:
+    """Whether a data set is not made of the photographs that the seeded models are fitted on."""
+    return any(one["definition"]["kind"] != "photos" for one in grid["datasets"].values())
+
+
 def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out: Path) -> None:
     """Write the context; facts about machine and software come from the records, not from where this runs."""
     config = archive.config
@@ -34,12 +39,16 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         "model": config["model"],
         "model_identity": read[-1]["identity"]["model"],
         "model_note": "seeded weights" if seeded else "",
-        "label_note": "times are valid, labels are not" if seeded and config["photos"] else "",
+        "label_note": "times are valid, labels are not" if seeded and _unknown_to_seeded(archive.grid) else "",
         "protocol": config["protocol"],
         "repeats": config["repeats"],
         "date": max(record["started"] for record in read)[:10],
         "datasets": {
-            role: {"name": name, "images": int(measured[measured.dataset == role].images.max())}
+            role: {
+                "name": name,
+                "images": int(measured[measured.dataset == role].images.max()),
+                "left_out": sum(not image.valid for image in archive.manifest(role)),
+            }
             for role, name in config["datasets"].items()
             if (measured.dataset == role).any()
         },

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from itertools import combinations
 from typing import Any
 
 import pandas
 
+from vitbench.datasets import Image
 from vitbench.grid import CONTROL
 from vitbench.records import cell_name
 from vitbench.statistics import ALPHA, FLOOR, Comparison, compare, holm, noise_floor, within_noise
@@ -21,6 +23,8 @@ CONTROL_GROUP = "A/A control"
 INTERRUPTION = 60
 # Flags of a repeat on which no claim may rest.
 NOT_FOR_CLAIMS = ("suspect", "not warm")
+# What a plain RGB JPEG is called, whose `form` in the manifest is empty.
+PLAIN = "JPEG"
 
 Predictions = Callable[[str], list[tuple[str, str, float | None]]]
 
@@ -185,6 +189,7 @@ def parity(
     predictions: Predictions,
     labels: Callable[[str], dict[str, str]],
     least: float,
+    forms: Callable[[str], dict[str, str]] = lambda role: {},
 ) -> pandas.DataFrame:
     """A row a pair of `comparisons`: whether both answered once for each image, and how often with the same label.
 
@@ -192,6 +197,7 @@ def parity(
         predictions: record path → (id, label, score) of its last pass.
         labels: role of the data set → id → label of every valid image (label empty where there is none).
         least: share of equal labels below which the pair fails.
+        forms: role of the data set → id → form of every valid image, "" for a plain JPEG.
     """
     rows = []
     for one, other, _ in comparisons(runs, baseline):
@@ -202,7 +208,12 @@ def parity(
             for block in sorted(first.keys() & second.keys())
         ]
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
-        rows.append(row | _worst(blocks, len(wanted), least))
+        row |= _worst(blocks, len(wanted), least)
+        row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
+        for cell, side in ((one, "baseline"), (other, "candidate")):
+            if _rows(runs, cell).accuracy.isna().all():
+                row[f"{side}_accuracy"] = None  # the labels are not the model's (`measure.py`)
+        rows.append(row)
     return pandas.DataFrame(rows, columns=PARITY_COLUMNS)
 
 
@@ -220,7 +231,27 @@ PARITY_COLUMNS = [
     "probability_difference",
     "passed",
     "reason",
+    "differing",
 ]
+
+
+def images(data_sets: dict[str, tuple[str, list[Image]]]) -> pandas.DataFrame:
+    """A row for each form of the images that are used and each reason to leave a file out, by data set.
+
+    Args:
+        data_sets: role → name and manifest.
+    Returns:
+        dataset (role), name, used (bool), what (form or reason), images (how many), first (source of the first one).
+    """
+    rows = []
+    for role, (name, manifest) in data_sets.items():
+        found: dict[tuple[bool, str], list[str]] = {}
+        for image in manifest:
+            what = (image.form or PLAIN) if image.valid else image.reason
+            found.setdefault((image.valid, what), []).append(image.source)
+        for (used, what), sources in sorted(found.items(), key=lambda one: (not one[0][0], -len(one[1]), one[0][1])):
+            rows.append((role, name, used, what, len(sources), sources[0]))
+    return pandas.DataFrame(rows, columns=["dataset", "name", "used", "what", "images", "first"])
 
 
 def speedup(
@@ -357,6 +388,7 @@ def _compare_predictions(
         answers.append({image: (label, score) for image, label, score in predictions if counts[image] == 1})
     common = [image for image in wanted if all(image in answer for answer in answers)]
     equal = [image for image in common if answers[0][image][0] == answers[1][image][0]]
+    unequal = sorted(wanted.keys() - set(equal))
     scores = [
         abs(answers[0][image][1] - answers[1][image][1])
         for image in equal
@@ -370,6 +402,7 @@ def _compare_predictions(
         for answer in answers
     ]
     return {
+        "unequal": unequal,
         "compared": len(common),
         "agreement": len(equal) / len(common) if common else 0.0,
         "lost": lost,
@@ -378,6 +411,13 @@ def _compare_predictions(
         "candidate_accuracy": right[1],
         "probability_difference": float(pandas.Series(scores).median()) if scores else None,
     }
+
+
+def _by_form(unequal: Iterable[str], wanted: Iterable[str], forms: dict[str, str]) -> str:
+    """Which forms of image are answered differently (or by one alone): "3 of 5 JPEG, CMYK; 1 of 40 JPEG"."""
+    total = Counter(forms.get(image) or PLAIN for image in wanted)
+    differing = Counter(forms.get(image) or PLAIN for image in unequal)
+    return "; ".join(f"{count} of {total[form]} {form}" for form, count in differing.most_common())
 
 
 def _worst(blocks: list[dict[str, Any]], images: int, least: float) -> dict[str, Any]:

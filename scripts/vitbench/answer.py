@@ -78,7 +78,7 @@ def closing_lines(
         f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
         article_line(published),
         f"This machine: {context['machine_text']}.{gpu}",
-        _measurements_line(tried),
+        _measurements_line(tried) + _left_out(context),
         "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
         verdict,
         "Times are valid, labels are not: the seeded model does not know these photographs."
@@ -109,6 +109,14 @@ def _disturbance(suspect: pandas.DataFrame) -> str:
     weight, words = max((pair for pair in seen if pair[0] > 0), default=(0, ""))
     most = "at worst " if len(suspect) > 1 else ""
     return f" ({most}{words})" if weight else ""
+
+
+def _left_out(context: dict[str, Any]) -> str:
+    """Files that no framework was given, because they are no usable images."""
+    counts = {role: one.get("left_out", 0) for role, one in context["datasets"].items()}
+    if not any(counts.values()):
+        return ""
+    return f" Left out: {', '.join(f'{n} files of {role}' for role, n in counts.items() if n)} (results/images.csv)."
 
 
 def article_line(published: pandas.DataFrame) -> str:

@@ -13,6 +13,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from vitbench import images, path_lists, photographs, unpacking
 from vitbench.errors import UserError
 from vitbench.files import plain_cell, safe_cell, sha256, staged
 from vitbench.images import EXTENSIONS, Rejected
+from vitbench.machine import cores
 from vitbench.progress import Progress
 
 # Below this many files a pool of processes costs more (half a second each to start) than it saves.
@@ -171,7 +173,8 @@ def _image(row: list[str], columns: int, path: Path) -> Image:
 def _write_manifest(path: Path, found: list[Image], columns: list[str]) -> None:
     # A file name that is not valid Unicode is written with its odd bytes as \udcXX: readable, and still a CSV.
     with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as handle:
-        rows = csv.writer(handle, lineterminator="\n")
+        # A name with a carriage return is quoted only where that is part of the line's end.
+        rows = csv.writer(handle, lineterminator="\n" if columns == COLUMNS else "\r\n")
         rows.writerow(columns)
         for image in found:
             cells = [int(cell) if isinstance(cell, bool) else cell for cell in astuple(image)][: len(columns)]
@@ -298,7 +301,7 @@ Opener = Callable[[list[Source], int], Iterator[Image]]
 @contextmanager
 def _opener(total: int, handling: Handling, processes: int | None) -> Iterator[Opener]:
     """A function that opens files, numbered from its second argument on, and yields their rows in order."""
-    processes = processes or multiprocessing.cpu_count()
+    processes = processes or cores()
     with Progress("opening images", total) as progress:
 
         def counted(rows: Iterable[Image]) -> Iterator[Image]:
@@ -315,7 +318,13 @@ def _opener(total: int, handling: Handling, processes: int | None) -> Iterator[O
         # Spawned, as on macOS: a forked copy of a process with threads may hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(processes, total), context) as pool:
-            yield lambda found, first: counted(pool.map(_take, jobs(found, first), chunksize=32))
+            try:
+                yield lambda found, first: counted(pool.map(_take, jobs(found, first), chunksize=32))
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "data set: a process that opens images was killed, most often for lack of memory; run it again "
+                    "with fewer --cores"
+                ) from error
 
 
 def _take(job: tuple[int, Source, Handling]) -> Image:

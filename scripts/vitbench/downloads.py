@@ -1,7 +1,7 @@
 """Large files from the web: resumed after a cut, tried again, from a mirror if need be, and checked before use.
 
 Written on requests, which honours proxies (HTTPS_PROXY, NO_PROXY) and certificate bundles (REQUESTS_CA_BUNDLE). pooch
-was looked at first: it checks hashes, but begins every download anew, which for gigabytes over a poor line never ends.
+was looked at first: it checks hashes, but begins each download anew, which for gigabytes over a poor line never ends.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ TIMEOUT = (15, 60)
 """seconds: to connect, and between two pieces"""
 PAUSES = (1.0, 3.0, 10.0, 30.0)
 """seconds before each further try at one address; a try that brought something begins them anew"""
+TRIES_UNREACHED = 3
+"""tries at an address that nobody answers at: without a network the user is told soon"""
 LONGEST_PAUSE = 120.0
 AGAIN = {408, 425, 429, 500, 502, 503, 504}
 """answers that may be another one in a minute; any other refusal is final"""
@@ -54,6 +56,10 @@ class Interrupted(Exception):
     def __init__(self, why: str, wait: float | None = None) -> None:
         super().__init__(why)
         self.wait = wait
+
+
+class Unreached(Interrupted):
+    """Nobody answered at all."""
 
 
 def fetch(addresses: list[str], target: Path, expected: Expected) -> str:
@@ -180,7 +186,7 @@ def _drop(target: Path) -> None:
 
 def _fill(address: str, target: Path, expected: Expected) -> None:
     """Try until the part is whole; Failed when the pauses are used up without anything new."""
-    pauses = iter(PAUSES)
+    pauses, tries, answered = iter(PAUSES), 0, False
     with Progress(f"downloading {target.name}", expected.size, bytes_=True) as progress:
         while True:
             before = _size(target)
@@ -190,8 +196,9 @@ def _fill(address: str, target: Path, expected: Expected) -> None:
             except Interrupted as interrupted:
                 if _size(target) > before:
                     pauses = iter(PAUSES)
-                pause = next(pauses, None)
-                if pause is None:
+                pause, tries = next(pauses, None), tries + 1
+                answered |= not isinstance(interrupted, Unreached)
+                if pause is None or not answered and tries == TRIES_UNREACHED:
                     raise Failed(str(interrupted)) from None
                 pause = min(LONGEST_PAUSE, max(pause, interrupted.wait or 0))
                 print(f"{address}: {interrupted}; next try in {pause:.0f} s", flush=True)
@@ -223,9 +230,8 @@ def _try_once(address: str, target: Path, expected: Expected, progress: Progress
                 return
             begin = begin if response.status_code == 206 else 0
             _check_room(target, total, begin)
-            progress.total = total
             _note(target, address, response)
-            progress.start_at(begin)
+            progress.start_at(begin, total)
             with open(_part(target), "r+b" if begin else "wb") as sink:
                 sink.seek(begin)
                 sink.truncate()
@@ -236,13 +242,16 @@ def _try_once(address: str, target: Path, expected: Expected, progress: Progress
         raise Failed(_short(error)) from None
     except requests.exceptions.InvalidProxyURL as error:
         raise Failed(f"the proxy's address is wrong: {_short(error)}") from None
-    except (requests.exceptions.RequestException, HTTPError) as error:
+    except requests.exceptions.RequestException as error:
+        # Before an answer these wrap a connection that was not made; a broken one comes from urllib3, from the stream.
+        raise Unreached(_short(error)) from None
+    except HTTPError as error:
         raise Interrupted(_short(error)) from None
     except OSError as error:
         raise UserError(f"cannot write {_part(target)} ({error.strerror}): free some space, or run again") from error
-    arrived = _size(target)
-    if total is not None and arrived < total:
-        raise Interrupted(f"cut after {arrived:,} of {total:,} bytes")
+    arrived, whole = _size(target), total if total is not None else expected.size
+    if whole is not None and arrived < whole:
+        raise Interrupted(f"cut after {arrived:,} of {whole:,} bytes")
 
 
 def _session() -> Any:

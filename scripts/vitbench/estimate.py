@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -14,12 +15,13 @@ from typing import Any
 import yaml
 
 from vitbench import records
-from vitbench.configuration import HOME
-from vitbench.grid import CONTROL, Cell, Grid
+from vitbench.configuration import HOME, load
+from vitbench.grid import CONTROL, Cell, Defined, Grid, archive_path
 from vitbench.machine import cores, platform_name
 from vitbench.physics import VIT_BASE, Shape, flop_per_image
 from vitbench.readiness import check_batch_sizes, check_disk
 
+LONG = 3 * 3600  # seconds from which on a smaller preset is named
 GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
 
 
@@ -53,6 +55,7 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
     rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
+    images = {role: _images(grid, role) for role in grid.datasets}
     total = 0.0
     measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for cell, _ in to_measure:
@@ -60,13 +63,20 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
         if key not in measured:
             measured[key] = _measured(grid, cell)
         known = measured[key]
-        passes = assumed["cold_pass_factor"] + assumed["warm_passes"]
         if known:
             overhead, seconds_per_image = median(one for one, _ in known), median(one for _, one in known)
-            total += overhead + seconds_per_image * _images(grid, cell.dataset)
+            total += overhead + seconds_per_image * images[cell.dataset]
         else:
-            total += assumed["start_and_load_seconds"][cell.framework] + passes * _images(grid, cell.dataset) / rate
+            one = images[cell.dataset] / rate
+            passes = assumed["cold_pass_factor"] + _warm_passes(grid.config["passes"], one, assumed["warm_passes"])
+            total += assumed["start_and_load_seconds"][cell.framework] + passes * one
     return total
+
+
+def _warm_passes(limits: dict[str, Any], seconds_of_one: float, usual: float) -> float:
+    """About how many warm passes there will be: as many as usual, fewer where these use up the budget."""
+    within_budget = math.ceil(limits["budget_seconds"] / seconds_of_one)
+    return max(limits["at_least"], min(limits["at_most"], usual, within_budget))
 
 
 def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
@@ -105,8 +115,10 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     models = Path("resources/models") / grid.model.slug
     steps = _forms(grid)
     work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
+    to_make = [role for role in grid.datasets if not Path(grid.manifest(role)).exists()]
     work += sum(
-        assumed["prepare_seconds"]["dataset"] for role in grid.datasets if not Path(grid.manifest(role)).exists()
+        assumed["prepare_seconds"]["dataset"] + _images(grid, role) / assumed["images_opened_per_second"] / cores()
+        for role in to_make
     )
     parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
     if "tensorflow" in engines and not (models / "tensorflow").exists():
@@ -114,6 +126,7 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
     if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():
         to_download += weight_bytes(_shape(grid))
+    to_download += sum(_bytes_of_archive(grid.datasets[role], assumed["bytes_per_image"]) for role in to_make)
     return work + to_download / (assumed["download_mb_per_second"] * 1e6), to_download
 
 
@@ -145,6 +158,14 @@ def _bytes(sizes: dict[str, Any], part: str) -> int:
     return sizes.get(part, {}).get(platform_name(), 0)
 
 
+def _bytes_of_archive(data_set: Defined, per_image: int) -> int:
+    """Bytes of the archive that a data set has yet to download; where nobody states them, a guess by its images."""
+    definition = data_set.definition
+    if definition["kind"] != "archive" or Path(archive_path(data_set.name)).exists():
+        return 0
+    return definition.get("size", definition.get("files", GUESSED_IMAGES) * per_image)
+
+
 def announce(grid: Grid) -> None:
     """Say on standard error what is skipped, and how much there is to measure, wait for and download."""
     for note in grid.notes:
@@ -155,12 +176,34 @@ def announce(grid: Grid) -> None:
         return
     preparing, to_download = to_prepare(grid)
     # A profiling repeat makes the passes of an ordinary one, and about as many again.
-    measuring = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles])
-    minutes = (measuring + preparing) / 60
+    total = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles]) + preparing
     print(
         f"vitbench: {len(left)} of {len(grid.order)} measurements"
-        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {max(1, round(minutes))} minutes"
-        f"{f', {preparing / 60:.0f} of them to prepare' if preparing >= 60 else ''}; "
+        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {_duration(total)}"
+        f"{f', {_duration(preparing)} of them to prepare' if preparing >= 60 else ''}; "
         f"about {to_download / 1e6:.0f} MB to download",
         file=sys.stderr,
+    )
+    if total > LONG and (smaller := _smaller(grid, total)):
+        print(f"vitbench: {smaller}", file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    """About how long, as people say it."""
+    if seconds < 2 * 3600:
+        return f"{max(1, round(seconds / 60))} minutes"
+    days = f" ({seconds / 86400:.1f} days)" if seconds > 2 * 86400 else ""
+    return f"{seconds / 3600:.0f} hours{days}"
+
+
+def _smaller(grid: Grid, total: float) -> str:
+    """What to run instead where a configuration takes very long: the embedded default, if that is far less."""
+    default = Grid(load(HOME / "config" / "config.yaml"), grid.platform)
+    instead = seconds(default, default.order)
+    if instead > total / 3:
+        return ""
+    data = " and ".join(one.name for one in default.datasets.values())
+    return (
+        f"the smaller preset is the embedded default, `snakemake` without --configfile: {default.model.name} on "
+        f"{data}, about {_duration(instead)}; or draw fewer images, take fewer batch sizes (docs/own.md)"
     )

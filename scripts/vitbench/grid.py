@@ -26,6 +26,7 @@ PROFILE = "profile.json"
 NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
 MEASUREMENTS = PurePosixPath("measurements")
 RESOURCES = PurePosixPath("resources")
+ARCHIVES = RESOURCES / "archives"
 
 
 @dataclass(frozen=True)
@@ -293,6 +294,11 @@ def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any
 
 def _described(defined: Defined) -> dict[str, Any]:
     return {"name": defined.name, "slug": defined.slug, "definition": defined.definition}
+
+
+def archive_path(name: str) -> PurePosixPath:
+    """Where the archive of the data set `name` is kept once it was downloaded, or put there by hand."""
+    return ARCHIVES / f"{name}.zip"
 
 
 def _find(defined: dict[str, Any], key: str, name: str) -> dict[str, Any]:

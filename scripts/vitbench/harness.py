@@ -25,6 +25,7 @@ import psutil
 
 from vitbench.energy import Meter
 from vitbench.errors import UserError
+from vitbench.files import safe_cell
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.gates import cpu_counters, tree_cpu_seconds
 from vitbench.processes import MARK, marked
@@ -188,7 +189,8 @@ def main(arguments: list[str]) -> int:
         with open("predictions.csv", "w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             writer.writerow(Prediction._fields)
-            writer.writerows(sorted(predictions))
+            # A label comes from a model that anybody may have made.
+            writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
         used = {"peak_memory_mb": peak, "peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
         report("done", cpu=cpu, **used, median=statistics.median(warm), **description)
     return 0

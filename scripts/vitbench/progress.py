@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 SECONDS_BETWEEN_LINES = 10.0
 # Standard error as it was before a job's output went to its log; None where it was not moved.
@@ -39,8 +39,10 @@ class Progress:
         if stream.isatty():
             from tqdm import tqdm
 
-            options = {"unit": "B", "unit_scale": True, "unit_divisor": 1000} if bytes_ else {"unit": ""}
-            self.bar = tqdm(total=total, desc=what, file=stream, leave=False, dynamic_ncols=True, **options)
+            options: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1000} if bytes_ else {"unit": ""}
+            # Where a terminal says that it has no columns, tqdm would draw nothing.
+            options |= {"dynamic_ncols": True} if os.get_terminal_size(stream.fileno()).columns else {"ncols": 80}
+            self.bar = tqdm(total=total, desc=what, file=stream, leave=False, **options)
         # The log, if there is one, and whoever reads Snakemake's output where no bar can be drawn.
         self.streams = [sys.stderr] if self.bar is None or terminal else []
         if terminal and self.bar is None:
@@ -49,11 +51,12 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def start_at(self, done: int) -> None:
-        """So much was there before, or (0) everything is begun again."""
-        self.done = done
+    def start_at(self, done: int, total: int | None) -> None:
+        """So much was there before (0: everything is begun again) of a total that is known only now."""
+        self.done, self.total = done, total
         if self.bar is not None:
             self.bar.n = self.bar.initial = done
+            self.bar.total = total
             self.bar.refresh()
 
     def step(self, units: int = 1) -> None:

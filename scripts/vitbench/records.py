@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.errors import UserError
-from vitbench.files import write_atomically
+from vitbench.files import plain_cell, write_atomically
 from vitbench.gates import relative_canary
 
 STATUSES = ("ok", "oom", "timeout", "error", "skipped")
@@ -145,7 +145,7 @@ def read_predictions(path: Path) -> list[tuple[str, str, float | None]]:
     with open(path, newline="", encoding="utf-8") as handle:
         rows = csv.reader(handle)
         next(rows)
-        return [(image, label, float(score) if score else None) for image, label, score in rows]
+        return [(image, plain_cell(label), float(score) if score else None) for image, label, score in rows]
 
 
 def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading the tables of `results/`: which columns they have, and which of those are numbers.
+"""The tables of `results/`: which columns they have, which of those are numbers, and how they are written and read.
 
 Every chart, the workbook and the page read tables through `read`, so that "empty" means one thing: NaN in a column of
 numbers, the empty string in a column of words. Columns that a later version adds pass through unharmed.
@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench.errors import UserError
+from vitbench.files import plain_cell, safe_cell
 
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
@@ -21,9 +22,9 @@ WORDS = frozenset(
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
-    early late reached peak_precision peak_library""".split()  # noqa: SIM905
+    early late reached peak_precision peak_library name what first differing""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "extrapolated", "within_10_percent"})
+TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -43,9 +44,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "physics": """machine model dataset framework variant device workers batch_size throughput precision
             gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak decode_per_core decode_ceiling
             verdict""",
+        "images": "dataset name used what images first",
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
-            candidate_accuracy probability_difference passed reason""",
+            candidate_accuracy probability_difference passed reason differing""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm
             floor images baseline_throughput candidate_throughput agreement comparison reason""",
         "replication": """kind part environment dataset baseline candidate published published_low published_high
@@ -62,6 +64,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 
+def as_csv(frame: pd.DataFrame) -> str:
+    """The text of a CSV file: whole numbers without a point, and no cell that a spreadsheet takes for a formula.
+
+    Labels and names of files come from anywhere; `read` gives them back as they were, but for a carriage return, which
+    becomes a line feed: unquoted as pandas writes it, it would end the row.
+    """
+
+    def safe(value: object) -> object:
+        return safe_cell(value.replace("\r\n", "\n").replace("\r", "\n")) if isinstance(value, str) else value
+
+    return frame.map(safe).convert_dtypes().to_csv(index=False)
+
+
 def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
     """The table in the CSV file `path`; `table` names it (a key of `COLUMNS`) where the file's own name does not.
 
@@ -76,6 +91,7 @@ def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
         raise UserError(f"{path} is missing; let Snakemake make it: snakemake {path}") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a readable CSV table ({error}); remove it and run snakemake again") from None
+    frame = frame.map(lambda cell: plain_cell(cell) if isinstance(cell, str) else cell)
     absent = [column for column in expected if column not in frame]
     if absent:
         raise UserError(f"{path} lacks the columns {', '.join(absent)}; remove it and run snakemake again")

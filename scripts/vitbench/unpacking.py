@@ -97,8 +97,10 @@ def _problem(member: zipfile.ZipInfo, limits: Limits) -> str:
         return "has an absolute path"
     if ".." in re.split(r"[/\\]", name):
         return "has `..` in its path"
-    if "\0" in name or "\\" in name or not name.strip("/"):
-        return "has a name that is none here"
+    if "\\" in name:
+        return "has a backslash in its path"
+    if "\0" in name or not name.strip("/"):
+        return "has no usable name"
     if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         return "is a link" if stat.S_ISLNK(kind) else "is a special file"
     if member.flag_bits & 0x1:

@@ -52,9 +52,13 @@ DERIVED = {
         "Batches", "The batches that the engines saw",
         "effective_batch_sizes and partition_rows: size:how many; wave_factor 1: no slot waits idle",
     ),
+    "images": (
+        "Images", "What the data sets hold: forms of the images used, and what was left out, for every framework alike",
+        "first: the first of each; file by file it stands in the data set's manifest.csv",
+    ),
     "time_budget": ("Time budget", "Where the time of the run went", "seconds, from the records"),
 }  # fmt: skip
-LAST = ("time_budget",)
+LAST = ("images", "time_budget")
 SHARES = frozenset(
     """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share difference
     share_of_peak""".split()  # noqa: SIM905
@@ -110,7 +114,8 @@ def write(
     )  # fmt: skip
     workbook_charts.speedup(sheets, sheet, speedup, sheets.below(speedup))
     _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name not in LAST})
-    sheets.table("Parity", "Do baseline and candidate give the same labels?", "image by image, top-1", parity)
+    note = " · ".join(filter(None, ["image by image, top-1", context.get("label_note")]))
+    sheets.table("Parity", "Do baseline and candidate give the same labels?", note, parity)
     sheets.table("Runs", "One row a repeat (a fresh process); everything else follows from these", where, runs)
     _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name in LAST})
     for name, (heading, frame) in (more or {}).items():
@@ -233,7 +238,10 @@ def _sorted(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _dataset(context: dict, role: str) -> str:
     dataset = context["datasets"].get(role)
-    return f"{dataset['name']}, {dataset['images']} images · {context['machine_text']}" if dataset else role
+    if not dataset:
+        return role
+    left_out = f", {dataset['left_out']} files left out" if dataset.get("left_out") else ""
+    return f"{dataset['name']}, {dataset['images']} images{left_out} · {context['machine_text']}"
 
 
 def _flat(value: object, key: str = "") -> Iterable[tuple[str, object]]:

@@ -10,6 +10,7 @@ import pytest
 
 from vitbench import analysis, records, tables
 from vitbench.analysis import BEST_GROUP, SAME_GROUP
+from vitbench.datasets import Image
 
 HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
 IMAGES = {"sample": 4, "full": 6}
@@ -421,6 +422,44 @@ def test_probabilities_are_compared_where_both_give_them(table):
 def test_images_without_labels_are_compared_but_have_no_accuracy(table):
     gate = analysis.parity(one_pair(table), HF, Said(), lambda role: dict.fromkeys(labels(role), ""), 0.99)
     assert gate.iloc[0].passed and pandas.isna(gate.iloc[0].baseline_accuracy)
+
+
+def test_without_a_label_that_the_model_knows_the_record_has_no_accuracy_and_parity_has_none(table):
+    cells = (cell(variant, "full", 8, [9, 9, 9], accuracy=None) for variant in (HF, TF))
+    row = judge(table(*cells))[0].iloc[0]
+    assert row.passed and pandas.isna(row.baseline_accuracy) and pandas.isna(row.candidate_accuracy)
+
+
+def test_parity_says_of_which_form_the_images_are_that_differ(table):
+    forms = {"i0": "", "i1": "JPEG, CMYK", "i2": "JPEG, CMYK", "i3": "PNG, transparent", "i4": "", "i5": ""}
+    said = Said().change(TF, relabel("i2", "owl")).change(TF, drop("i1")).change(TF, relabel("i4", "cat"))
+    runs = one_pair(table)
+    row = analysis.parity(runs, HF, said, labels, 0.99, lambda role: forms).iloc[0]
+    assert row.differing == "2 of 2 JPEG, CMYK; 1 of 3 JPEG"
+    assert analysis.parity(runs, HF, Said(), labels, 0.99, lambda role: forms).iloc[0].differing == ""
+
+
+def test_what_the_data_sets_hold_is_counted_by_form_and_reason():
+    def image(number: int, valid: bool, reason: str = "", form: str = "") -> Image:
+        return Image(f"i{number}", "", "", 1, "", valid, reason, f"=source {number}", form)
+
+    manifest = [
+        image(1, False, "empty file"),
+        image(2, True),
+        image(3, True, form="PNG"),
+        image(4, True, form="PNG"),
+        image(5, False, "empty file"),
+        image(6, False, "a link to nothing"),
+    ]
+    found = analysis.images({"sample": ("mine", manifest), "full": ("photos-48", [image(1, True)])})
+    assert found.values.tolist() == [
+        ["sample", "mine", True, "PNG", 2, "=source 3"],
+        ["sample", "mine", True, "JPEG", 1, "=source 2"],
+        ["sample", "mine", False, "empty file", 2, "=source 1"],
+        ["sample", "mine", False, "a link to nothing", 1, "=source 6"],
+        ["full", "photos-48", True, "JPEG", 1, "=source 1"],
+    ]
+    assert list(found.columns) == list(tables.COLUMNS["images"])
 
 
 def test_each_pair_is_judged_by_itself(table):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -230,6 +232,36 @@ def test_the_certificate_bundle_of_the_environment_is_used(monkeypatch, variable
     session = downloads._session()
     settings = session.merge_environment_settings("https://images.example", {}, True, None, None)
     assert settings["verify"] == used
+
+
+def certificate(folder: Path) -> Path:
+    """A PEM file with the key and the certificate, signed by itself, of 127.0.0.1."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, signed, both = (folder / name for name in ("key.pem", "certificate.pem", "both.pem"))
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subject = ["-subj", "/CN=vitbench-test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", *curve, *subject, "-keyout", key, "-out", signed]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + signed.read_bytes())
+    return both
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_the_environment_says_so_and_nowhere_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    own = certificate(tmp_path)
+    with serving(CONTENT, own) as server:
+        with pytest.raises(UserError, match="certificate verify failed") as caught:
+            downloads.fetch([server.address], target(tmp_path), ANYTHING)
+        assert "REQUESTS_CA_BUNDLE" in str(caught.value) and "\n" not in str(caught.value)
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            monkeypatch.setenv(name, str(own))
+            downloads.fetch([server.address], target(tmp_path), ANYTHING)
+            assert_whole(tmp_path)
+            target(tmp_path).unlink()
+            monkeypatch.delenv(name)
 
 
 def test_a_disk_that_is_too_small_is_said_before_the_download(tmp_path, server, monkeypatch):

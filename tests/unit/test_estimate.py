@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from example_records import example_record
 from vitbench import estimate, records
 from vitbench.configuration import HOME, load
 from vitbench.errors import UserError
-from vitbench.grid import Grid
+from vitbench.grid import Grid, archive_path
 from vitbench.physics import VIT_BASE, flop_per_image
 
 ASSUMED = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
@@ -66,8 +67,19 @@ def test_the_images_of_a_manifest_are_counted(grid, tmp_path):
     start = ASSUMED["start_and_load_seconds"]["huggingface"]
     before = seconds_of(grid, "sample", f"{HF}/bs8") - start
     manifest.parent.mkdir(parents=True)
-    manifest.write_text("id\n" + "x\n" * 320)
-    assert seconds_of(grid, "sample", f"{HF}/bs8") - start == pytest.approx(10 * before)
+    manifest.write_text("id\n" + '"a name\nof two lines"\n' * 16)
+    assert seconds_of(grid, "sample", f"{HF}/bs8") - start == pytest.approx(before / 2)
+
+
+def test_a_long_pass_uses_up_the_budget_so_there_are_fewer_of_them(grid, tmp_path):
+    manifest = tmp_path / grid.manifest("sample")
+    manifest.parent.mkdir(parents=True)
+    start, factor = ASSUMED["start_and_load_seconds"]["huggingface"], ASSUMED["cold_pass_factor"]
+    short = seconds_of(grid, "sample", f"{HF}/bs8") - start  # of 32 images
+    manifest.write_text("id\n" + "x\n" * 32_000)
+    long = seconds_of(grid, "sample", f"{HF}/bs8") - start
+    least = grid.config["passes"]["at_least"]
+    assert long == pytest.approx(1000 * short * (factor + least) / (factor + ASSUMED["warm_passes"]))
 
 
 def test_the_whole_is_the_sum_of_its_parts(grid):
@@ -127,6 +139,33 @@ def test_a_run_begins_with_measurements_minutes_and_bytes(grid, tmp_path, capsys
     minutes = (estimate.seconds(grid, grid.order) + profiling + preparing) / 60
     assert f"about {round(minutes)} minutes" in line and f"about {to_download / 1e6:.0f} MB" in line
     assert to_download > 4e8 and preparing > 60
+
+
+@pytest.fixture
+def article(tmp_path, grid) -> Grid:
+    """The article's data sets and batch sizes."""
+    article = load(HOME / "config" / "article.yaml")
+    return Grid(article, "linux-x86_64")
+
+
+def test_the_article_begins_with_its_hours_its_gigabytes_and_the_smaller_preset(article, capsys):
+    estimate.announce(article)
+    first, second = capsys.readouterr().err.splitlines()
+    hours = int(re.search(r"about (\d+) hours \([\d.]+ days\)", first)[1])
+    left = article.order
+    assert hours == round((estimate.seconds(article, left) + estimate.to_prepare(article)[0]) / 3600) > 24
+    megabytes = int(re.search(r"about (\d+) MB to download", first)[1])
+    assert megabytes > 4000
+    assert "smaller preset is the embedded default" in second and "photos-32 and photos-48" in second
+    assert re.search(r"about \d+ minutes", second)
+
+
+def test_an_archive_that_is_there_is_not_downloaded(article, tmp_path):
+    before = estimate.to_prepare(article)[1]
+    path = tmp_path / archive_path("imagenet-mini")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert before - estimate.to_prepare(article)[1] == 34_745 * ASSUMED["bytes_per_image"]
 
 
 def test_what_lies_there_is_not_downloaded_or_prepared_again(grid, tmp_path):

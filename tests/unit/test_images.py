@@ -174,6 +174,23 @@ def test_many_processes_make_the_same_data_set_as_one(tmp_path, monkeypatch):
     assert sum(image.valid for image in alone.values()) == len(MIXED)
 
 
+class Killer:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_process_that_dies_while_it_opens_images_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "WORTH_A_POOL", 0)
+    handling = datasets.Handling(tmp_path, raw=False, move=False)
+    with (
+        pytest.raises(UserError, match="was killed, most often for lack of memory"),
+        datasets._opener(2, handling, 2) as open_all,
+    ):
+        list(open_all([datasets.Source(Killer(), "a.jpg", "")], 1))
+
+
 def test_a_pipe_a_broken_link_and_what_may_not_be_read_are_rows_with_a_reason(tmp_path):
     user = put(tmp_path / "user", {"good.jpg": encoded(picture())})
     os.mkfifo(user / "pipe.jpg")
@@ -350,7 +367,7 @@ def test_a_file_that_changed_under_the_manifest_is_one_line(linked, change, how)
 
 
 @pytest.mark.parametrize(
-    "name", ["=cmd|'x'!A1", "+1", "-1", "@sum", "'quoted", "<script>", "$(touch x)", 'a"b,c\nd', "\tx"]
+    "name", ["a\rb", "=cmd|'x'!A1", "+1", "-1", "@sum", "'quoted", "<script>", "$(touch x)", 'a"b,c\nd', "\tx"]
 )
 def test_labels_and_names_come_back_from_the_manifest_and_are_no_formula_in_it(tmp_path, name):
     rows = build(

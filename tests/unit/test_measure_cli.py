@@ -168,6 +168,28 @@ def test_another_machine_than_the_configured_one_is_refused(place):
     assert "machine: xeon-2" in line and machine.machine_id() in line and "machine: auto" in line
 
 
+def test_only_labels_that_the_model_knows_count_for_accuracy(place):
+    model = Path(place.model_folder(place.sweep[0]))
+    (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
+    arguments = ["--cell", f"{HF}/bs8", "--out", "rep0.json"]
+    assert measure.main(arguments) == 0
+    assert records.read(Path("rep0.json"))["accuracy"] == 1
+    (model / "config.json").write_text(json.dumps({"id2label": {"0": "mouse"}}))
+    assert measure.main(arguments) == 0
+    assert records.read(Path("rep0.json"))["accuracy"] is None
+
+
+@pytest.mark.parametrize(("change", "how"), [("gone", "is gone"), ("longer", "has 4 bytes, 3 when it was made")])
+def test_an_image_that_changed_under_the_manifest_is_refused(place, change, how):
+    image = Path(place.manifest("sample")).parent / "images" / "i1.txt"
+    if change == "gone":
+        image.unlink()
+    else:
+        image.write_text("dogs")
+    line = refusal("--cell", f"{HF}/bs8", "--out", "rep0.json")
+    assert how in line and "images/i1.txt" in line
+
+
 def test_a_full_run_takes_the_batch_size_that_was_chosen(place):
     Path("choice.json").write_text(json.dumps({"batch_size": 16, "median": 1.0, "reason": "fastest"}))
     measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])

@@ -1,5 +1,7 @@
 """Reading the tables of `results/`: types, empties, and what is refused."""
 
+import csv
+
 import pandas as pd
 import pytest
 from example_tables import FIVE, example
@@ -23,6 +25,23 @@ def test_words_that_look_like_missing_values_stay_words(tmp_path):
     run.runs.loc[0, ["reason", "setting"]] = ["NA", "007"]
     frame = tables.read(run.write(tmp_path)["runs"])
     assert list(frame.loc[0, ["reason", "setting"]]) == ["NA", "007"] and frame.loc[1, "reason"] == ""
+
+
+def test_no_text_is_a_formula_in_the_file_and_all_come_back(tmp_path):
+    texts = ["=1+1", "+1", "-1", "@sum", "\tx", "'quoted", "''", "plain", "", "<b>", "two\nlines"]
+    path = tmp_path / "images.csv"
+    frame = pd.DataFrame(
+        {"dataset": "full", "name": "mine", "used": False, "what": texts, "images": -3, "first": texts}
+    )
+    path.write_text(tables.as_csv(frame))
+    with open(path, newline="") as handle:
+        cells = [cell for row in csv.reader(handle) for cell in (row[3], row[5])]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    read = tables.read(path)
+    assert read["what"].tolist() == read["first"].tolist() == texts
+    path.write_text(tables.as_csv(frame.assign(what="one\rtwo\r\nthree")))
+    assert set(tables.read(path)["what"]) == {"one\ntwo\nthree"}
+    assert read["images"].tolist() == [-3.0] * len(texts)
 
 
 def test_broken_tables_are_refused_in_one_line(tmp_path):

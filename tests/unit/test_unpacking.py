@@ -69,7 +69,7 @@ def test_rights_that_an_archive_asks_for_are_not_given(tmp_path):
         ("../evil.jpg", "`..`"),
         ("a/../../evil.jpg", "`..`"),
         ("a\\..\\..\\evil.jpg", "`..`"),
-        ("a\\b.jpg", "a name that is none here"),
+        ("a\\b.jpg", "a backslash in its path"),
     ],
 )
 def test_a_path_that_leads_out_is_refused_with_the_whole_archive(tmp_path, name, why):

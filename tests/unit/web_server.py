@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 class Server:
@@ -34,8 +36,8 @@ class Server:
 
 
 @contextmanager
-def serving(content: bytes) -> Iterator[Server]:
-    """A server of `content` at any path."""
+def serving(content: bytes, certificate: Path | None = None) -> Iterator[Server]:
+    """A server of `content` at any path; by TLS with a PEM file of key and certificate."""
     server = Server(content)
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,9 +82,13 @@ def serving(content: bytes) -> Iterator[Server]:
             pass
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    server.address = f"http://127.0.0.1:{httpd.server_address[1]}/images.zip"
+    server.address = f"http{'s' if certificate else ''}://127.0.0.1:{httpd.server_address[1]}/images.zip"
     try:
         yield server
     finally:

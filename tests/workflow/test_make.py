@@ -206,12 +206,13 @@ def test_stages_set_the_repeats(recorder, target, repeats):
     assert recorder(target)[-1][-2:] == ["--config", f"repeats={repeats}"]
 
 
-@pytest.mark.parametrize("name", ["My Pictures", 'it\'s "$HOME" #1: new', "2024"])
+@pytest.mark.parametrize("name", ["My Pictures", 'it\'s "$HOME" #1: new', "2024", "a $(touch pwned) `touch pwned`"])
 def test_photos_reach_snakemake_as_typed(tree, recorder, tmp_path, name):
     (tmp_path / name).mkdir()
     arguments = recorder("standard", f"photos=~/{name}", HOME=str(tmp_path))[-1]
     given = arguments[arguments.index("--config") + 1 :]
     assert parse_config(given) == {"repeats": 5, "photos": str(tmp_path / name)}
+    assert not list(tmp_path.rglob("pwned")) and not list(tree.rglob("pwned"))
 
 
 def test_relative_photos_are_made_absolute(tree, recorder):
