@@ -39,7 +39,9 @@ class Progress:
         if stream.isatty():
             from tqdm import tqdm
 
-            options: dict[str, Any] = {"unit": "B", "unit_scale": True, "unit_divisor": 1000} if bytes_ else {"unit": ""}
+            options: dict[str, Any] = (
+                {"unit": "B", "unit_scale": True, "unit_divisor": 1000} if bytes_ else {"unit": ""}
+            )
             # Where a terminal says that it has no columns, tqdm would draw nothing.
             options |= {"dynamic_ncols": True} if os.get_terminal_size(stream.fileno()).columns else {"ncols": 80}
             self.bar = tqdm(total=total, desc=what, file=stream, leave=False, **options)
