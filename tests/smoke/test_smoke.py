@@ -110,8 +110,8 @@ def test_the_charts_are_pictures_with_words(smoke):
 def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
     book = openpyxl.load_workbook(smoke / "reports/benchmark.xlsx")
     assert book.sheetnames == [
-        "Summary", "Sweep", "Full", "Speedup", "Break-even", "Stages", "Batches", "Parity", "Runs", "Time budget",
-        "Environment",
+        "Summary", "Sweep", "Full", "Speedup", "Break-even", "Stages", "Batches", "Parity", "Runs", "Images",
+        "Time budget", "Environment",
     ]  # fmt: skip
     rows = list(book["Runs"].values)
     header = next(number for number, row in enumerate(rows) if "wall_seconds" in row)
