@@ -25,7 +25,7 @@ os.chdir(task.temporary)
 adapter = Adapter(task)
 adapter.start()
 adapter.load()
-rows = adapter.pipeline.transform(adapter._images()).select("image.origin", "class.metadata").collect()
+rows = adapter.pipeline.transform(adapter.images()).select("image.origin", "class.metadata").collect()
 adapter.close()
 print(json.dumps({Path(origin).stem: metadata[0] for origin, metadata in rows}))
 """
