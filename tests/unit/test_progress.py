@@ -59,6 +59,7 @@ def test_a_job_with_a_log_draws_its_bar_on_the_terminal_that_it_was_started_from
     kept = os.dup(2)
     try:
         os.dup2(theirs, 2)
+        monkeypatch.setattr(progress, "terminal", None)  # what the test's end restores
         progress.keep_terminal()
         with open(tmp_path / "log", "w") as log:
             os.dup2(log.fileno(), 2)
@@ -70,6 +71,5 @@ def test_a_job_with_a_log_draws_its_bar_on_the_terminal_that_it_was_started_from
     finally:
         os.dup2(kept, 2)
         progress.terminal.close()
-        monkeypatch.setattr(progress, "terminal", None)
         for one in (ours, theirs, kept):
             os.close(one)
