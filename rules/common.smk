@@ -253,8 +253,7 @@ def get_packed(wildcards):
 
 
 def get_imported_state(wildcards):
-    """What changes when anything in the folder of the records from elsewhere does, or when the campaign that they became
-    is removed; the run ends if there is no such folder."""
+    """What changes when anything in the folder of the records from elsewhere does; the run ends if there is none."""
     if config["records"] is None:
         sys.exit(
             "vitbench: import: say which records, snakemake import --config records=DIR"
@@ -273,12 +272,7 @@ def get_imported_state(wildcards):
         for name in names
         if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
     ]
-    removed = os.path.exists(
-        f"results/campaigns/{IMPORTED}/imported.txt"
-    ) and not os.path.isdir(f"resources/campaigns/{IMPORTED}")
-    return digest(
-        [removed, [[path, os.stat(path).st_mtime_ns] for path in sorted(paths)]]
-    )
+    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths)])
 
 
 def get_import_products(wildcards):

@@ -75,7 +75,6 @@ class Grid:
         model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
         sweep, full: cells, in the order of the configuration.
         skipped: cells that this platform cannot run, each with the reason.
-        stand_ins: variant → the one that is measured in its place where it does not run.
         notes: lines for the user on what is measured in place of what.
     """
 
@@ -87,12 +86,6 @@ class Grid:
         self.datasets = {
             role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
             for role, name in config["datasets"].items()
-        }
-        self.stand_ins = {
-            f"{framework}/{name}": definition["otherwise"]
-            for framework, named in defined["variants"].items()
-            for name, definition in named.items()
-            if "otherwise" in definition
         }
         self.variants: dict[str, Defined] = {}
         self.notes: list[str] = []
@@ -199,7 +192,6 @@ class Grid:
                 {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
                 for cell in self.sweep + self.full
             ],
-            "stand_ins": self.stand_ins,
             "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
         }
 

@@ -390,9 +390,8 @@ def test_the_files_are_read_back(tmp_path):
     made = example(FIVE, repeats=5)
     paths = {name: str(path) for name, path in made.write(tmp_path).items() if name != "summary"}
     model = yaml.safe_load((HOME / "resources" / "models.yaml").read_text())["vit-base-seeded"]
-    grid = {"model": {"definition": model}, "stand_ins": {"sparknlp/tensorflow": "sparknlp/onnx"}}
-    (tmp_path / "grid.json").write_text(json.dumps(grid))
-    paths["grid"] = str(tmp_path / "grid.json")
+    (tmp_path / "grid.json").write_text(json.dumps({"model": {"definition": model}}))
+    paths |= {"grid": str(tmp_path / "grid.json"), "variants": str(HOME / "resources" / "variants.yaml")}
     out = (str(tmp_path / "replication.csv"), str(tmp_path / "curves.csv"))
     tabulate_replication.main(DATA, paths, *out)
     table, points = tables.read(out[0], "replication"), tables.read(out[1], "replication_curves")
