@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CELLS, REPEATS = 6, 3  # of the sweep; and one full cell a variant
+CELLS, FULL, REPEATS = 6, 3, 3  # of the sweep; of the full set, one a variant and the control
 TABLES = {
     *("collect_records", "tabulate_physics", "tabulate_stages", "analyse_runs", "derive_tables"),
     *("write_context", "write_summary"),
@@ -90,7 +90,7 @@ def test_a_profile_is_made_once_and_kept_like_a_record(tree):
 def test_outputs_can_be_deleted_and_records_stay(tree):
     tree.snakemake("--delete-all-output")
     records = list((tree.root / "measurements").rglob("rep*.json"))
-    assert len(records) == CELLS * REPEATS + 2 * REPEATS
+    assert len(records) == (CELLS + FULL) * REPEATS
     assert not (tree.root / "reports/speedup.png").exists()
 
 
@@ -110,12 +110,12 @@ def test_a_removed_record_is_measured_again_alone(tree):
 
 @pytest.mark.parametrize("setting", ["protocol=2", "machine=another-machine", "model=vit-tiny-seeded"])
 def test_another_protocol_machine_or_model_measures_everything(tree, setting):
-    assert tree.planned("--config", setting)["measure"] == CELLS * REPEATS + 2 * REPEATS
+    assert tree.planned("--config", setting)["measure"] == (CELLS + FULL) * REPEATS
 
 
 def test_a_changed_definition_measures_its_variant(tree):
     edit(tree.root / "resources/variants.yaml", "image_processor: pil", "image_processor: pil\n    new_setting: 1")
-    assert tree.planned()["measure"] == 3 * REPEATS + REPEATS
+    assert tree.planned()["measure"] == (3 + 2) * REPEATS  # with the control, which is the same variant
 
 
 def test_a_second_data_set_under_the_same_role_is_measured_beside_the_first(tree):
@@ -129,7 +129,7 @@ def test_a_second_data_set_under_the_same_role_is_measured_beside_the_first(tree
 def test_more_repeats_measure_the_new_blocks(tree):
     """The gate is made again for them, and its being made again must neither hold them back nor repeat the old ones."""
     planned = tree.planned("--config", "repeats=4")
-    assert planned["measure"] == CELLS + 2
+    assert planned["measure"] == CELLS + FULL
     assert planned["open_gate"] == 1
 
 
@@ -147,4 +147,4 @@ def test_one_more_variant_measures_that(tree):
 
 def test_another_directory_starts_from_nothing(tree, tmp_path):
     planned = tree.planned("--directory", str(tmp_path / "mine"))
-    assert planned["measure"] == CELLS * REPEATS + 2 * REPEATS
+    assert planned["measure"] == (CELLS + FULL) * REPEATS
