@@ -108,7 +108,7 @@ def test_a_removed_record_is_measured_again_alone(tree):
     assert tree.planned()["measure"] == 1
 
 
-@pytest.mark.parametrize("setting", ["protocol=2", "machine=another-machine", "model=vit-tiny-seeded"])
+@pytest.mark.parametrize("setting", ["protocol=99", "machine=another-machine", "model=vit-tiny-seeded"])
 def test_another_protocol_machine_or_model_measures_everything(tree, setting):
     assert tree.planned("--config", setting)["measure"] == (CELLS + FULL) * REPEATS
 
