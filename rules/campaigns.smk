@@ -60,7 +60,7 @@ rule import_records:
         records=RECORDS,
         # Recorded only, so that what was changed there, or is no longer here, is taken in again.
         state=get_imported_state,
-        there=os.path.isdir(os.path.join("resources", "campaigns", IMPORTED)),
+        there=get_imported_presence,
     message:
         "checking and packing the records of {params.records}"
     shell:

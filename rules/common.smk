@@ -275,6 +275,12 @@ def get_imported_state(wildcards):
     return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths)])
 
 
+def get_imported_presence(wildcards):
+    """Whether the campaign that was imported is still here; before the import the same answer as after it."""
+    done = os.path.exists(f"results/campaigns/{IMPORTED}/imported.txt")
+    return os.path.isdir(f"resources/campaigns/{IMPORTED}") or not done
+
+
 def get_import_products(wildcards):
     """Everything that is drawn of the records that come from elsewhere."""
     get_imported_state(wildcards)

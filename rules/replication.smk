@@ -24,7 +24,6 @@ rule tabulate_replication:
         speedup="<results>/{source}speedup.csv",
         context="<results>/{source}provenance/context.json",
         grid="<results>/{source}provenance/grid.json",
-        variants=checkout("resources", "variants.yaml"),
         lib=library(),
     output:
         table="<results>/{source}replication.csv",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-import yaml
 
 from vitbench import published, tables
 from vitbench.counterparts import Records
@@ -21,22 +20,16 @@ def shape_of(model: dict[str, Any], wanted: dict[str, int]) -> dict[str, int] | 
 
 
 def read_records(paths: Mapping[str, str], about: dict[str, Any]) -> Records:
-    """Read what is known of our records: runs, best, parity, speedup, context, grid, variants → path."""
-    model = json.loads(Path(paths["grid"]).read_text())["model"]["definition"]
-    variants = yaml.safe_load(Path(paths["variants"]).read_text())
+    """Read what is known of our records: runs, best, parity, speedup, context, grid → path."""
+    grid = json.loads(Path(paths["grid"]).read_text())
     return Records(
         runs=tables.read(paths["runs"], "runs"),
         best=tables.read(paths["best"], "best_batch_size"),
         parity=tables.read(paths["parity"], "parity"),
         speedup=tables.read(paths["speedup"], "speedup"),
         context=tables.read_context(paths["context"]),
-        shape=shape_of(model, about["shape"]),
-        stand_ins={
-            f"{framework}/{name}": variant["otherwise"]
-            for framework, named in variants.items()
-            for name, variant in named.items()
-            if "otherwise" in variant
-        },
+        shape=shape_of(grid["model"]["definition"], about["shape"]),
+        stand_ins=grid["stand_ins"],
     )
 
 

@@ -73,6 +73,7 @@ class Grid:
 
     Attributes:
         model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
+        stand_ins: variant → what is measured in its place where it has no native code.
         sweep, full: cells, in the order of the configuration.
         skipped: cells that this platform cannot run, each with the reason.
         notes: lines for the user on what is measured in place of what.
@@ -86,6 +87,12 @@ class Grid:
         self.datasets = {
             role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
             for role, name in config["datasets"].items()
+        }
+        self.stand_ins = {
+            f"{framework}/{name}": definition["otherwise"]
+            for framework, named in defined["variants"].items()
+            for name, definition in named.items()
+            if "otherwise" in definition
         }
         self.variants: dict[str, Defined] = {}
         self.notes: list[str] = []
@@ -185,6 +192,7 @@ class Grid:
             "repeats": self.config["repeats"],
             "baseline": self.baseline,
             "agreement": self.config["parity"]["agreement"],
+            "stand_ins": self.stand_ins,
             "model": _described(self.model),
             "peak": str(self.peak),
             "datasets": {role: _described(defined) for role, defined in self.datasets.items()},

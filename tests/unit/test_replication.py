@@ -390,8 +390,8 @@ def test_the_files_are_read_back(tmp_path):
     made = example(FIVE, repeats=5)
     paths = {name: str(path) for name, path in made.write(tmp_path).items() if name != "summary"}
     model = yaml.safe_load((HOME / "resources" / "models.yaml").read_text())["vit-base-seeded"]
-    (tmp_path / "grid.json").write_text(json.dumps({"model": {"definition": model}}))
-    paths |= {"grid": str(tmp_path / "grid.json"), "variants": str(HOME / "resources" / "variants.yaml")}
+    (tmp_path / "grid.json").write_text(json.dumps({"model": {"definition": model}, "stand_ins": {}}))
+    paths["grid"] = str(tmp_path / "grid.json")
     out = (str(tmp_path / "replication.csv"), str(tmp_path / "curves.csv"))
     tabulate_replication.main(DATA, paths, *out)
     table, points = tables.read(out[0], "replication"), tables.read(out[1], "replication_curves")
