@@ -14,6 +14,7 @@ from tree import ROOT
 
 from vitbench import datasets, photographs, tables
 
+pytestmark = pytest.mark.long
 IMAGES = 48
 BAD = {"empty.jpg": b"", "text.png": b"no image", "cut.jpg": None}
 
