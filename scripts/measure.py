@@ -84,7 +84,8 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         workers=cell.workers,
         batch_size=batch_size,
         threads=arguments.threads,
-        images=[(image.id, str((manifest.parent / image.path).resolve())) for image in images],
+        # Not resolved itself: an image may be a link, and Spark reports the link's name.
+        images=[(image.id, str(manifest.parent.resolve() / image.path)) for image in images],
         images_folder=str((manifest.parent / "images").resolve()),
         model=str(model.resolve()),
         jars=[str(path) for path in jar_paths],

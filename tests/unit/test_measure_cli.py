@@ -179,6 +179,17 @@ def test_only_labels_that_the_model_knows_count_for_accuracy(place):
     assert records.read(Path("rep0.json"))["accuracy"] is None
 
 
+def test_an_image_that_is_a_link_keeps_its_own_name(place, tmp_path):
+    """Spark reports the link's name, from which the id follows."""
+    image = Path(place.manifest("sample")).parent / "images" / "i1.txt"
+    image.rename(tmp_path / "a dog of mine.txt")
+    image.symlink_to(tmp_path / "a dog of mine.txt")
+    arguments = measure.parse(["--cell", f"{HF}/bs8", "--out", "rep0.json"])
+    task = measure.prepare(arguments, place, place.find("sample", f"{HF}/bs8"), 8).task
+    assert [path for image, path in task.images if image == "i1"] == [f"{task.images_folder}/i1.txt"]
+    assert {Path(path).parent for _, path in task.images} == {Path(task.images_folder)}
+
+
 @pytest.mark.parametrize(("change", "how"), [("gone", "is gone"), ("longer", "has 4 bytes, 3 when it was made")])
 def test_an_image_that_changed_under_the_manifest_is_refused(place, change, how):
     image = Path(place.manifest("sample")).parent / "images" / "i1.txt"
