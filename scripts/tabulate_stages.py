@@ -20,8 +20,9 @@ CELL = ("framework", "variant", "device", "workers", "dataset")
 def stages(found: list[dict[str, Any]], runs: pandas.DataFrame) -> pandas.DataFrame:
     """The table of stages (columns: COLUMNS), six rows a profile, from profiles and the runs table of their source.
 
-    `seconds` is the median over the instrumented passes, `wall_seconds` the median of the cell's usable repeats,
-    `difference` = (sum of the stages) / wall_seconds - 1.
+    `share` is a stage's part of all instrumented passes together (samples of one pass may miss a short stage),
+    `sum_seconds` the median over the passes of what their stages add up to, `seconds` = share x sum_seconds,
+    `wall_seconds` the median of the cell's usable repeats, `difference` = sum_seconds / wall_seconds - 1.
     """
     usable = runs[analysis.usable(runs)]
     return pandas.DataFrame([row for profile in found for row in _rows(profile, usable)], columns=COLUMNS)
@@ -33,9 +34,10 @@ def _rows(profile: dict[str, Any], usable: pandas.DataFrame) -> list[dict[str, A
     cell = {column: profile[column] for column in (*CELL, "batch_size", "images", "status", "method", "reason")}
     if profile["status"] != "ok":
         return [cell | {"stage": stage} for stage in STAGES]
-    seconds = {stage: statistics.median(one["stages"][stage] for one in profile["passes"]) for stage in STAGES}
-    total = sum(seconds.values())
-    shares = {stage: value / total for stage, value in seconds.items()}
+    passes = [one["stages"] for one in profile["passes"]]
+    together = {stage: sum(one[stage] for one in passes) for stage in STAGES}
+    shares = {stage: spent / sum(together.values()) for stage, spent in together.items()}
+    total = statistics.median(sum(one.values()) for one in passes)
     cell |= {"sum_seconds": total, "bound_by": bound_by(shares)}
     if walls.empty:
         cell["reason"] = "no usable repeat of this cell to compare the sum with"
@@ -45,7 +47,7 @@ def _rows(profile: dict[str, Any], usable: pandas.DataFrame) -> list[dict[str, A
         cell |= {"wall_seconds": wall, "difference": difference, "within_10_percent": abs(difference) <= TOLERANCE}
         if not cell["within_10_percent"]:
             cell["reason"] = f"the stages add up to {total / wall:.0%} of the wall time of the ordinary repeats"
-    return [cell | {"stage": stage, "seconds": seconds[stage], "share": shares[stage]} for stage in STAGES]
+    return [cell | {"stage": stage, "seconds": shares[stage] * total, "share": shares[stage]} for stage in STAGES]
 
 
 def main(archive: Folder, runs: Path, out: Path) -> None:

@@ -77,8 +77,9 @@ def test_the_stages_of_each_variant_are_known(smoke, runs):
     for _, cell in stages.groupby(["framework", "variant"]):
         assert cell.seconds.sum() == pytest.approx(cell.sum_seconds.iloc[0]) and cell.share.sum() == pytest.approx(1)
         seconds = dict(zip(cell.stage, cell.seconds, strict=True))
-        # Of Spark's stages some are differences of short runs, which may vanish in noise.
-        assert all(seconds[stage] > 0 for stage in ("decode", "preprocess", "forward"))
+        # Ten milliseconds of this model may fall between two samples of Spark.
+        seen = ("decode", "preprocess") if "sparknlp" in set(cell.framework) else STAGES
+        assert all(seconds[stage] > 0 for stage in seen)
         assert cell.bound_by.iloc[0]
 
 
@@ -90,7 +91,7 @@ def test_the_profiles_say_what_they_were_made_of(smoke):
             details = profile["details"]
             assert set(details["partial_seconds"]) == {"list", "read", "decode", "assemble"} and details["dumps"] > 0
             # What the samples saw before the annotator is there too: the other way to the same time.
-            assert all("shown" in one for one in details["sampled_seconds"])
+            assert {"shown", "preprocess", "other"} <= {what for one in details["sampled_seconds"] for what in one}
 
 
 def test_repeats_ran_one_at_a_time_in_the_seeded_order(smoke, runs):

@@ -162,6 +162,14 @@ def table(profile: dict, measured: pandas.DataFrame) -> pandas.DataFrame:
     return found
 
 
+def test_a_stage_that_the_samples_of_most_passes_missed_counts():
+    profile = example_profile(passes=[1.0, 1.0, 1.0], shares=shares(forward=0.9, postprocess=0.1))
+    for one in profile["passes"][:2]:
+        one["stages"] |= {"forward": 1.0, "postprocess": 0.0}
+    found = table(profile, runs(1.0)).set_index("stage")
+    assert found.share["postprocess"] == pytest.approx(0.1 / 3) and found.seconds.sum() == pytest.approx(1.0)
+
+
 def test_the_table_holds_medians_shares_and_the_verdict():
     profile = example_profile(passes=[2.0, 1.0, 9.0], shares=ALIKE)
     found = table(profile, runs(1.9, 2.0, 2.1))

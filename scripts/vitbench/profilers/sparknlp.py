@@ -31,8 +31,9 @@ PARTIALS = ("list", "read", "decode", "assemble")
 PARTIAL_RUNS, UNCOUNTED = 5, 2
 # Dumps a pass: enough for shares to a few percent; a dump every 50 ms costs less than the passes differ by.
 DUMPS, SHORTEST_PERIOD = 120, 0.05
-# A thread's first line in a dump, and a frame.
-THREAD = re.compile(r'^"(.*?)" ')
+# Short passes are repeated, for more dumps, until they take this together.
+LEAST_SECONDS = 5
+# A frame in a dump.
 FRAME = re.compile(r"^\s+at ([^(\s]+)")
 RUNNING = "org.apache.spark.executor.Executor$TaskRunner.run"
 # Beginnings of frames; the innermost frame of a task that begins like one of these says what the task does. `shown` is
@@ -185,7 +186,7 @@ def _recorded(adapter: Any, passes: int, period: float) -> tuple[list[tuple[floa
     try:
         recording.start()
         _classify(adapter)  # Flight Recorder changes classes when it starts, and the JVM compiles them again
-        for _ in range(passes):
+        while len(intervals) < passes or sum(seconds for _, seconds in intervals) < LEAST_SECONDS:
             started, begin = time.time(), time.perf_counter()
             _classify(adapter)
             intervals.append((started, time.perf_counter() - begin))
