@@ -273,6 +273,15 @@ def test_the_ratio_axis_is_symmetric_in_doubling_and_grows_with_the_data(monkeyp
     assert any(line.get_xdata()[0] == 1 and line.get_linewidth() > 2 for line in figure.axes[0].lines)
 
 
+@pytest.mark.parametrize("lowest", [0.06, 0.002, 1e-5])
+def test_labels_of_a_long_ratio_axis_do_not_touch(lowest, monkeypatch):
+    run = example()
+    run.speedup.loc[0, ["speedup", "low", "high"]] = [lowest, lowest, lowest]
+    figure = ratio_chart(run)
+    assert collisions(figure, monkeypatch) == []
+    assert "1" in words(figure, monkeypatch).split("\n")
+
+
 def test_title_margin_and_caption_of_the_speedup_chart(monkeypatch):
     run = example(flags={("sparknlp/tensorflow", 8): "not warm"})
     run.speedup.loc[0, "agreement"] = 0.9999

@@ -166,7 +166,11 @@ def test_passes_far_apart_are_on_a_logarithmic_axis(monkeypatch):
     run = example(TWO, repeats=3)
     run.runs.loc[0, "pass_seconds"] = "90;3;3"
     figure = passes.draw(run.runs, run.context)
-    assert figure.axes[0].get_yscale() == "log" and "Logarithmic" in words(figure, monkeypatch)
+    shown = words(figure, monkeypatch)
+    assert figure.axes[0].get_yscale() == "log" and "Logarithmic" in shown and "mathdefault" not in shown
+    limits = {axes.get_ylim() for axes in figure.axes}
+    assert len(limits) == 1 and limits.pop()[1] > 90 / 32
+    assert collisions(figure, monkeypatch) == []
 
 
 # --- break-even

@@ -7,7 +7,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from vitbench.analysis import NOT_FOR_CLAIMS, VARIANT
 from vitbench.charts import style
@@ -52,7 +52,7 @@ def draw(runs: pd.DataFrame, context: dict) -> Figure:
             for column, role in enumerate(roles):
                 axes = page.axes(style.MARGIN + LEFT + column * (PLOT + BETWEEN), top + HEAD - 0.06, PLOT, HEIGHT)
                 color = shades if role == "sample" else marks[key[:2]].color
-                _panel(axes, group[group["dataset"] == role], color, lines, last=place == len(groups) - 1)
+                _panel(axes, group[group["dataset"] == role], color, lines, key[2], last=place == len(groups) - 1)
                 if column == 0:
                     axes.set_ylabel("s an image")
                 first = first or axes
@@ -92,13 +92,17 @@ def _facts(group: pd.DataFrame) -> str:
     return f"before pass 0: {words} (medians of n = {len(of)}{at})" if known else ""
 
 
-def _panel(axes: Axes, group: pd.DataFrame, color: str | dict, lines: pd.DataFrame, last: bool) -> None:
-    highest, lowest = lines["each"].map(max), lines["each"].map(min)
-    same = lines["device"].isin(group["device"])
-    if len(group) and highest[same].max() > WIDE_SPAN * lowest[same].min():
+def _panel(axes: Axes, group: pd.DataFrame, color: str | dict, lines: pd.DataFrame, device: str, last: bool) -> None:
+    same = lines[lines["device"] == device]
+    highest, lowest = same["each"].map(max).max(), same["each"].map(min).min()
+    if highest > WIDE_SPAN * lowest:
         axes.set_yscale("log")
+        axes.set_ylim(lowest / 1.2, highest * 1.2)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=5))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_ylim(0, highest[same].max() * 1.08 if len(group) else 1)
+        axes.set_ylim(0, highest * 1.08)
     passes = int(lines["each"].map(len).max())
     axes.set_xlim(-0.3, passes - 0.7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=min(passes, 10)))

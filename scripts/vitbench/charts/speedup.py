@@ -283,14 +283,23 @@ def _scale(axes: Axes, rows: list[Row]) -> None:
     values = [value for row in rows for value in (row.speedup, row.low, row.high) if math.isfinite(value) and value > 0]
     first = min([-1, *(math.floor(math.log2(value)) for value in values)])
     last = max([2, *(math.ceil(math.log2(value)) for value in values)])
-    step = math.ceil((last - first) / 8)
-    powers = [power for power in range(first, last + 1) if power % step == 0]
+    powers = _ticks(first, last)
     axes.set_xscale("log", base=2)
     axes.set_xlim(2.0 ** (first - 0.12), 2.0 ** (last + 0.12))
     axes.set_xticks([2.0**power for power in powers], [f"{2.0**power:g}" for power in powers])
     axes.minorticks_off()
     axes.axvline(1, color=style.INK, linewidth=2.2, zorder=1)
     axes.set_xlabel("speedup: ratio of wall times (log scale)", fontsize=style.SMALL, labelpad=4)
+
+
+def _ticks(first: int, last: int) -> list[int]:
+    """Powers of two from `first` to `last` whose labels fit side by side; 0 is always among them."""
+    for step in range(1, last - first + 1):
+        powers = [power for power in range(first, last + 1) if power % step == 0]
+        widest = max(style.text_width(f"{2.0**power:g}", style.BODY) for power in powers)
+        if widest + 0.1 <= PLOT * step / (last - first + 0.24):
+            break
+    return powers
 
 
 def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
