@@ -53,6 +53,7 @@ def test_the_counter_counts(tmp_path):
     assert "asked the network 1 times" in done.stdout
 
 
+@pytest.mark.long
 def test_with_everything_present_no_request_is_made(smoke, tmp_path):
     """From data set and checkpoint to the report: only what was downloaded is taken over."""
     folder = tmp_path / "cut off"
