@@ -29,7 +29,7 @@ METHOD = "partial pipelines + flight recorder"
 PARTIALS = ("list", "read", "decode", "assemble")
 # Runs of each partial pipeline, and those before in which the JVM compiles what is new.
 PARTIAL_RUNS, UNCOUNTED = 5, 2
-# Dumps a pass: enough for shares to a few percent; a dump every 50 ms costs less than the passes differ by.
+# Dumps a pass: enough for shares to a few percent. On passes of a second their cost shows (methodology).
 DUMPS, SHORTEST_PERIOD = 120, 0.05
 # Short passes are repeated, for more dumps, until they take this together.
 LEAST_SECONDS = 5
