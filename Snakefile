@@ -29,8 +29,11 @@ rule all:
     input:
         rules.figures.input,
         rules.workbook.input,
-        "<results>/stages.csv",
+        # Named here, since Snakemake makes no missing file again that only stands between others that are up to date.
         str(GRID.peak),
+        get_records(GRID.sweep + GRID.full),
+        get_profiles(),
+        "<results>/stages.csv",
         "<results>/physics.csv",
         "<results>/summary.txt",
     localrule: True

@@ -99,16 +99,11 @@ def _measurements_line(tried: pandas.DataFrame) -> str:
 
 
 def _disturbance(suspect: pandas.DataFrame) -> str:
-    """What the gates saw of most weight beside the suspect repeats, in brackets; "" where they saw nothing."""
-    foreign, steal, canary = suspect.foreign_cpu_share.max(), suspect.steal_share.max(), suspect.canary.min()
-    seen = [
-        (foreign, f"other processes held {foreign:.0%} of the CPU"),
-        (steal, f"the hypervisor took {steal:.0%} of the CPU"),
-        (1 - canary, f"the canary ran at {canary:.0%} of its usual speed"),
-    ]
-    weight, words = max((pair for pair in seen if pair[0] > 0), default=(0, ""))
-    most = "at worst " if len(suspect) > 1 else ""
-    return f" ({most}{words})" if weight else ""
+    """What the gates found beside the first suspect repeat, in brackets; "" where there is none."""
+    reasons = suspect.suspect_because[suspect.suspect_because != ""]
+    if reasons.empty:
+        return ""
+    return f" ({'the first: ' if len(reasons) > 1 else ''}{reasons.iloc[0]})"
 
 
 def _left_out(context: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import psutil
@@ -216,6 +216,8 @@ def cpu_by_process() -> dict[tuple[int, float], tuple[str, float]]:
         try:
             with process.oneshot():
                 times = process.cpu_times()
+                if process.status() == psutil.STATUS_ZOMBIE:  # dead, only not yet collected: our own JVM, mostly
+                    continue
                 found[process.pid, process.create_time()] = (process.name(), times.user + times.system)
         except psutil.Error:  # gone meanwhile, or another user's
             continue
@@ -290,9 +292,8 @@ def unavailable(device: str, before: dict, taken: dict) -> list[str]:
     return sorted(name for name, value in {**asked, **taken}.items() if value is None)
 
 
-def relative_canary(gates: dict[str, Any] | None) -> float | None:
-    """The slower of a repeat's canaries relative to the reference (1 = as fast as usual); None if unknown."""
+def relative_canary(gates: dict[str, Any] | None, part: str) -> float | None:
+    """The slower of a repeat's canaries in this part (of CANARY), relative to the reference; None if unknown."""
     if not gates or not gates["reference"]:
         return None
-    probes = (gates["before"], gates["after"])
-    return min(fmean(one[name] / gates["reference"][name] for name in CANARY) for one in probes)
+    return min(gates[when][part] for when in ("before", "after")) / gates["reference"][part]

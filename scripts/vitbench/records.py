@@ -60,9 +60,11 @@ MORE_COLUMNS = (
     "attempts",
     "set_aside_seconds",
     "gates_seconds",
-    "canary",
+    "canary_gemm",
+    "canary_decode",
     "steal_share",
     "foreign_cpu_share",
+    "suspect_because",
     "peak_gpu_memory_mb",
     "energy_joules",
     "energy_source",
@@ -159,7 +161,9 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["attempts"] = len(record["attempts"])
     row["set_aside_seconds"] = sum(attempt["total_seconds"] for attempt in record["attempts"])
     row["gates_seconds"] = record["gates"]["seconds"] if record["gates"] else 0.0
-    row["canary"] = relative_canary(record["gates"])
+    row["canary_gemm"] = relative_canary(record["gates"], "gemm_gflops")
+    row["canary_decode"] = relative_canary(record["gates"], "decode_per_second")
+    row["suspect_because"] = "; ".join(record["gates"]["findings"]) if record["gates"] else ""
     for share in ("steal_share", "foreign_cpu_share"):
         row[share] = record["gates"]["during"][share] if record["gates"] else None
     energy = record["energy"] or {"joules": None, "source": None}

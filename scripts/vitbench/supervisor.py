@@ -22,7 +22,7 @@ from vitbench import gates
 from vitbench.files import staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.harness import BUG, Passes, says_out_of_memory
-from vitbench.processes import MARK, kill_marked, machine_lock, reaper
+from vitbench.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.records import check, predictions_path, read_predictions, write
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
@@ -126,7 +126,8 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     launched = time.monotonic()
     exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
-    held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours=[os.getpid()])
+    ours = [os.getpid(), *(process.pid for process in marked(str(folder)))]  # a JVM may outlive its driver by a moment
+    held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours)
     events = read_events(folder)
     output = (folder / "output.log").read_text(errors="replace")
     print(output, end="", flush=True)

@@ -18,7 +18,8 @@ from vitbench.files import plain_cell, safe_cell
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
-    partition_rows energy_source code packages model_hash data_hash reason accelerator precision setting record
+    partition_rows suspect_because energy_source code packages model_hash data_hash reason accelerator precision
+    setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
@@ -33,8 +34,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
             load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
-            waves partition_rows attempts set_aside_seconds gates_seconds canary steal_share foreign_cpu_share
-            peak_gpu_memory_mb energy_joules energy_source code packages model_hash data_hash record""",
+            waves partition_rows attempts set_aside_seconds gates_seconds canary_gemm canary_decode steal_share
+            foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
+            data_hash record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",

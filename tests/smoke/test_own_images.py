@@ -2,74 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import sys
 
+import mixed_images
 import pytest
 import yaml
-from PIL import Image as Pillow
 from tree import ROOT
 
-from vitbench import datasets, photographs, tables
+from vitbench import datasets, tables
 
 pytestmark = pytest.mark.long
-IMAGES = 48
-BAD = {"empty.jpg": b"", "text.png": b"no image", "cut.jpg": None}
-
-
-def encode(image: Pillow.Image, form: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def rotated(image: Pillow.Image) -> bytes:
-    """Lying on its side, with the EXIF entry that sets it upright."""
-    exif = Pillow.Exif()
-    exif[0x0112] = 6
-    return encode(image.transpose(Pillow.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
-
-
-def transparent(image: Pillow.Image) -> bytes:
-    image = image.convert("RGBA")
-    image.putalpha(Pillow.new("L", image.size, 255))
-    return encode(image, "PNG")
-
-
-FORMS = {
-    ".jpg": lambda image: encode(image, "JPEG", quality=90),
-    ".JPEG": lambda image: encode(image, "JPEG", quality=90, progressive=True),
-    ".rotated.jpg": rotated,
-    ".cmyk.jpg": lambda image: encode(image.convert("CMYK"), "JPEG", quality=95),
-    ".png": lambda image: encode(image, "PNG"),
-    ".transparent.png": transparent,
-    ".webp": lambda image: encode(image, "WEBP", quality=95),
-    ".bmp": lambda image: encode(image, "BMP"),
-}
+IMAGES = 520
 
 
 @pytest.fixture(scope="module")
-def run(smoke, tmp_path_factory):
+def finished(smoke, tmp_path_factory):
     """A finished run: `raw` files as sample, the same for all as full; the network was cut, but for this machine."""
     if shutil.which("unshare") is None:
         pytest.skip("no way to cut the network here")
     folder = tmp_path_factory.mktemp("own") / "a run"
-    photographs_ = folder / 'my "photos", 1'
-    for number, crop in enumerate(photographs.crops(IMAGES, 1, "heldout")):
-        ending = list(FORMS)[number % len(FORMS)]
-        place = photographs_ / crop.label
-        place.mkdir(parents=True, exist_ok=True)
-        with Pillow.open(io.BytesIO(crop.jpeg)) as image:
-            image.load()
-        (place / f"{number} é,\n{ending}").write_bytes(FORMS[ending](image))
-    for name, content in BAD.items():
-        (photographs_ / name).write_bytes(crop.jpeg[:5000] if content is None else content)
+    photographs = folder / 'my "photos", 1'
+    bad = mixed_images.plant(photographs, IMAGES)
     (folder / "resources" / "datasets").mkdir(parents=True)
     for part in ("models", "jars", "environments"):
         (folder / "resources" / part).symlink_to(smoke / "resources" / part)
-    definition = {"kind": "folder", "folder": str(photographs_)}
+    definition = {"kind": "folder", "folder": str(photographs)}
     config = {
         "define": {"datasets": {"mixed": definition, "mixed-raw": definition | {"feed": "raw"}}},
         "datasets": {"sample": "mixed-raw", "full": "mixed"},
@@ -88,7 +47,12 @@ def run(smoke, tmp_path_factory):
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
-    return folder
+    return folder, bad
+
+
+@pytest.fixture(scope="module")
+def run(finished):
+    return finished[0]
 
 
 def test_everything_was_measured_without_a_network(run):
@@ -107,16 +71,17 @@ def test_of_raw_images_parity_says_which_forms_differ(run):
     parity = tables.read(run / "results/parity.csv")
     raw = parity[parity.dataset == "sample"].iloc[0]
     assert "CMYK" in raw.differing or "rotated" in raw.differing
-    assert "of 12 JPEG;" not in raw.differing + ";", "plain ones are the same"
+    assert f"of {2 * IMAGES // len(mixed_images.FORMS)} JPEG;" not in raw.differing + ";", "plain ones are the same"
 
 
-def test_bad_files_are_listed_with_their_reason_and_counted_where_people_look(run):
+def test_bad_files_are_listed_with_their_reason_and_counted_where_people_look(finished):
+    run, planted = finished
     for manifest in run.glob("resources/datasets/*/manifest.csv"):
         bad = {image.source: image.reason for image in datasets.read_manifest(manifest) if not image.valid}
-        assert bad.keys() == BAD.keys() and all(bad.values())
+        assert bad.keys() == planted and all(bad.values())
     images = tables.read(run / "results/images.csv")
-    assert images[~images.used].images.sum() == 2 * len(BAD)
+    assert images[~images.used].images.sum() == 2 * len(planted)
     assert (
-        "Left out: 3 files of sample, 3 files of full (results/images.csv)."
+        f"Left out: {len(planted)} files of sample, {len(planted)} files of full (results/images.csv)."
         in (run / "results/summary.txt").read_text()
     )

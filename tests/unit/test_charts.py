@@ -298,6 +298,15 @@ def test_title_margin_and_caption_of_the_speedup_chart(monkeypatch):
     assert "† not warm: sparknlp/tensorflow/cpu/w1/bs8." in flat and "] †" in shown
 
 
+def test_captions_say_whose_labels_do_not_count_and_what_was_mixed(monkeypatch):
+    run = example()
+    run.context["label_note"] = "times are valid, labels are not"
+    run.context["notes"] = ["The measuring code changed between repeats: 7 by c0de, 1 by beef."]
+    flat = " ".join(words(ratio_chart(run), monkeypatch).split())
+    assert "vit-base-seeded (seeded weights; times are valid, labels are not)" in flat
+    assert run.context["notes"][0] in flat
+
+
 def test_equal_hardware_comes_first(monkeypatch):
     run = example(sizes=(8,))
     other = run.speedup.iloc[[0]].assign(candidate="sparknlp/tensorflow/gpu/w1/bs64", comparison="other hardware")

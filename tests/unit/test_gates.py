@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from example_records import PATIENT, example_record, example_repeat
 
@@ -155,6 +158,14 @@ def test_another_process_is_seen_measured_and_named():
     assert taken["foreign_cpu_share"] is None or taken["foreign_cpu_share"] > 0.1
 
 
+def test_what_is_dead_and_not_yet_collected_holds_nothing():
+    dead = subprocess.Popen([sys.executable, "-c", "sum(range(10**7))"])
+    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert not any(pid == dead.pid for pid, _ in gates.cpu_by_process())
+    dead.wait()
+
+
 def test_what_was_used_by_the_repeat_itself_is_not_foreign():
     begin = {"elapsed": 0.0, "busy": 100.0, "steal": None, "throttled": 1.0}
     end = {"elapsed": 10.0, "busy": 112.0, "steal": None, "throttled": 1.5}
@@ -185,10 +196,11 @@ def test_processes_on_the_gpu_are_named_but_for_the_desktop(monkeypatch):
 
 
 def test_the_canary_of_a_record_is_relative_to_its_reference():
-    half = {"gemm_gflops": 50.0, "decode_per_second": 100.0}
-    assert gates.relative_canary({"before": USUAL, "after": half, "reference": USUAL}) == 0.5
-    assert gates.relative_canary({"before": USUAL, "after": half, "reference": None}) is None
-    assert gates.relative_canary(None) is None
+    half = {"gemm_gflops": 50.0, "decode_per_second": 180.0}
+    given = {"before": USUAL, "after": half, "reference": USUAL}
+    assert [gates.relative_canary(given, part) for part in gates.CANARY] == [0.5, 180 / USUAL["decode_per_second"]]
+    assert gates.relative_canary({"reference": None}, "gemm_gflops") is None
+    assert gates.relative_canary(None, "gemm_gflops") is None
 
 
 # --- measured again

@@ -308,15 +308,15 @@ def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
 
 def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
     run = example(TWO, repeats=5, flags=SET_ASIDE)
-    run.runs.loc[0, ["attempts", "canary"]] = [1, 0.7]
+    run.runs.loc[0, ["attempts", "canary_gemm"]] = [1, 0.7]
     figure = gates.draw(run.runs, run.context)
     axes = figure.axes[0]
     by_marker = {}
     for line in axes.lines:
         by_marker.setdefault((line.get_marker(), line.get_markersize()), []).extend(line.get_ydata())
     suspects = run.runs[run.runs["flags"].str.contains("suspect")]
-    assert sorted(by_marker["s", 8]) == pytest.approx(sorted(suspects["canary"]))
-    assert by_marker["o", 11] == [0.7] and len(by_marker["o", 5]) == len(run.runs) - len(suspects)
+    assert sorted(by_marker["s", 9]) == pytest.approx(sorted(suspects["canary_gemm"]))
+    assert by_marker["o", 12] == [0.7] and len(by_marker["o", 4.5]) == len(by_marker["^", 4.5]) == len(run.runs)
     assert axes.get_ylim()[0] < 0.7
     shown = " ".join(words(figure, monkeypatch).split())
     assert (

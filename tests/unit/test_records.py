@@ -17,8 +17,9 @@ from vitbench.errors import UserError
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
 # Columns that a record does not have under their own names.
 DERIVED = (
-    "partition_rows", "attempts", "set_aside_seconds", "gates_seconds", "canary", "steal_share", "foreign_cpu_share",
-    "energy_joules", "energy_source", "code", "packages", "model_hash", "data_hash",
+    "partition_rows", "attempts", "set_aside_seconds", "gates_seconds", "canary_gemm", "canary_decode", "steal_share",
+    "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
+    "data_hash",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
 
@@ -144,10 +145,10 @@ def test_a_row_says_what_its_record_says():
 
 
 def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
-    speeds = {"before": (95.0, 190.0), "after": (90.0, 180.0)}
+    speeds = {"before": (95.0, 190.0), "after": (90.0, 140.0)}
     probes = {when: {"gemm_gflops": gemm, "decode_per_second": rate} for when, (gemm, rate) in speeds.items()}
     gates = probes | {"reference": {"gemm_gflops": 100.0, "decode_per_second": 200.0}}
-    gates["seconds"] = 2.5
+    gates["seconds"], gates["findings"] = 2.5, ["on battery power", "3.1 GB free before"]
     gates["during"] = {"steal_share": 0.01, "foreign_cpu_share": None}
     record = example_record(
         gates=gates,
@@ -163,7 +164,9 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "attempts": 1,
         "set_aside_seconds": 30.0,
         "gates_seconds": 2.5,
-        "canary": pytest.approx(0.9),
+        "canary_gemm": pytest.approx(0.9),
+        "canary_decode": pytest.approx(0.7),
+        "suspect_because": "on battery power; 3.1 GB free before",
         "steal_share": 0.01,
         "foreign_cpu_share": None,
         "energy_joules": 12.5,

@@ -95,8 +95,10 @@ def alone(output: str) -> int:
     "flags", [["--cores", "4", "-j", "4", "--resources", "gpu=2"], ["--cores", "8", "--set-threads", "measure=1"]]
 )
 def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
-    output = unmeasured.snakemake(*flags, "--configfile", "two.yaml")
+    output = unmeasured.snakemake(*flags, "--verbose", "--configfile", "two.yaml")
     assert alone(output) == 1 + 2 * (6 + 3) + 2
+    # Snakemake looks for jobs when one has ended, and does not wake up while a measurement runs.
+    assert 20 < output.count("Ready jobs: ") <= output.count("Finished jobid: ") + 1
     intervals = sorted(
         (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
     )

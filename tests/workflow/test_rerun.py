@@ -102,9 +102,10 @@ def test_what_the_machine_can_do_is_measured_once(tree):
     assert planned["measure_peak"] == 1 and "measure" not in planned
 
 
-def test_a_removed_record_is_measured_again_alone(tree):
-    record = next((tree.root / "measurements").rglob("bs8/rep1.json"))
-    record.unlink()
+@pytest.mark.parametrize("place", ["bs8/rep1", "bsbest/rep1", "pipeline-control*/**/rep2"])
+def test_a_removed_record_is_measured_again_alone(tree, place):
+    for end in (".json", ".predictions.csv"):
+        next((tree.root / "measurements").rglob(place + end)).unlink()
     assert tree.planned()["measure"] == 1
 
 

@@ -145,8 +145,9 @@ class Page:
 
 
 def origin(context: dict) -> str:
-    """The caption's last paragraph: machine, model, data sets, versions, date, protocol."""
-    model = context["model"] + (f" ({context['model_note']})" if context.get("model_note") else "")
+    """The caption's last paragraph: machine, model, data sets, versions, date, protocol, what is mixed in them."""
+    said = "; ".join(filter(None, (context.get("model_note"), context.get("label_note"))))
+    model = context["model"] + (f" ({said})" if said else "")
     datasets = "; ".join(
         f"{role} {dataset['name']}, {dataset['images']} images" for role, dataset in context["datasets"].items()
     )
@@ -154,6 +155,7 @@ def origin(context: dict) -> str:
     parts = [context["machine_text"], f"model {model}", datasets, versions, f"{context['date']}"]
     parts += [f"protocol {context['protocol']}"]
     parts += [f"vitbench {context['vitbench']}"] if context.get("vitbench") else []
+    parts += context.get("notes", [])
     return " · ".join(part for part in parts if part)
 
 
