@@ -65,8 +65,8 @@ def _speedup(frame: pandas.DataFrame) -> list[str]:
     columns |= {"p_holm": number(4), "floor": number(3), "agreement": share} | dict(words)
     lines = []
     for group, rows in frame.groupby("comparison", sort=False):
-        lines += ["", f"**{group}**", "", *table(rows, {name: (name, form) for name, form in columns.items()})]
-    return lines
+        lines += [f"**{group}**", "", *table(rows, {name: (name, form) for name, form in columns.items()}), ""]
+    return lines[:-1]
 
 
 def _summary(frame: pandas.DataFrame) -> list[str]:
@@ -185,11 +185,11 @@ def describe(name: str, results: Path) -> str:
         row = control.iloc[0]
         lines += [
             "",
-            f"**Noise floor**: the same cell under two names differed by a ratio of {row.speedup:.3f} "
-            f"[{row.low:.3f}, {row.high:.3f}].",
+            f"**Noise floor**: the same cell, measured under two names, came to a ratio of {row.speedup:.3f} "
+            f"[{row.low:.3f}, {row.high:.3f}]; smaller ratios are ties.",
         ]
     spent = dict(zip(budget.part, budget.share, strict=True))
-    lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the campaign's time."]
+    lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():
         lines += ["", f"## {heading}", "", *written(read[part])]
     lines += ["", "## Gates", "", *_gates(read["runs"])]

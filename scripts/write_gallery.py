@@ -44,7 +44,8 @@ def small(picture: Path) -> bytes:
     """A chart (png) at SCALE of its size, in COLORS colours."""
     with Image.open(picture) as image:
         size = (round(image.width * SCALE), round(image.height * SCALE))
-        reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLORS)
+        reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        reduced = reduced.quantize(COLORS, Image.Quantize.FASTOCTREE)  # median cut turns few blue pixels grey
     content = io.BytesIO()
     reduced.save(content, "PNG", optimize=True)
     return content.getvalue()

@@ -85,9 +85,10 @@ class Adapter:
         default = jvm.com.johnsnowlabs.util.ConfigLoader.getConfigStringValue(
             "spark.jsl.settings.onnx.intraOpNumThreads"
         )
+        threads = self.onnx_threads or default or "default"
         engine = {
             "tensorflow": f"TensorFlow, {onednn}",
-            "onnx": f"ONNX Runtime, {self.onnx_threads or default or 'default'} threads a task",
+            "onnx": f"ONNX Runtime, {threads} thread{'' if threads == 1 else 's'} a task",
         }[self.engine]
         return {
             # Spark NLP falls back to the CPU in silence, and does not say what it used.
