@@ -5,6 +5,7 @@ import os
 import pytest
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which looks at the groups
 def pytest_collection_modifyitems(items):
     """What waits longest first, and on one worker what shares a finished run or another expensive fixture."""
     order = ("smoke", "workflow", "unit")
