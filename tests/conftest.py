@@ -3,16 +3,25 @@
 import os
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which looks at the groups
 def pytest_collection_modifyitems(items):
-    """What waits longest first, and on one worker what shares a finished run or another expensive fixture."""
+    """What waits longest comes first."""
     order = ("smoke", "workflow", "unit")
     items.sort(key=lambda item: order.index(item.path.parent.name))
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(item.path.name if folder == "unit" else folder))
+
+
+class Together(LoadScopeScheduling):
+    """Hands out tests so that those which share a finished run, or another dear fixture, stay on one worker."""
+
+    def _split_scope(self, nodeid):
+        _, folder, file = nodeid.partition("::")[0].split("/")
+        return file if folder == "unit" else folder
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
 
 
 @pytest.hookimpl(trylast=True)
