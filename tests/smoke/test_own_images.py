@@ -36,8 +36,6 @@ def finished(smoke, tmp_path_factory):
         "batch_sizes": [4],
         "control": False,
         "profile": False,
-        # So small a model takes one of 48 for another where the frameworks' ways of resizing differ.
-        "parity": {"agreement": 0.95},
     }
     (folder / "more.yaml").write_text(yaml.safe_dump(config))
     arguments = ["--snakefile", ROOT / "Snakefile", "--configfile", ROOT / "config" / "smoke.yaml", "more.yaml"]
@@ -58,13 +56,14 @@ def run(finished):
 def test_everything_was_measured_without_a_network(run):
     runs = tables.read(run / "results/runs.csv")
     assert len(runs) == 4 and (runs.status == "ok").all() and (runs.images == IMAGES).all()
-    assert (runs.accuracy[runs.dataset == "full"] > 0.9).all()
+    # Grey photographs look like no other to a model that was fitted on coloured ones.
+    assert (runs.accuracy[runs.dataset == "full"] > 0.8).all()
 
 
 def test_what_is_fed_to_all_alike_is_labelled_alike(run):
     parity = tables.read(run / "results/parity.csv")
     full = parity[parity.dataset == "full"].iloc[0]
-    assert full.passed and full.compared == IMAGES and full.lost == ""
+    assert full.passed and full.agreement >= 0.99 and full.compared == IMAGES and full.lost == ""
 
 
 def test_of_raw_images_parity_says_which_forms_differ(run):

@@ -1,6 +1,8 @@
 """pack, campaigns and import: a campaign is drawn as it was measured, anywhere, twice to the same bytes."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas
@@ -83,6 +85,25 @@ def test_another_clone_draws_the_same_bytes(packed, elsewhere):
     assert one == two
     assert not (elsewhere.root / "measurements").exists()
     assert {path.name for path in (elsewhere.root / "resources").iterdir()} & {"models", "jars", "datasets"} == set()
+
+
+def test_a_page_is_written_of_it_and_another_text_is_noticed(packed, tmp_path):
+    tree = packed.copy(tmp_path / "page")
+
+    def describe(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "scripts/describe_campaign.py", "mine", *arguments]
+        return subprocess.run(command, cwd=tree.root, capture_output=True, text=True)
+
+    assert describe("--check").returncode == 1, "there is no page yet"
+    done = describe()
+    assert done.returncode == 0, done.stderr
+    page = tree.root / "docs/mine.md"
+    speedup = tables.read(tree.root / "results/campaigns/mine/speedup.csv")
+    assert all(candidate in page.read_text() for candidate in speedup.candidate)
+    assert (tree.root / "docs/images/mine/speedup.png").exists() and describe("--check").returncode == 0
+    page.write_text(page.read_text().replace("tie", "faster").replace("too few repeats", "faster"))
+    refused = describe("--check")
+    assert refused.returncode == 1 and "is not what the campaign says" in refused.stderr
 
 
 def test_a_later_change_of_definitions_or_defaults_changes_nothing(packed, elsewhere, tmp_path):
