@@ -35,12 +35,15 @@ def install(root: Path) -> bool:
     found = stamp.read_text() if stamp.exists() and _runs(python) else ""
     if found == wanted:
         return False
+    if environment.is_symlink():  # another checkout's, which is left as it is
+        environment.unlink()
     stamp.unlink(missing_ok=True)
     if found.splitlines()[:1] != wanted.splitlines()[:1]:
         if environment.exists():
             print("vitbench: the environment in .venv is incomplete or was made elsewhere; making it anew", flush=True)
             shutil.rmtree(environment)
-        _run("making .venv", sys.executable, "-m", "venv", environment)
+        # Where .venv is activated, this is its own Python, which is gone now: the one that it was made of is not.
+        _run("making .venv", sys._base_executable, "-m", "venv", environment)
     pip = (python, "-m", "pip", "--disable-pip-version-check")
     # Without --no-deps, pip would look for what the lock does not list; uv has no dependencies.
     _run("fetching uv", *pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", root / "envs" / "uv.txt")

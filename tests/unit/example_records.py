@@ -77,7 +77,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
 
 # What nothing on this machine can exceed, so that a test's neighbours do not make its repeat suspect.
 PATIENT = Limits(
-    canary_seconds=0.01, gemm_slower=0.99, decode_slower=0.99, steal=1, foreign_cpu=1, free_memory_gb=0, retries=0
+    canary_seconds=0.01, gemm_slower=0.99, decode_slower=0.99, steal=99, foreign_cpu=99, free_memory_gb=0, retries=0
 )
 
 

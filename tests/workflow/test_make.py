@@ -161,6 +161,22 @@ def test_install_once_and_again_after_a_failure_a_new_lock_and_a_move(tree, capf
     uv = moved / ".venv" / "bin" / "uv"
     assert subprocess.run([uv, "--version"], capture_output=True).returncode == 0
 
+    (moved / ".venv" / "vitbench-installed.txt").unlink()
+    activated = f"{moved / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    answer = make(moved, "install", PATH=activated)  # is run by the very environment that it takes away
+    assert answer.returncode == 0, answer.stderr
+    assert "making it anew" in answer.stdout and "xlsxwriter" in installed(moved / ".venv" / "bin" / "python")
+
+
+def test_the_environment_of_another_checkout_is_left_as_it_is(tree):
+    other = tree / "other checkout" / ".venv"
+    other.mkdir(parents=True)
+    (other / "vitbench-installed.txt").write_text("another folder\n")
+    (tree / ".venv").symlink_to(other)
+    assert install.install(tree) is True
+    assert not (tree / ".venv").is_symlink() and "xlsxwriter" in installed(tree / ".venv" / "bin" / "python")
+    assert (other / "vitbench-installed.txt").read_text() == "another folder\n"
+
 
 def installed(python):
     """Names of the packages in an environment."""
