@@ -53,6 +53,14 @@ def test_the_counter_counts(tmp_path):
     assert "asked the network 1 times" in done.stdout
 
 
+def test_what_the_machine_can_do_is_measured_without_asking_anybody(smoke, tmp_path):
+    """ONNX Runtime would report its use from native threads, which no setting of Python's shows."""
+    measure = [sys.executable, str(tree.ROOT / "scripts/measure_peak.py"), "--config", "results/provenance/config.yaml"]
+    command = [*CUT_OFF, *measure, "--threads", "1", "--out", str(tmp_path / "peak.json")]
+    done = subprocess.run(command, cwd=smoke, capture_output=True, text=True)
+    assert done.returncode == 0 and "asked the network 0 times" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.long
 def test_with_everything_present_no_request_is_made(smoke, tmp_path):
     """From data set and checkpoint to the report: only what was downloaded is taken over."""
