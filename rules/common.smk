@@ -7,11 +7,11 @@ import time
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from vitbench.configuration import check_keys, check_schema, fallback, resolve
+from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
 from vitbench.errors import UserError
-from vitbench.estimate import announce, check_start
+from vitbench.plan.estimate import announce, check_start
 from vitbench.files import digest
-from vitbench.grid import BEST, Grid
+from vitbench.plan.grid import BEST, Grid
 
 # Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
 # make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)
@@ -175,7 +175,7 @@ def get_manifests():
 
 
 def get_archive(wildcards):
-    """Where a source's records, predictions and manifests are read from (`vitbench.archive`)."""
+    """Where a source's records, predictions and manifests are read from (`vitbench.records.archive`)."""
     return get_campaign_folder(wildcards) if wildcards.source else "."
 
 

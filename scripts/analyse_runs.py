@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from vitbench import analysis, tables
-from vitbench.archive import Folder, open_archive
+from vitbench import tables
+from vitbench.analysis import summary as analysis
+from vitbench.analysis.physics import impossible_cells
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.physics import impossible_cells
+from vitbench.records.archive import Folder, open_archive
 
 
 def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path]) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vitbench import models
 from vitbench.errors import run_logged
+from vitbench.inputs import models
 
 
 def main(definition: dict, folder: Path) -> None:

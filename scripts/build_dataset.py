@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-from vitbench import datasets, downloads
-from vitbench.configuration import HOME
 from vitbench.errors import run_logged
-from vitbench.grid import archive_path
+from vitbench.files import HOME
+from vitbench.inputs import datasets, downloads
+from vitbench.plan.grid import archive_path
 
 # In the working directory; the checkout's own counts where that has none.
 LOCK = Path("resources", "datasets.lock.yaml")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.models import check_logits
+from vitbench.inputs.models import check_logits
 
 
 def main(checkpoint: Path, exports: list[Path], out: Path) -> None:

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from vitbench import checker
-from vitbench.archive import open_archive
+from vitbench.campaigns import checker
 from vitbench.errors import UserError, exit_with_user_errors
+from vitbench.records.archive import open_archive
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

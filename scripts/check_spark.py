@@ -4,12 +4,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from vitbench import jars
-from vitbench.configuration import HOME
 from vitbench.errors import run_logged
-from vitbench.files import write_atomically
-from vitbench.java import Java, find_java
-from vitbench.spark import heap_gigabytes, start_session
+from vitbench.files import HOME, write_atomically
+from vitbench.frameworks.spark import heap_gigabytes, start_session
+from vitbench.inputs import jars
+from vitbench.inputs.java import Java, find_java
 
 
 def main(jar_folder: Path, natives: Path, out: Path) -> None:

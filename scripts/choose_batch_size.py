@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import records
-from vitbench.analysis import choose_batch_size
+from vitbench.analysis.summary import choose_batch_size
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.records import record as records
 
 
 def main(sweep: list[Path], out: Path) -> None:

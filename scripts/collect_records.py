@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import records
-from vitbench.archive import Folder, open_archive, record_paths
-from vitbench.comparable import refuse_mixed
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.grid import CELL
+from vitbench.plan.grid import CELL
+from vitbench.records import record as records
+from vitbench.records.archive import Folder, open_archive, record_paths
+from vitbench.records.mixing import refuse_mixed
 from vitbench.tables import as_csv
 
 

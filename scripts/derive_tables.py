@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas
 
 from vitbench import tables
-from vitbench.batches import effective_batches
-from vitbench.break_even import break_even
+from vitbench.analysis.batches import effective_batches
+from vitbench.analysis.break_even import break_even
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 

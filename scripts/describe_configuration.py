@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from vitbench import configuration
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import write_atomically
+from vitbench.files import HOME, write_atomically
+from vitbench.plan import configuration
 
-README = configuration.HOME / "config" / "README.md"
-DEFAULT = configuration.HOME / "config" / "config.yaml"
+README = HOME / "config" / "README.md"
+DEFAULT = HOME / "config" / "config.yaml"
 BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
 HEAD = "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import claims, published
-from vitbench.configuration import HOME
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import write_atomically
-from vitbench.replication import published_curves
+from vitbench.files import HOME, write_atomically
+from vitbench.series import claims, published
+from vitbench.series.replication import published_curves
 
 DATA, DOCUMENT = HOME / "resources" / "published", HOME / "docs" / "published.md"
 HEAD = "<!-- Written by scripts/describe_published.py from resources/published/: edit method.md there. -->\n"

@@ -206,8 +206,8 @@ def look_at_loopback():
 
 def look_for_java():
     """What Java there is or will be, and what is wrong with it."""
-    from vitbench import java
     from vitbench.errors import UserError
+    from vitbench.inputs import java
 
     try:
         found = java.machine_java()

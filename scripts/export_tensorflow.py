@@ -21,7 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from transformers import TFAutoModelForImageClassification
 
 from vitbench.files import staged
-from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
+from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
 
 # TensorFlow 2.12 writes it into the saver's graph; 2.7 does not know it and needs no substitute.
 UNKNOWN_TO_2_7 = "DisableCopyOnRead"

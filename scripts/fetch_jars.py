@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from vitbench import jars
-from vitbench.configuration import HOME
 from vitbench.errors import run_logged
+from vitbench.files import HOME
+from vitbench.inputs import jars
 
 
 def main(name: str, folder: Path) -> None:

@@ -5,8 +5,8 @@ Not run here, where that hub cannot be reached; what it says then is tested.
 
 from pathlib import Path
 
-from vitbench.annotators import save_annotator
 from vitbench.errors import UserError, run_logged
+from vitbench.frameworks.sparknlp.annotators import save_annotator
 
 
 def main(name: str, engine: str, jar_folder: Path, natives: Path, folder: Path) -> None:

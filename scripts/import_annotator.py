@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from vitbench.annotators import check_same_files, save_annotator
 from vitbench.errors import run_logged
+from vitbench.frameworks.sparknlp.annotators import check_same_files, save_annotator
 
 
 def main(engine: str, source: Path, jar_folder: Path, natives: Path, folder: Path) -> None:

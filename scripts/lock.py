@@ -24,8 +24,8 @@ from packaging.utils import parse_wheel_filename
 
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import sha256, write_atomically
-from vitbench.jars import PLATFORMS as JAR_PLATFORMS
-from vitbench.jars import file_name
+from vitbench.inputs.jars import PLATFORMS as JAR_PLATFORMS
+from vitbench.inputs.jars import file_name
 
 PYTHON = "3.11"
 UNIVERSAL = ("--universal", "--python-version", PYTHON)

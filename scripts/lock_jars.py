@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vitbench.jars import lock
+from vitbench.inputs.jars import lock
 
 
 def main() -> None:

@@ -7,20 +7,22 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import configuration, gates, jars, machine
-from vitbench.datasets import Image, check_unchanged, valid_images
+from vitbench import machine
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import sha256, sha256_of_files
+from vitbench.files import HOME, sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
-from vitbench.harness import Passes
-from vitbench.java import find_java
-from vitbench.supervisor import Cancelled, Repeat, measure, record_without_running
+from vitbench.inputs import jars
+from vitbench.inputs.datasets import Image, check_unchanged, valid_images
+from vitbench.inputs.java import find_java
+from vitbench.measure import quiet as gates
+from vitbench.measure.harness import Passes
+from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_without_running
+from vitbench.plan import configuration
+from vitbench.plan.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
 
-HOME = configuration.HOME
 MEASURING_CODE = (
     "measure.py",
-    *(f"vitbench/{name}.py" for name in ("energy", "gates", "harness", "processes", "spark", "supervisor")),
+    *(f"vitbench/measure/{name}.py" for name in ("energy", "harness", "processes", "quiet", "supervisor")),
 )
 
 
@@ -55,7 +57,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def measuring_code_sha256() -> str:
     """One SHA-256 over the sources that decide what a time means."""
     scripts = Path(__file__).parent
-    adapters = sorted((scripts / "vitbench" / "frameworks").glob("*.py"))
+    adapters = sorted((scripts / "vitbench" / "frameworks").rglob("*.py"))
     return sha256_of_files(scripts, [*(scripts / name for name in MEASURING_CODE), *adapters])
 
 

@@ -12,12 +12,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vitbench import configuration, machine, peak, physics
-from vitbench.datasets import read_manifest
+from vitbench import machine
+from vitbench.analysis import physics
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import write_atomically
-from vitbench.grid import Grid
-from vitbench.processes import machine_lock
+from vitbench.files import HOME, write_atomically
+from vitbench.inputs.datasets import read_manifest
+from vitbench.measure import peak
+from vitbench.measure.processes import machine_lock
+from vitbench.plan import configuration
+from vitbench.plan.grid import Grid
 
 
 def measure(grid: Grid, threads: int) -> dict[str, Any]:
@@ -55,7 +58,7 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, type=Path, help="the file to write, peak.json")
-    parser.add_argument("--config", type=Path, default=configuration.HOME / "config" / "config.yaml")
+    parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     options = parser.parse_args(arguments)
     grid = Grid(configuration.load(options.config))

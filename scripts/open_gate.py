@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitbench import gates, machine, readiness
-from vitbench.datasets import read_all, valid_images
+from vitbench import machine
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
+from vitbench.inputs.datasets import read_all, valid_images
+from vitbench.measure import quiet as gates
+from vitbench.plan import readiness
 
 # Canaries of the gate: before the first record, they alone say how fast this machine is.
 CANARIES = 5
@@ -27,8 +29,8 @@ def main(
 
     Raises:
         UserError: another machine than the configuration says, one that lacks what a measurement needs (see
-            `vitbench.readiness`), or a data set without a valid image, with fewer than a batch has, or with one that is
-            no longer what its manifest lists.
+            `vitbench.plan.readiness`), or a data set without a valid image, with fewer than a batch has, or with one
+            that is no longer what its manifest lists.
     """
     machine.check_configured(configured)
     readiness.check_gpu(devices)

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from vitbench.archive import open_archive
-from vitbench.campaign import pack
+from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import write_atomically
+from vitbench.records.archive import open_archive
 from vitbench.version import describe_checkout
 
 

@@ -1,8 +1,9 @@
 """Draw `reports/batch_sweep`: the entry point of the rule `plot_batch_sweep`."""
 
 from vitbench import tables
-from vitbench.charts import batch_sweep, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import batch_sweep
 
 
 def main(summary_csv: str, runs_csv: str, best_csv: str, context_json: str, png: str, svg: str) -> None:

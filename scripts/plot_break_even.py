@@ -1,8 +1,9 @@
 """Draw `reports/break_even`: the entry point of the rule `plot_break_even`."""
 
 from vitbench import tables
-from vitbench.charts import break_even, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import break_even
 
 
 def main(runs_csv: str, break_even_csv: str, context_json: str, png: str, svg: str) -> None:

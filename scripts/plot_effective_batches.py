@@ -1,8 +1,9 @@
 """Draw `reports/effective_batches`: the entry point of the rule `plot_effective_batches`."""
 
 from vitbench import tables
-from vitbench.charts import effective_batches, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import effective_batches
 
 
 def main(batches_csv: str, context_json: str, png: str, svg: str) -> None:

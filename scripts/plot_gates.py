@@ -1,8 +1,9 @@
 """Draw `reports/gates`: the entry point of the rule `plot_gates`."""
 
 from vitbench import tables
-from vitbench.charts import gates, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import quiet as gates
 
 
 def main(runs_csv: str, context_json: str, png: str, svg: str) -> None:

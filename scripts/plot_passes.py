@@ -1,8 +1,9 @@
 """Draw `reports/passes`: the entry point of the rule `plot_passes`."""
 
 from vitbench import tables
-from vitbench.charts import passes, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import passes
 
 
 def main(runs_csv: str, context_json: str, png: str, svg: str) -> None:

@@ -1,8 +1,9 @@
 """Draw `reports/physics`: the entry point of the rule `plot_physics`."""
 
 from vitbench import tables
-from vitbench.charts import physics, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import physics
 
 
 def main(physics_csv: str, summary_csv: str, context_json: str, png: str, svg: str) -> None:

@@ -8,10 +8,11 @@ import pandas
 import yaml
 from matplotlib.figure import Figure
 
-from vitbench import published, tables
-from vitbench.charts import published as charts
-from vitbench.charts import style
+from vitbench import tables
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import published as charts
+from vitbench.series import published
 
 
 def draw(figure: dict[str, Any], paths: Mapping[str, str]) -> Figure:

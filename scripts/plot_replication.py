@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from vitbench import tables
-from vitbench.charts import replication, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import replication
 
 
 def main(paths: Mapping[str, str], out: Mapping[str, str]) -> None:

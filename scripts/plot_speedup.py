@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import published, tables
-from vitbench.charts import speedup, style
+from vitbench import tables
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import speedup
+from vitbench.series import published
 
 
 def of_the_article(folder: Path, ours: pandas.DataFrame) -> pandas.DataFrame:

@@ -1,8 +1,9 @@
 """Draw `reports/stages`: the entry point of the rule `plot_stages`."""
 
 from vitbench import tables
-from vitbench.charts import stages, style
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import stages
 
 
 def main(stages_csv: str, context_json: str, png: str, svg: str) -> None:

@@ -1,8 +1,9 @@
 """Draw `reports/wall_time`: the entry point of the rule `plot_wall_time`."""
 
 from vitbench import tables
-from vitbench.charts import style, wall_time
 from vitbench.errors import run_logged
+from vitbench.present import style
+from vitbench.present.charts import wall_time
 
 
 def main(summary_csv: str, runs_csv: str, context_json: str, png: str, svg: str) -> None:

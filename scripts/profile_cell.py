@@ -7,10 +7,11 @@ from pathlib import Path
 
 from measure import options_of_cell, prepare
 
-from vitbench import configuration, profiles
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.grid import BEST, CELL, Grid
-from vitbench.supervisor import Cancelled
+from vitbench.measure import profiles
+from vitbench.measure.supervisor import Cancelled
+from vitbench.plan import configuration
+from vitbench.plan.grid import BEST, CELL, Grid
 
 
 def main(arguments: list[str] | None = None) -> int:

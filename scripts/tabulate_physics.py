@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas
 
-from vitbench import physics, tables
-from vitbench.archive import Folder, open_archive
+from vitbench import tables
+from vitbench.analysis import physics
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.records.archive import Folder, open_archive
 
 
 def main(archive: Folder, runs: pandas.DataFrame, out: Path) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas
 
-from vitbench import analysis, claims, published, tables
-from vitbench.answer import answer
+from vitbench import tables
+from vitbench.analysis import summary as analysis
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.present.answer import answer
+from vitbench.series import claims, published
 
 
 def describe(series: published.Series, speedups: pandas.DataFrame) -> dict[str, Any]:

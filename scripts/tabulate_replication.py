@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas
 
-from vitbench import published, tables
-from vitbench.counterparts import Records
+from vitbench import tables
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.replication import replicate
+from vitbench.series import published
+from vitbench.series.our_runs import Records
+from vitbench.series.replication import replicate
 
 
 def shape_of(model: dict[str, Any], wanted: dict[str, int]) -> dict[str, int] | None:

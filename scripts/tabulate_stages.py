@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas
 
-from vitbench import analysis, profiles, tables
-from vitbench.archive import Folder, open_archive
+from vitbench import tables
+from vitbench.analysis import summary as analysis
+from vitbench.analysis.stages import STAGES, TOLERANCE, bound_by
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.grid import PROFILE
-from vitbench.stages import STAGES, TOLERANCE, bound_by
+from vitbench.measure import profiles
+from vitbench.plan.grid import PROFILE
+from vitbench.records.archive import Folder, open_archive
 
 COLUMNS = tables.COLUMNS["stages"]
 CELL = ("framework", "variant", "device", "workers", "dataset")

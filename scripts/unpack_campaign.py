@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from vitbench.archive import Folder, open_archive
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.records.archive import Folder, open_archive
 
 
 def main(archive: Folder, out: dict[str, Path]) -> None:

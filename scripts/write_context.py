@@ -7,11 +7,11 @@ from typing import Any
 import pandas
 
 from vitbench import tables
-from vitbench.answer import answer
-from vitbench.archive import Folder, open_archive
-from vitbench.comparable import mark_mixed
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.present.answer import answer
+from vitbench.records.archive import Folder, open_archive
+from vitbench.records.mixing import mark_mixed
 from vitbench.version import describe_checkout
 
 

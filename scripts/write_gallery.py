@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from vitbench import published
-from vitbench.configuration import HOME
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import write_atomically
+from vitbench.files import HOME, write_atomically
+from vitbench.series import published
 
 FIGURES = Path("reports/published/figures")
 DOCUMENT, PICTURES = HOME / "docs" / "gallery.md", HOME / "docs" / "images" / "published"

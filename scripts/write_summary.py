@@ -6,10 +6,10 @@ from typing import Any
 import pandas
 
 from vitbench import tables
-from vitbench.answer import closing_lines
+from vitbench.analysis.statistics import LEAST_BLOCKS
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.statistics import LEAST_BLOCKS
+from vitbench.present.answer import closing_lines
 
 
 def main(frames: dict[str, pandas.DataFrame], context: dict[str, Any], published: Path, out: Path) -> None:

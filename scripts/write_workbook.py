@@ -2,8 +2,9 @@
 
 import pandas
 
-from vitbench import tables, workbook
+from vitbench import tables
 from vitbench.errors import run_logged
+from vitbench.present.workbook import book as workbook
 
 # Sheets that only the published numbers have: heading, by the name of the rule's input.
 PUBLISHED = {

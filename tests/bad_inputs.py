@@ -29,15 +29,17 @@ import open_gate
 import yaml
 from PIL import Image
 
-from vitbench import downloads, estimate, jars, java, machine, models, readiness, spark
-from vitbench.configuration import load
-from vitbench.datasets import COLUMNS
-from vitbench.datasets import build as build_dataset
+from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import write_atomically
-from vitbench.frameworks import ADAPTERS
-from vitbench.grid import Grid
-from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS
+from vitbench.frameworks import ADAPTERS, spark
+from vitbench.inputs import downloads, jars, java, models
+from vitbench.inputs.datasets import COLUMNS
+from vitbench.inputs.datasets import build as build_dataset
+from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
+from vitbench.plan import estimate, readiness
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "troubleshooting.md"
@@ -262,7 +264,7 @@ START = """
 import sys
 from pathlib import Path
 from vitbench.errors import exit_with_user_errors
-from vitbench.spark import start_session
+from vitbench.frameworks.spark import start_session
 folder, settings = Path(sys.argv[1]), {}
 exec(sys.argv[2])
 exit_with_user_errors(lambda: start_session([], folder, "local[1]", folder, settings) and None)

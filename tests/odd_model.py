@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from vitbench import seeded
+from vitbench.inputs import seeded
 
 ODD = [
     "crane", "crane", "a, b", "a,b", 'say "cheese"', "'single'", "new\nline", "carriage\rreturn", "tab\there",

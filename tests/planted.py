@@ -8,10 +8,12 @@ from pathlib import Path
 
 import write_configuration
 
-from vitbench import physics, profiles, records
-from vitbench.datasets import COLUMNS, read_manifest
+from vitbench.analysis import physics
 from vitbench.files import sha256
-from vitbench.grid import BEST, Cell, Grid
+from vitbench.inputs.datasets import COLUMNS, read_manifest
+from vitbench.measure import profiles
+from vitbench.plan.grid import BEST, Cell, Grid
+from vitbench.records import record as records
 
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}

@@ -15,13 +15,12 @@ ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "tests" / "protocol.lock"
 SOURCES = (
     "scripts/measure.py",
-    "scripts/vitbench/energy.py",
-    "scripts/vitbench/gates.py",
-    "scripts/vitbench/harness.py",
-    "scripts/vitbench/processes.py",
-    "scripts/vitbench/spark.py",
-    "scripts/vitbench/supervisor.py",
-    "scripts/vitbench/frameworks/*.py",
+    "scripts/vitbench/measure/energy.py",
+    "scripts/vitbench/measure/quiet.py",
+    "scripts/vitbench/measure/harness.py",
+    "scripts/vitbench/measure/processes.py",
+    "scripts/vitbench/measure/supervisor.py",
+    "scripts/vitbench/frameworks/**/*.py",
     "resources/variants.yaml",
 )
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+HOME = Path(__file__).parents[2]  # the checkout
+
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:

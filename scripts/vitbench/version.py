@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from vitbench.configuration import HOME
+from vitbench.files import HOME
 
 
 def describe_checkout() -> str:

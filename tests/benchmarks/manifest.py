@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from vitbench import datasets, photographs  # noqa: E402
+from vitbench.inputs import datasets, photographs  # noqa: E402
 from vitbench.machine import cores, describe  # noqa: E402
 
 DISTINCT = 1000

@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import yaml  # noqa: E402
 
-from vitbench.configuration import resolve  # noqa: E402
-from vitbench.grid import Grid  # noqa: E402
+from vitbench.plan.configuration import resolve  # noqa: E402
+from vitbench.plan.grid import Grid  # noqa: E402
 
 PASSES = 4  # one cold, three warm
 THREADS = {"OMP_NUM_THREADS": str(os.cpu_count())}  # as Snakemake sets it for the rule `measure`

@@ -11,15 +11,16 @@ import tree
 from PIL import Image
 from transformers import ViTForImageClassification
 
-from vitbench import annotators, jars, photographs, seeded
 from vitbench.errors import UserError
+from vitbench.frameworks.sparknlp import annotators
+from vitbench.inputs import jars, photographs, seeded
 
 # Prints, for each image, its name and the probability of every label (`Some(label)` is Spark NLP's name for it).
 CLASSIFY = """
 import json, os, sys
 from pathlib import Path
 from vitbench.frameworks import Task
-from vitbench.frameworks.sparknlp import Adapter
+from vitbench.frameworks.sparknlp.adapter import Adapter
 task = Task(**json.load(sys.stdin))
 os.chdir(task.temporary)
 adapter = Adapter(task)

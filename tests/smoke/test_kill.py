@@ -10,7 +10,7 @@ import psutil
 import tree
 import unlock
 
-from vitbench.processes import MARK
+from vitbench.measure.processes import MARK
 
 
 def of_run(folder):

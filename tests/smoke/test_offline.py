@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import tree
 
-from vitbench.configuration import load
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 
 # In a network of its own that consists of the loopback interface, the kernel counts who wanted to go further: packets
 # without a route, and questions to a name server on this machine that nobody answers.

@@ -7,7 +7,8 @@ import odd_model
 import pytest
 import tree
 
-from vitbench import records, tables
+from vitbench import tables
+from vitbench.records import record as records
 
 pytestmark = pytest.mark.long
 VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from tree import ROOT
 
-from vitbench import datasets, tables
+from vitbench import tables
+from vitbench.inputs import datasets
 
 pytestmark = pytest.mark.long
 IMAGES = 520

@@ -13,9 +13,11 @@ from PIL import Image
 from tree import ROOT
 from tree import smoke as snakemake
 
-from vitbench import profiles, records, tables
-from vitbench.harness import says_out_of_memory
-from vitbench.stages import STAGES
+from vitbench import tables
+from vitbench.analysis.stages import STAGES
+from vitbench.measure import profiles
+from vitbench.measure.harness import says_out_of_memory
+from vitbench.records import record as records
 
 VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
 

@@ -4,7 +4,7 @@ import itertools
 
 from matplotlib.text import Text
 
-from vitbench.charts import style
+from vitbench.present import style
 
 
 def drawn_texts(figure, monkeypatch) -> list[Text]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from example_records import KNOWN
 
-from vitbench import profiles
+from vitbench.measure import profiles
 
 
 def example_profile(passes: list[float], shares: dict[str, float], **changes: Any) -> dict[str, Any]:

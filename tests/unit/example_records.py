@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Task
-from vitbench.gates import Limits
-from vitbench.harness import Passes
-from vitbench.supervisor import Repeat
+from vitbench.measure.harness import Passes
+from vitbench.measure.quiet import Limits
+from vitbench.measure.supervisor import Repeat
 
 KNOWN: dict[str, Any] = {
     "schema": 1,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench import tables
-from vitbench.analysis import CONTROL_GROUP, usable
-from vitbench.grid import CONTROL
-from vitbench.statistics import FLOOR
+from vitbench.analysis.statistics import FLOOR
+from vitbench.analysis.summary import CONTROL_GROUP, usable
+from vitbench.plan.grid import CONTROL
 
 TWO = ("huggingface/pipeline", "sparknlp/tensorflow")
 FIVE = (*TWO, "sparknlp/tensorflow-no-onednn", "sparknlp/onnx", "sparknlp/onnx-tuned")

@@ -23,11 +23,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vitbench import energy
-from vitbench.energy import Package
+from vitbench.analysis.stages import Stopwatch
 from vitbench.errors import UserError
 from vitbench.frameworks import Prediction, Task, Unavailable
-from vitbench.stages import Stopwatch
+from vitbench.measure import energy
+from vitbench.measure.energy import Package
 
 DESCRIPTION = {
     "accelerator": "cpu",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from vitbench.configuration import HOME
+from vitbench.files import HOME
 
 NAME, COMMIT = "some/vit", "0123456789abcdef0123456789abcdef01234567"
 HUB = f"{NAME}@{COMMIT}"
@@ -24,7 +24,7 @@ HUB = f"{NAME}@{COMMIT}"
 FETCH = """
 import sys, time
 from pathlib import Path
-from vitbench import hub
+from vitbench.inputs import hub
 from vitbench.errors import exit_with_user_errors
 time.sleep = lambda seconds: None
 exit_with_user_errors(lambda: print(hub.fetch(sys.argv[1], Path(sys.argv[2]))))

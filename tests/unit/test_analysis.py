@@ -8,9 +8,11 @@ import numpy as np
 import pandas
 import pytest
 
-from vitbench import analysis, records, tables
-from vitbench.analysis import BEST_GROUP, SAME_GROUP
-from vitbench.datasets import Image
+from vitbench import tables
+from vitbench.analysis import summary as analysis
+from vitbench.analysis.summary import BEST_GROUP, SAME_GROUP
+from vitbench.inputs.datasets import Image
+from vitbench.records import record as records
 
 HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
 IMAGES = {"sample": 4, "full": 6}

@@ -6,8 +6,8 @@ import pandas
 import pytest
 from example_tables import TWO, example, typed
 
-from vitbench.answer import answer, article_line, closing_lines, headline, name_variant
-from vitbench.configuration import HOME
+from vitbench.files import HOME
+from vitbench.present.answer import answer, article_line, closing_lines, headline, name_variant
 
 VERSIONS = {"transformers": "5.23.0", "spark-nlp": "5.5.3"}
 ROW = {

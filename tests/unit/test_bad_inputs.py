@@ -7,7 +7,7 @@ from pathlib import Path
 import bad_inputs
 import pytest
 
-from vitbench.configuration import schema
+from vitbench.plan.configuration import schema
 
 ROOT = Path(__file__).resolve().parents[2]
 

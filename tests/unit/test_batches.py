@@ -4,7 +4,7 @@ import pandas
 import pytest
 from example_tables import TWO, example, typed
 
-from vitbench.batches import counts, effective_batches, wave_factor
+from vitbench.analysis.batches import counts, effective_batches, wave_factor
 
 
 def row(**changes) -> dict:

@@ -6,7 +6,7 @@ import pandas
 import pytest
 from example_tables import typed
 
-from vitbench.break_even import Line, break_even, line, measured_images
+from vitbench.analysis.break_even import Line, break_even, line, measured_images
 
 IMAGES, BLOCKS = 100, 5
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import planted
 import pytest
 
-from vitbench import records
-from vitbench.archive import Packed, open_archive, record_paths, with_shared
-from vitbench.campaign import pack, scrub, share
-from vitbench.configuration import load
+from vitbench.campaigns.packing import pack, scrub, share
 from vitbench.errors import UserError
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+from vitbench.records import record as records
+from vitbench.records.archive import Packed, open_archive, record_paths, with_shared
 
 HOME = Path(__file__).parents[2]
 

@@ -19,8 +19,9 @@ from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Rectangle
 
-from vitbench.charts import batch_sweep, labels, speedup, style, wall_time
 from vitbench.errors import UserError
+from vitbench.present import labels, style
+from vitbench.present.charts import batch_sweep, speedup, wall_time
 
 SIZES = tuple(2**power for power in range(11))
 MIXED = {

@@ -10,14 +10,14 @@ import check_records
 import planted
 import pytest
 
-from vitbench import checker
-from vitbench.archive import open_archive, record_paths
-from vitbench.campaign import pack
-from vitbench.configuration import load
+from vitbench.campaigns import checker
+from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import sha256
-from vitbench.grid import Grid
-from vitbench.records import predictions_path
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+from vitbench.records.archive import open_archive, record_paths
+from vitbench.records.record import predictions_path
 
 HOME = Path(__file__).parents[2]
 PROBE = {

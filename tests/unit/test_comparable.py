@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from vitbench import records
-from vitbench.comparable import mark_mixed, refuse_mixed
 from vitbench.errors import UserError
+from vitbench.records import record as records
+from vitbench.records.mixing import mark_mixed, refuse_mixed
 
 HF, TF = ("huggingface", "pipeline"), ("sparknlp", "tensorflow")
 

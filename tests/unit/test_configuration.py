@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from vitbench import machine
-from vitbench.configuration import HOME, check_keys, definitions, load, resolve, schema
 from vitbench.errors import UserError
-from vitbench.grid import Grid
+from vitbench.files import HOME
+from vitbench.plan.configuration import check_keys, definitions, load, resolve, schema
+from vitbench.plan.grid import Grid
 
 DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
 

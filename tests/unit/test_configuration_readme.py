@@ -7,9 +7,9 @@ import describe_configuration
 import pytest
 import yaml
 
-from vitbench import configuration
 from vitbench.errors import UserError
-from vitbench.grid import Grid
+from vitbench.plan import configuration
+from vitbench.plan.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "config/README.md", "docs/own.md", "docs/data.md")

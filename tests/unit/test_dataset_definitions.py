@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from vitbench import configuration
-from vitbench.configuration import HOME, load
 from vitbench.errors import UserError
-from vitbench.grid import Defined, Grid
+from vitbench.files import HOME
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Defined, Grid
 
 SHIPPED = yaml.safe_load((HOME / "resources" / "datasets.yaml").read_text())
 GOOD = {
@@ -75,7 +75,7 @@ def test_how_an_archive_is_served_is_no_part_of_what_is_measured():
 
 def test_the_embedded_data_sets_keep_their_names():
     """Records, and campaigns that were packed, lie under them."""
-    grid = Grid(load(configuration.HOME / "config" / "config.yaml"))
+    grid = Grid(load(HOME / "config" / "config.yaml"))
     assert {one.slug for one in grid.datasets.values()} == {"sample-photos-32-ab2998e4", "full-photos-48-d2d5edda"}
 
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from vitbench import datasets, photographs
 from vitbench.errors import UserError
+from vitbench.inputs import datasets, photographs
 
 PHOTOS = {"kind": "photos", "images": 23, "seed": 1}
 

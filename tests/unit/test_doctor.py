@@ -9,8 +9,9 @@ from pathlib import Path
 import doctor
 import pytest
 
-from vitbench import java, machine
+from vitbench import machine
 from vitbench.errors import UserError
+from vitbench.inputs import java
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from web_server import serving
 
-from vitbench import downloads
-from vitbench.downloads import Expected
 from vitbench.errors import UserError
 from vitbench.files import sha256
+from vitbench.inputs import downloads
+from vitbench.inputs.downloads import Expected
 
 CONTENT = random.Random(1).randbytes(300_000)
 ANYTHING = Expected(None, None, "nobody")

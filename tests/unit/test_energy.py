@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from vitbench import energy
-from vitbench.energy import Meter
+from vitbench.measure import energy
+from vitbench.measure.energy import Meter
 
 
 def zone(powercap, name, kind, microjoules, most=262_143_328_850):

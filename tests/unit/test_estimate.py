@@ -9,11 +9,13 @@ import pytest
 import yaml
 from example_records import example_record
 
-from vitbench import estimate, records
-from vitbench.configuration import HOME, load
+from vitbench.analysis.physics import VIT_BASE, flop_per_image
 from vitbench.errors import UserError
-from vitbench.grid import Grid, archive_path
-from vitbench.physics import VIT_BASE, flop_per_image
+from vitbench.files import HOME
+from vitbench.plan import estimate
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid, archive_path
+from vitbench.records import record as records
 
 ASSUMED = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
 HF, TF = "huggingface/pipeline/cpu/w1", "sparknlp/tensorflow/cpu/w1"

@@ -9,10 +9,11 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from vitbench import grid as module
-from vitbench.configuration import HOME, definitions, load
 from vitbench.errors import UserError
-from vitbench.grid import BEST, Cell, Grid
+from vitbench.files import HOME
+from vitbench.plan import grid as module
+from vitbench.plan.configuration import definitions, load
+from vitbench.plan.grid import BEST, Cell, Grid
 
 LINUX, ARM = "linux-x86_64", "linux-arm64"
 DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}

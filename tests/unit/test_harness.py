@@ -17,10 +17,11 @@ import psutil
 import pytest
 from example_records import example_repeat
 
-from vitbench import records, supervisor
 from vitbench.frameworks import ADAPTERS, Prediction
-from vitbench.harness import Passes, check_pass
-from vitbench.processes import MARK, kill_marked, marked
+from vitbench.measure import supervisor
+from vitbench.measure.harness import Passes, check_pass
+from vitbench.measure.processes import MARK, kill_marked, marked
+from vitbench.records import record as records
 
 # Seconds to wait for the lock of the machine, which a real measurement may hold.
 PATIENCE = 300
@@ -30,7 +31,8 @@ SCRIPTS = HERE.parents[1] / "scripts"
 MEASURE = """
 import pickle, sys
 from pathlib import Path
-from vitbench import frameworks, supervisor
+from vitbench import frameworks
+from vitbench.measure import supervisor
 frameworks.ADAPTERS["fake"] = "fake_adapter"
 supervisor.measure(pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2]))
 """

@@ -13,8 +13,8 @@ import pytest
 from hub_server import COMMIT, HUB, NAME
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from vitbench import hub
 from vitbench.errors import UserError
+from vitbench.inputs import hub
 
 WANTED = {"config.json", "preprocessor_config.json", "model.safetensors"}
 

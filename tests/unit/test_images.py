@@ -19,9 +19,9 @@ from PIL import ImageCms
 from test_datasets import encoded, picture
 from test_path_lists import parquet
 
-from vitbench import datasets, images
 from vitbench.errors import UserError
-from vitbench.images import Rejected, take
+from vitbench.inputs import datasets, images
+from vitbench.inputs.images import Rejected, take
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -235,7 +235,7 @@ import sys
 opened = []
 sys.addaudithook(lambda event, found: opened.append((str(found[0]), found[1])) if event == "open" else None)
 from pathlib import Path
-from vitbench import datasets
+from vitbench.inputs import datasets
 datasets.build({{"kind": "folder", "folder": {str(user)!r}}}, "full", Path({str(tmp_path / "out")!r}), processes=1)
 inside = [(path, mode) for path, mode in opened if path.startswith({str(tmp_path)!r})]
 assert {{path for path, mode in inside if mode not in ("r", "rb")}} <= {{

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vitbench import jars
-from vitbench.configuration import HOME
 from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.inputs import jars
 
 JARS = {
     "guava": ("com.google.guava", "1.0", "", b"guava" * 100),

@@ -13,12 +13,14 @@ import measure
 import numpy
 import pytest
 
-from vitbench import datasets, machine, records
-from vitbench.configuration import HOME, load
+from vitbench import machine
 from vitbench.errors import UserError
-from vitbench.files import sha256
+from vitbench.files import HOME, sha256
 from vitbench.frameworks import ADAPTERS
-from vitbench.grid import Grid
+from vitbench.inputs import datasets
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+from vitbench.records import record as records
 
 HF = "huggingface/pipeline/cpu/w1"
 CONFIG = HOME / "config" / "config.yaml"
@@ -249,6 +251,6 @@ def test_a_changed_measuring_source_changes_its_hash(monkeypatch, tmp_path):
         (copy / source.relative_to(HOME / "scripts")).write_bytes(source.read_bytes())
     monkeypatch.setattr(measure, "__file__", str(copy / "measure.py"))
     assert measure.measuring_code_sha256() == before
-    with open(copy / "vitbench" / "frameworks" / "sparknlp.py", "a") as source:
+    with open(copy / "vitbench" / "frameworks" / "sparknlp" / "adapter.py", "a") as source:
         source.write("# changed\n")
     assert measure.measuring_code_sha256() != before

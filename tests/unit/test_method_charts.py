@@ -20,11 +20,14 @@ import pytest
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed
 
-from vitbench import batches, break_even, tables
-from vitbench.charts import break_even as break_even_chart
-from vitbench.charts import effective_batches, gates, passes, style
-from vitbench.charts import physics as physics_chart
-from vitbench.charts import stages as stages_chart
+from vitbench import tables
+from vitbench.analysis import batches, break_even
+from vitbench.present import style
+from vitbench.present.charts import break_even as break_even_chart
+from vitbench.present.charts import effective_batches, passes
+from vitbench.present.charts import physics as physics_chart
+from vitbench.present.charts import quiet as gates
+from vitbench.present.charts import stages as stages_chart
 
 SIZES = tuple(2**power for power in range(11))
 LONG = "sparknlp/onnx-with-a-name-that-somebody-thought-would-help"

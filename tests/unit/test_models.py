@@ -22,10 +22,10 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from vitbench import models, photographs, seeded
 from vitbench.errors import UserError
 from vitbench.files import sha256
-from vitbench.model_assets import FIXED_LOGITS, FIXED_TENSORS
+from vitbench.inputs import models, photographs, seeded
+from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
 
 DEFINITIONS = yaml.safe_load((Path(__file__).parents[2] / "resources/models.yaml").read_text(encoding="utf-8"))
 TINY = DEFINITIONS["vit-tiny-seeded"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from vitbench import path_lists
 from vitbench.errors import UserError
+from vitbench.inputs import path_lists
 
 ODD = ["/data/a b.jpg", "/data/größe, 2.jpg", "/data/ trailing .jpg", '/data/"q".jpg', "/data/$(x)`y`.jpg"]
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from vitbench import peak, physics
-from vitbench.physics import VIT_BASE, Product
+from vitbench.analysis import physics
+from vitbench.analysis.physics import VIT_BASE, Product
+from vitbench.measure import peak
 
 SMALL = replace(VIT_BASE, image_size=64, hidden_size=96, layers=2, heads=3, intermediate_size=192, labels=5)
 

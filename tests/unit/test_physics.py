@@ -9,9 +9,12 @@ import planted
 import pytest
 from test_analysis import HF, TF, cell
 
-from vitbench import analysis, physics, records, tables
+from vitbench import tables
+from vitbench.analysis import physics
+from vitbench.analysis import summary as analysis
+from vitbench.analysis.physics import VIT_BASE, Product, flop_per_image, impossible, products
 from vitbench.errors import UserError
-from vitbench.physics import VIT_BASE, Product, flop_per_image, impossible, products
+from vitbench.records import record as records
 
 PEAK = planted.PEAK
 

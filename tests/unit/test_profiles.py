@@ -10,11 +10,11 @@ import pytest
 from example_profiles import example_profile
 from example_records import example_repeat
 
-from vitbench import profiles, supervisor
+from vitbench.analysis.stages import STAGES, bound_by
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
-from vitbench.processes import marked
-from vitbench.stages import STAGES, bound_by
+from vitbench.measure import profiles, supervisor
+from vitbench.measure.processes import marked
 
 ALIKE = dict.fromkeys(STAGES, 1 / 6)
 

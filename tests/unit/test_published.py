@@ -11,9 +11,9 @@ import pandas
 import pytest
 import tabulate_published
 
-from vitbench import claims, published
-from vitbench.configuration import HOME
 from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.series import claims, published
 
 DATA = HOME / "resources" / "published"
 CARRIED_OVER = {

@@ -14,8 +14,9 @@ import yaml
 from drawn import collisions, words
 from matplotlib.patches import Rectangle
 
-from vitbench.charts import published, style
-from vitbench.configuration import HOME
+from vitbench.files import HOME
+from vitbench.present import style
+from vitbench.present.charts import published
 
 DATA = HOME / "resources" / "published"
 FIGURES = {figure["name"]: figure for figure in yaml.safe_load((DATA / "figures.yaml").read_text())}

@@ -7,8 +7,8 @@ import describe_published
 import pytest
 import write_gallery
 
-from vitbench.configuration import HOME
 from vitbench.errors import UserError
+from vitbench.files import HOME
 
 DATA = describe_published.DATA
 # Numbers that are no measurements: the places of one rule, and what this workflow does.

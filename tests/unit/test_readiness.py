@@ -12,10 +12,13 @@ import doctor
 import open_gate
 import pytest
 
-from vitbench import datasets, estimate, machine, readiness
-from vitbench.configuration import HOME, load
+from vitbench import machine
 from vitbench.errors import UserError
-from vitbench.grid import Grid
+from vitbench.files import HOME
+from vitbench.inputs import datasets
+from vitbench.plan import estimate, readiness
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from example_records import example_record, one_pass
 
-from vitbench import records, tables
-from vitbench.configuration import HOME
+from vitbench import tables
 from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.records import record as records
 
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
 # Columns that a record does not have under their own names.

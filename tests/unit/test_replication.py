@@ -12,12 +12,15 @@ import tabulate_replication
 import yaml
 from example_tables import FIVE, example, typed
 
-from vitbench import analysis, conditions, published, tables
-from vitbench.configuration import HOME
-from vitbench.counterparts import Ours, Records, Side, correct_for_many, our_curve, stand_in
-from vitbench.published import Noise, noise_factor, pooled_noise
-from vitbench.records import cell_name
-from vitbench.replication import (
+from vitbench import tables
+from vitbench.analysis import summary as analysis
+from vitbench.files import HOME
+from vitbench.records.record import cell_name
+from vitbench.series import published
+from vitbench.series import setup as conditions
+from vitbench.series.our_runs import Ours, Records, Side, correct_for_many, our_curve, stand_in
+from vitbench.series.published import Noise, noise_factor, pooled_noise
+from vitbench.series.replication import (
     AGREES,
     DISAGREES,
     KINDS,

@@ -9,9 +9,10 @@ from example_tables import FIVE, typed
 from matplotlib.colors import to_hex
 from test_replication import DATA, records
 
-from vitbench import published
-from vitbench.charts import replication, style
-from vitbench.replication import NOT_MEASURED, replicate
+from vitbench.present import style
+from vitbench.present.charts import replication
+from vitbench.series import published
+from vitbench.series.replication import NOT_MEASURED, replicate
 
 CONTEXT = records().context
 

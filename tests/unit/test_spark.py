@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from vitbench import spark
-from vitbench.configuration import HOME
 from vitbench.errors import UserError
-from vitbench.java import Java
+from vitbench.files import HOME
+from vitbench.frameworks import spark
+from vitbench.inputs.java import Java
 
 JAVA = Java(Path("/opt/java"), "17.0.9", "PATH")
 
@@ -20,7 +20,7 @@ START = """
 import sys
 from pathlib import Path
 from vitbench.errors import exit_with_user_errors
-from vitbench.spark import start_session
+from vitbench.frameworks.spark import start_session
 folder, prelude = Path(sys.argv[1]), sys.argv[2]
 settings = {}
 exec(prelude)

@@ -10,8 +10,8 @@ import tabulate_stages
 from example_profiles import example_profile
 
 from vitbench import tables
-from vitbench.profilers import sparknlp
-from vitbench.stages import STAGES, Stopwatch, bound_by
+from vitbench.analysis.stages import STAGES, Stopwatch, bound_by
+from vitbench.frameworks.sparknlp import profiler as sparknlp
 
 ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
 

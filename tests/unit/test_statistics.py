@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from vitbench import statistics
-from vitbench.statistics import compare, holm, within_noise
+from vitbench.analysis import statistics
+from vitbench.analysis.statistics import compare, holm, within_noise
 
 
 def blocks(*seconds: float) -> dict[int, float]:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from vitbench import unpacking
 from vitbench.errors import UserError
-from vitbench.unpacking import Limits, unpack
+from vitbench.inputs import unpacking
+from vitbench.inputs.unpacking import Limits, unpack
 
 
 def member(name: str, kind: int = stat.S_IFREG, mode: int = 0o644) -> zipfile.ZipInfo:

@@ -9,7 +9,8 @@ import pytest
 import write_workbook
 from example_tables import FIVE, STAGES, TWO, Tables, empty, example, physics, stages
 
-from vitbench import batches, break_even, workbook
+from vitbench.analysis import batches, break_even
+from vitbench.present.workbook import book as workbook
 
 SHEETS = ["Summary", "Sweep", "Full", "Speedup", "Parity", "Runs", "Environment"]
 FAILED = {("sparknlp/onnx", 16): "oom", "sparknlp/tensorflow": "skipped"}

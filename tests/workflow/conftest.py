@@ -4,8 +4,8 @@ import planted
 import pytest
 from tree import ROOT, Tree, clone
 
-from vitbench.configuration import load
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import re
 import pytest
 from tree import ROOT
 
-from vitbench.configuration import load
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 
 # Stands in for measure.py and profile_cell.py: writes what is planted, slowly enough for another job to run beside it.
 STAND_IN = """
@@ -19,8 +19,8 @@ for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--gate
     parser.add_argument(name)
 asked = parser.parse_args()
 import planted
-from vitbench.configuration import load
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 grid = Grid(load(asked.config))
 begin = time.time()
 time.sleep(0.3)
@@ -43,8 +43,8 @@ for name in ("--config", "--threads", "--out"):
     parser.add_argument(name)
 asked = parser.parse_args()
 import planted
-from vitbench.configuration import load
-from vitbench.grid import Grid
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
 begin = time.time()
 time.sleep(0.3)
 planted.plant_peak(Path("."), Grid(load(asked.config)))

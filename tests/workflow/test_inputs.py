@@ -22,9 +22,10 @@ sys.path.insert(0, str(ROOT / "tests" / "unit"))
 
 from web_server import serving  # noqa: E402
 
-from vitbench import datasets, photographs, tables  # noqa: E402
-from vitbench.configuration import load  # noqa: E402
-from vitbench.grid import Grid  # noqa: E402
+from vitbench import tables  # noqa: E402
+from vitbench.inputs import datasets, photographs  # noqa: E402
+from vitbench.plan.configuration import load  # noqa: E402
+from vitbench.plan.grid import Grid  # noqa: E402
 
 
 def archive(images: int = 6) -> bytes:

@@ -34,7 +34,9 @@ def test_nothing_is_to_be_done_after_a_finished_run(measured):
     assert measured.planned() == {}
 
 
-@pytest.mark.parametrize("name", ["measure.py", "vitbench/harness.py", "vitbench/frameworks/sparknlp.py"])
+@pytest.mark.parametrize(
+    "name", ["measure.py", "vitbench/measure/harness.py", "vitbench/frameworks/sparknlp/adapter.py"]
+)
 def test_an_edit_of_the_measuring_code_measures_nothing(tree, name):
     path = tree.root / "scripts" / name
     path.write_text(path.read_text() + "\n# an edit\n")
@@ -79,7 +81,7 @@ def test_no_flag_measures_again_what_is_there(tree, flags):
 
 
 def test_a_profile_is_made_once_and_kept_like_a_record(tree):
-    (tree.root / "scripts/vitbench/profiling.py").write_text('"""Edited."""\n')
+    (tree.root / "scripts/vitbench/measure/profiling.py").write_text('"""Edited."""\n')
     assert "profile_cell" not in tree.planned("--forceall")
     next((tree.root / "measurements").rglob("profile.json")).unlink()
     planned = tree.planned()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 ADAPTERS = {
-    "huggingface": "vitbench.frameworks.huggingface",
-    "sparknlp": "vitbench.frameworks.sparknlp",
+    "huggingface": "vitbench.frameworks.huggingface.adapter",
+    "sparknlp": "vitbench.frameworks.sparknlp.adapter",
 }
 
 
@@ -64,10 +64,10 @@ class Adapter(Protocol):
         """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
 
     def describe(self) -> dict[str, Any]:
-        """What was really used: see `vitbench.records.DESCRIPTION`. Not timed."""
+        """What was really used: see `vitbench.records.record.DESCRIPTION`. Not timed."""
 
     def profile(self, passes: int) -> dict[str, Any]:
-        """Seconds of each stage in that many instrumented passes: see `vitbench.profilers`. Only profiling repeats
+        """Seconds of each stage in that many instrumented passes: see `vitbench.frameworks`. Only profiling repeats
         call it, after warm passes; nothing of it is imported or put in before."""
 
     def close(self) -> None:

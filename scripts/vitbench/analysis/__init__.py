@@ -1,0 +1,1 @@
+"""From the runs table to the tables that everything is drawn from."""

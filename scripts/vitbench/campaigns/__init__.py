@@ -1,0 +1,1 @@
+"""Finished sets of records: packed, and checked by anybody."""

@@ -1,0 +1,1 @@
+"""Hugging Face transformers, as a framework that can be measured."""

@@ -1,0 +1,119 @@
+"""Hugging Face transformers: `pipeline("image-classification")` over the files, as the article runs it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any
+
+from vitbench.frameworks import Prediction, Task, Unavailable
+
+
+def dataset_of_paths(paths: list[str]) -> Any:
+    """The torch data set of the article's notebooks: it hands out paths, and the pipeline reads the files."""
+    from torch.utils.data import Dataset
+
+    class Paths(Dataset):
+        def __len__(self) -> int:
+            return len(paths)
+
+        def __getitem__(self, index: int) -> str:
+            return paths[index]
+
+    return Paths()
+
+
+class Adapter:
+    streams = True
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.batches: Counter[int] = Counter()
+
+    def start(self) -> None:
+        import torch
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+        torch.set_num_threads(self.task.threads)
+        self.accelerator = "cpu"
+        if self.task.device == "gpu":
+            if torch.cuda.is_available():
+                self.accelerator = "cuda"
+            elif torch.backends.mps.is_available():
+                self.accelerator = "mps"
+            else:
+                raise Unavailable("torch sees no GPU: install a driver, or leave gpu out of `devices`")
+
+    def load(self) -> None:
+        from transformers import AutoImageProcessor, pipeline
+
+        processor = AutoImageProcessor.from_pretrained(self.task.model, backend=self.task.variant["image_processor"])
+        self.pipeline = pipeline(
+            "image-classification", model=self.task.model, image_processor=processor, device=self.accelerator
+        )
+        self.paths = dataset_of_paths([path for _, path in self.task.images])
+        # The sizes of the batches that the model really gets; a hook costs microseconds where a batch costs 100 ms.
+        self.pipeline.model.register_forward_pre_hook(self._count_batch, with_kwargs=True)
+
+    def _count_batch(self, _module: Any, _args: tuple, kwargs: dict) -> None:
+        self.batches[len(kwargs["pixel_values"])] += 1
+
+    def classify(self) -> Iterator[Prediction]:
+        self.batches.clear()
+        answers = self.pipeline(self.paths, batch_size=self.task.batch_size)
+        # Fewer or more answers than images is for the gate to find, which goes by id.
+        for image, answer in zip_longest((image for image, _ in self.task.images), answers):
+            if answer is not None:
+                yield Prediction(image or "more answers than images", answer[0]["label"], answer[0]["score"])
+
+    def describe(self) -> dict[str, Any]:
+        import torch
+        import torchvision
+        import transformers
+
+        model = self.pipeline.model
+        accelerator = self.accelerator if self.accelerator != "cuda" else torch.cuda.get_device_name()
+        return {
+            "accelerator": accelerator,
+            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+            "setting": f"PyTorch {torch.__version__.split('+')[0]}, image processor "
+            f"{self.task.variant['image_processor']}, attention {model.config._attn_implementation}",
+            "threads": torch.get_num_threads(),
+            "slots": 1,
+            "partitions": None,
+            "partition_rows": None,
+            "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
+            "versions": {
+                "transformers": transformers.__version__,
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
+            "environment": {"blas": self._blas()},
+        }
+
+    def _blas(self) -> dict[str, Any]:
+        """Libraries behind torch's matrix products, and what they are allowed to do."""
+        import torch
+
+        built_with = re.findall(
+            r"(?:MKL-DNN v|Math Kernel Library Version |OpenMP \d{4})[^\s]*", torch.__config__.show()
+        )
+        return {
+            "libraries": built_with,
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "mkl": torch.backends.mkl.is_available(),
+            "mkldnn": torch.backends.mkldnn.is_available(),
+            "float32_matmul": torch.get_float32_matmul_precision(),
+            "cuda": torch.version.cuda,
+        }
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        from vitbench.frameworks.huggingface import profiler as huggingface
+
+        return huggingface.profile(self, passes)
+
+    def close(self) -> None:
+        """Nothing to stop: the process ends."""

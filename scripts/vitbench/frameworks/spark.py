@@ -1,0 +1,170 @@
+"""A local Spark session with Spark NLP's jars that binds to this machine only and keeps its files in one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitbench.errors import UserError
+from vitbench.inputs.java import Java, find_java, how_to_get_java
+from vitbench.machine import memory_bytes
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+_SCALA_LIBRARY = re.compile(r"scala-library-(\d+\.\d+)")
+_SPARK_NLP = re.compile(r"spark-nlp(?:-[a-z-]+)?_(\d+\.\d+)-")
+
+LOG4J = """\
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %p %c: %m%n%ex
+"""
+
+
+# What the user's shell may hold that would change what is measured, or which Spark is started.
+NOT_INHERITED = ("PYSPARK_SUBMIT_ARGS", "SPARK_HOME", "SPARK_CONF_DIR")
+
+
+def heap_gigabytes() -> int:
+    """Heap for the one JVM of local mode: half the memory, from 4 to 16 GB (Spark NLP needs about 4 to load a ViT)."""
+    return max(4, min(16, memory_bytes() // 2**31))
+
+
+def engine_environment(engine: str, onednn: bool) -> dict[str, str]:
+    """Variables that the JVM must inherit, since its native engines read them at start."""
+    if engine == "tensorflow":
+        return {"TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    return {}
+
+
+def start_session(
+    jars: list[Path], temporary: Path, master: str, natives: Path, settings: dict[str, str] | None = None
+) -> SparkSession:
+    """Start Spark in this process's own JVM.
+
+    Args:
+        jars: the class path of Spark NLP and its engine, protobuf first where there is one that must win.
+        temporary: the folder for everything that Spark, the JVM and Python write meanwhile; the caller removes it.
+        master: as Spark spells it, `local[*]` for the single node of the article.
+        natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
+            `~/.javacpp` would be.
+        settings: more Spark settings.
+
+    Raises:
+        UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    java = Java(*find_java())
+    os.environ["JAVA_HOME"] = str(java.home)
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    for name in NOT_INHERITED:
+        os.environ.pop(name, None)
+    check_scala(jars)
+    java_options = [
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Dorg.bytedeco.javacpp.cachedir={natives}",
+        f"-Dderby.system.home={temporary}",
+        "-XX:-UsePerfData",  # no file in the system's temporary folder
+        f"-XX:ErrorFile={temporary / 'java_error.log'}",
+    ]
+    log4j = temporary / "log4j2.properties"
+    log4j.write_text(LOG4J)
+    java_options.append(f"-Dlog4j2.configurationFile={log4j.as_uri()}")
+    builder = (
+        SparkSession.builder.appName("vitbench")
+        .master(master)
+        .config("spark.driver.memory", f"{heap_gigabytes()}g")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.local.dir", str(temporary))
+        .config("spark.sql.warehouse.dir", str(temporary / "warehouse"))
+        .config("spark.driver.extraJavaOptions", shlex.join(java_options))
+        .config("spark.jars", ",".join(path.as_uri() for path in jars))
+        .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
+        .config("spark.kryoserializer.buffer.max", "2000M")
+        .config("spark.driver.maxResultSize", "0")
+        .config("spark.jsl.settings.pretrained.cache_folder", str(temporary / "pretrained"))
+        .config("spark.jsl.settings.storage.cluster_tmp_dir", str(temporary / "storage"))
+        .config("spark.jsl.settings.annotator.log_folder", str(temporary / "logs"))
+    )
+    first = [str(path) for path in jars if path.name.startswith("protobuf-java-3.19")]
+    if first:
+        # Spark's own protobuf 2.5 and the jars' order would win otherwise; TensorFlow 2.7 needs 3.19.
+        builder = builder.config("spark.driver.extraClassPath", first[0])
+        builder = builder.config("spark.executor.extraClassPath", first[0])
+    for key, value in (settings or {}).items():
+        builder = builder.config(key, value)
+    try:
+        spark = builder.getOrCreate()
+    except (Py4JError, PySparkException, OSError) as error:
+        if line := explain(str(error), java):
+            raise UserError(line) from error
+        raise
+    _check_classes(spark, jars)
+    return spark
+
+
+def check_scala(jars: list[Path], pyspark: Path | None = None) -> None:
+    """Raise UserError unless Spark (the installed pyspark, or that in this folder) has the Scala of Spark NLP's jar."""
+    if pyspark is None:
+        import pyspark as installed
+
+        pyspark = Path(installed.__file__).parent
+    of_spark = {m[1] for path in pyspark.glob("jars/scala-library-*.jar") if (m := _SCALA_LIBRARY.match(path.name))}
+    wanted = {m[1] for path in jars if (m := _SPARK_NLP.match(path.name))}
+    if of_spark and wanted - of_spark:
+        raise UserError(
+            f"the installed pyspark has Scala {min(of_spark)}, Spark NLP's jar is for Scala {min(wanted)}: install the "
+            "locked environment again (`make`)"
+        )
+
+
+def explain(error: str, java: Java) -> str | None:
+    """What an error of starting Spark means and what to do, in one line; None for one that is not known."""
+    which = f"Java {java.version} ({java.home})"
+    known = {
+        "Address already in use": "a port that Spark wants is taken by another program: end that program or leave the "
+        "choice to Spark (no `spark.driver.port` in its settings)",
+        "'sparkDriver'": "Spark's driver cannot listen on 127.0.0.1 ('sparkDriver' failed): a VPN or firewall stands "
+        "in the way, or the loopback interface is down; leave the VPN or exempt 127.0.0.1, then run again",
+        "Network is unreachable": "Spark cannot reach 127.0.0.1: the loopback interface is down (`ip link set lo up`)",
+        "UnknownHostException": "Spark cannot resolve this machine's name: add it to /etc/hosts beside 127.0.0.1, or "
+        "leave the VPN",
+        "JAVA_GATEWAY_EXITED": f"{which} ended before Spark was up, what it said stands above: if it could not get "
+        f"memory, free some or raise the limit (Spark's heap is {heap_gigabytes()} GB); else {how_to_get_java()}",
+        "UnsupportedClassVersionError": f"{which} does not fit Spark and Spark NLP: {how_to_get_java()}",
+        "IllegalAccessError": f"{which} does not fit Spark and Spark NLP: {how_to_get_java()}",
+        "scala": "Spark and Spark NLP's jars are for different versions of Scala: install the locked environment again "
+        "(`make`)",
+    }
+    if not re.search(r"(NoClassDefFound|NoSuchMethod)Error: '?.*scala|ClassNotFoundException: scala", error):
+        del known["scala"]
+    return next((line for sign, line in known.items() if sign in error), None)
+
+
+def _check_classes(spark: SparkSession, jars: list[Path]) -> None:
+    """UserError where a call of Spark NLP would end in `'JavaPackage' object is not callable`."""
+    from py4j.java_gateway import JavaClass
+
+    if isinstance(spark._jvm.com.johnsnowlabs.nlp.annotators.cv.ViTForImageClassification, JavaClass):
+        return
+    folder = jars[0].parent if jars else "resources/jars"
+    spark.stop()
+    raise UserError(
+        "Spark does not find Spark NLP's classes ('JavaPackage' object is not callable): the jars in "
+        f"{folder} are missing or do not fit this Spark; remove that folder and run again to fetch them anew"
+    )

@@ -1,0 +1,1 @@
+"""Spark NLP, as a framework that can be measured."""

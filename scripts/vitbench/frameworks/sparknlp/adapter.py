@@ -1,0 +1,138 @@
+"""Spark NLP: images read by Spark, ImageAssembler, ViTForImageClassification, as the article runs it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks.spark import engine_environment, start_session
+
+
+class Adapter:
+    streams = False
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.engine = task.variant["engine"]
+        # Spark reports where an image came from, not which image it is.
+        self.id_of_file = {Path(path).name: image for image, path in task.images}
+
+    def start(self) -> None:
+        if self.task.workers != 1:
+            raise Unavailable("only one worker (local mode) is built so far: set `workers: [1]`")
+        os.environ.update(engine_environment(self.engine, self.task.variant.get("onednn", False)))
+        settings = {}
+        slots = "*"
+        self.onnx_threads = self.task.variant.get("onnx_threads")
+        if self.onnx_threads:
+            slots = str(max(1, self.task.threads // self.onnx_threads))
+            settings["spark.jsl.settings.onnx.intraOpNumThreads"] = str(self.onnx_threads)
+        self.master = f"local[{slots}]"
+        self.spark = start_session(
+            [Path(jar) for jar in self.task.jars],
+            Path(self.task.temporary),
+            self.master,
+            Path(self.task.natives),
+            settings,
+        )
+
+    def load(self) -> None:
+        from pyspark.ml import PipelineModel
+        from sparknlp.annotator import ViTForImageClassification
+        from sparknlp.base import ImageAssembler
+
+        # Spark NLP takes no absolute path with a blank in it; the process works in its temporary folder.
+        Path("annotator").symlink_to(self.task.model)
+        assembler = ImageAssembler().setInputCol("image").setOutputCol("image_assembler")
+        classifier = (
+            ViTForImageClassification.load("annotator")
+            .setInputCols(["image_assembler"])
+            .setOutputCol("class")
+            .setBatchSize(self.task.batch_size)
+        )
+        # Both stages are ready to transform; fitting a Pipeline would only copy them.
+        self.pipeline = PipelineModel([assembler, classifier])
+
+    def images(self):
+        return self.spark.read.format("image").option("dropInvalid", True).load(self.task.images_folder)
+
+    def classify(self) -> Iterator[Prediction]:
+        answers = self.pipeline.transform(self.images()).select("image.origin", "class.result", "class.metadata")
+        for origin, labels, metadata in answers.collect():
+            image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
+            for label, scores in zip(labels, metadata, strict=True):
+                # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
+                score = scores.get(f"Some({label})")
+                yield Prediction(image, label, None if score is None else float(score))
+
+    def describe(self) -> dict[str, Any]:
+        import pyspark
+        import sparknlp
+
+        rows = self._rows_of_partitions()
+        sizes: Counter[int] = Counter()
+        for count in rows:
+            # Spark NLP groups the rows of a partition by the batch size; the last group is what is left.
+            sizes.update([self.task.batch_size] * (count // self.task.batch_size))
+            sizes.update([count % self.task.batch_size] if count % self.task.batch_size else [])
+        jvm = self.spark.sparkContext._jvm
+        onednn = "oneDNN on" if self.task.variant.get("onednn") else "oneDNN off"
+        default = jvm.com.johnsnowlabs.util.ConfigLoader.getConfigStringValue(
+            "spark.jsl.settings.onnx.intraOpNumThreads"
+        )
+        threads = self.onnx_threads or default or "default"
+        engine = {
+            "tensorflow": f"TensorFlow, {onednn}",
+            "onnx": f"ONNX Runtime, {threads} thread{'' if threads == 1 else 's'} a task",
+        }[self.engine]
+        return {
+            # Spark NLP falls back to the CPU in silence, and does not say what it used.
+            "accelerator": "cpu" if self.task.device == "cpu" else "gpu asked for, not confirmed",
+            "precision": "float32",
+            "setting": f"{engine}, {self.master}",
+            "threads": self.onnx_threads or (int(default) if self.engine == "onnx" and default else None),
+            "slots": self.spark.sparkContext.defaultParallelism,
+            "partitions": len(rows),
+            "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
+            "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
+            "versions": {
+                "spark-nlp": sparknlp.version(),
+                "pyspark": pyspark.__version__,
+                "java": jvm.java.lang.System.getProperty("java.version"),
+            },
+            "environment": {"jvm": self._jvm()},
+        }
+
+    def _rows_of_partitions(self) -> list[int]:
+        """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
+        from pyspark.sql.functions import spark_partition_id
+
+        images = self.images()
+        counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
+        return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
+
+    def _jvm(self) -> dict[str, Any]:
+        """Which virtual machine runs, with what flags (but those that only name places) and collectors."""
+        jvm = self.spark.sparkContext._jvm
+        beans, properties = jvm.java.lang.management.ManagementFactory, jvm.java.lang.System
+        runtime = jvm.java.lang.Runtime.getRuntime()
+        return {
+            "name": f"{properties.getProperty('java.vm.name')} {properties.getProperty('java.vm.version')}",
+            "flags": [flag for flag in beans.getRuntimeMXBean().getInputArguments() if "/" not in flag],
+            "collectors": [bean.getName() for bean in beans.getGarbageCollectorMXBeans()],
+            "processors": runtime.availableProcessors(),
+            "heap_bytes": runtime.maxMemory(),
+        }
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        from vitbench.frameworks.sparknlp import profiler as sparknlp
+
+        return sparknlp.profile(self, passes)
+
+    def close(self) -> None:
+        self.spark.stop()

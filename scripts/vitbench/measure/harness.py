@@ -1,0 +1,204 @@
+"""The process that is one repeat: start, load, pass 0 (cold), warm passes until they agree, describe, close.
+
+It is started afresh by `vitbench.measure.supervisor` as `python -m vitbench.measure.harness TASK.json`, reports each
+step as one line of JSON in `events.jsonl` and writes the predictions of the last pass to `predictions.csv`, both in its
+working folder. It may die at any moment; the supervisor then makes the record of what is there.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vitbench.errors import UserError
+from vitbench.files import HOME, safe_cell
+from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
+from vitbench.measure.energy import Meter
+from vitbench.measure.processes import MARK, marked
+from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
+
+# Exit status for a mistake in our own code: the job must fail, not the cell.
+BUG = 70
+
+# What the libraries and the kernel say when memory is not enough, in lower case.
+OUT_OF_MEMORY = (
+    "out of memory",
+    "outofmemoryerror",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "std::bad_alloc",
+    "memoryerror",
+    "could not reserve enough space",
+    "insufficient memory",
+    "failed to map segment",
+    "errno=12",
+)
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether an error message means that memory was not enough."""
+    return any(phrase in text.lower() for phrase in OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How many warm passes: until the last two agree, but at least, at most, and no new one past the budget."""
+
+    at_least: int
+    at_most: int
+    agree_within: float
+    """relative difference between the last two passes below which they agree"""
+    budget_seconds: float
+
+    def agree(self, warm: list[float]) -> bool:
+        """Whether the last two of these pass times (seconds) differ by no more than `agree_within`."""
+        return len(warm) >= 2 and abs(warm[-1] / warm[-2] - 1) <= self.agree_within
+
+    def enough(self, warm: list[float]) -> bool:
+        """Whether to stop after these warm passes (seconds each)."""
+        if len(warm) < self.at_least:
+            return False
+        return self.agree(warm) or len(warm) >= self.at_most or sum(warm) >= self.budget_seconds
+
+
+def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, Any]:
+    """Count what one pass gave: images with exactly one prediction, lost ids, ids answered twice, unknown ids."""
+    seen: dict[str, int] = {}
+    for prediction in predictions:
+        seen[prediction.id] = seen.get(prediction.id, 0) + 1
+    return {
+        "valid": sum(seen.get(image) == 1 for image in wanted),
+        "lost": [image for image in wanted if image not in seen],
+        "duplicated": [image for image in wanted if seen.get(image, 0) > 1],
+        "unknown": sorted(seen.keys() - set(wanted)),
+    }
+
+
+def run_passes(
+    adapter: Adapter, wanted: list[str], passes: Passes, meter: Meter, report: Callable[..., None]
+) -> tuple[list[Prediction], list[float]]:
+    """Run the cold and the warm passes, reporting each; returns the last pass's predictions and the warm seconds.
+
+    `meter` gets the spans of the warm passes.
+    """
+    warm: list[float] = []
+    labels: dict[str, str] = {}
+    while True:
+        cold = not labels
+        predictions: list[Prediction] = []
+        first = None
+        if not cold:
+            meter.start()
+        begin = time.perf_counter()
+        for prediction in adapter.classify():
+            if first is None and adapter.streams:
+                first = time.perf_counter() - begin
+            predictions.append(prediction)
+        seconds = time.perf_counter() - begin
+        # From here on the clock is off.
+        if not cold:
+            meter.stop()
+        now = {prediction.id: prediction.label for prediction in predictions}
+        changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
+        report("pass", seconds=seconds, first=first, changed=changed, **check_pass(predictions, wanted))
+        labels = now or {"": ""}
+        if not cold:
+            warm.append(seconds)
+            if passes.enough(warm):
+                return predictions, warm
+
+
+def peak_memory_mb() -> float | None:
+    """Sum of the high-water marks (MB of 2^20 bytes) that the kernel keeps for this repeat's processes, where it does.
+
+    They are this process, its descendants, and what they started that hangs elsewhere by now; all that live at this
+    moment. The marks may lie at different moments and hold shared pages twice: the sum is an upper bound for those.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+    processes = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    if MARK in os.environ:
+        processes |= {process.pid for process in marked(os.environ[MARK])}
+    total = 0
+    for pid in processes:
+        with suppress(OSError):  # gone meanwhile
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    return round(total / 1024, 1)
+
+
+def is_our_bug(error: Exception) -> bool:
+    """Whether an exception was raised by a line of vitbench itself rather than inside a framework it called."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, (Unavailable, UserError, MemoryError)):
+        return False
+    return Path(frames[-1].filename).is_relative_to(HOME / "scripts")
+
+
+def tell_failure(error: Exception, report: Callable[..., None]) -> int:
+    """Print what went wrong and report it, if it is a result; the exit status of this process."""
+    traceback.print_exception(error)
+    if is_our_bug(error):
+        return BUG
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    text = " ".join(f"{kind}{error}".split())
+    report("failed", status="oom" if says_out_of_memory(text) else "error", reason=text[:500])
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
+    job = json.loads(Path(arguments[0]).read_text())
+    task, launched = Task(**job["task"]), job["launched"]
+    begun, used_before = cpu_counters(), tree_cpu_seconds()
+    with open("events.jsonl", "w") as events:
+
+        def report(event: str, **facts: Any) -> None:
+            events.write(json.dumps({"event": event, **facts}) + "\n")
+            events.flush()
+
+        adapter = importlib.import_module(job["adapter"]).Adapter(task)
+        meter = Meter(task.device)
+        try:
+            adapter.start()
+            report("started", seconds=time.monotonic() - launched)
+            begin = time.perf_counter()
+            adapter.load()
+            report("loaded", seconds=time.perf_counter() - begin)
+            wanted = [image for image, _ in task.images]
+            predictions, warm = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
+            cpu = {"begin": begun, "end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
+            peak = peak_memory_mb()
+            description = adapter.describe()
+            adapter.close()
+        except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
+            return tell_failure(error, report)
+        with open("predictions.csv", "w", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle)
+            writer.writerow(Prediction._fields)
+            # A label comes from a model that anybody may have made.
+            writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
+        used = {"peak_memory_mb": peak, "peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
+        report("done", cpu=cpu, **used, median=statistics.median(warm), **description)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Exception:  # `main` catches all that a framework throws, so this is ours
+        traceback.print_exc()
+        sys.exit(BUG)

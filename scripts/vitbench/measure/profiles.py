@@ -1,0 +1,157 @@
+"""Profiles: one profiling repeat of a cell from outside, and the JSON file that it leaves beside the cell's records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vitbench.errors import UserError
+from vitbench.files import HOME, write_atomically
+from vitbench.measure.harness import BUG
+from vitbench.measure.processes import kill_marked, machine_lock, reaper
+from vitbench.measure.supervisor import TAIL, Repeat, read_events, run_child, who_ordered, why_failed
+
+KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",
+         "identity", "environment", "hashes")  # fmt: skip
+MEASURED = ("method", "plain_seconds", "passes", "details", "accelerator", "precision", "setting", "slots", "versions")
+SAMPLING_SECONDS = 0.1
+# Looking for new processes costs milliseconds, reading the memory of known ones microseconds.
+TICKS_BETWEEN_LOOKS = 20
+
+
+class MemorySampler:
+    """The largest sum of resident memory (MB) that a process and its descendants were seen to hold, every 100 ms.
+
+    Pages that two of them share count twice. None where the system does not tell.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mb: float | None = None
+
+    @contextmanager
+    def __call__(self, pid: int) -> Iterator[None]:
+        """Sample the process `pid` while the block runs."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(pid, done), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _sample(self, pid: int, done: threading.Event) -> None:
+        tick, tree = 0, []
+        while not done.wait(SAMPLING_SECONDS):
+            if tick % TICKS_BETWEEN_LOOKS == 0:
+                with suppress(psutil.Error):
+                    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            tick += 1
+            total = 0
+            for process in tree:
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+            self.peak_mb = max(self.peak_mb or 0.0, round(total / 2**20, 1))
+
+
+def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
+    """Run one profiling repeat, alone on the machine; write its profile to `out` and return it.
+
+    Whatever the framework does, there is a profile, with its status. Nothing is left running, nothing else on disk.
+
+    Raises:
+        RuntimeError: a mistake in vitbench itself, found in the child; nothing is written.
+        Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
+    """
+    folder = Path(repeat.task.temporary)
+    ordered_by = who_ordered()
+    with machine_lock() as lock:
+        kill_marked()
+        with reaper(str(folder), folder, lock):
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                begin, started = time.monotonic(), datetime.now(UTC)
+                memory = MemorySampler()
+                exit_status = run_child(repeat, folder, ordered_by, "vitbench.measure.profiling", memory)
+                events = {event["event"]: event for event in read_events(folder)}
+                output = (folder / "output.log").read_text(errors="replace")
+                print(output, end="", flush=True)
+                if exit_status == BUG:
+                    raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
+                if "done" in events:
+                    outcome = {"status": "ok", "reason": None} | {key: events["done"][key] for key in MEASURED}
+                else:
+                    outcome = _failed(*why_failed(repeat, events.get("failed"), exit_status, output[-TAIL:]))
+                profile = _known(repeat, started) | outcome
+                profile |= {"sampled_peak_memory_mb": memory.peak_mb, "total_seconds": time.monotonic() - begin}
+                write(out, profile)
+                return profile
+            finally:
+                kill_marked(str(folder))
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
+    """Write the profile of a cell that cannot even be started, with its status and reason; return it."""
+    profile = _known(repeat, datetime.now(UTC)) | _failed(status, reason)
+    profile |= {"sampled_peak_memory_mb": None, "total_seconds": 0.0}
+    write(out, profile)
+    return profile
+
+
+def _known(repeat: Repeat, started: datetime) -> dict[str, Any]:
+    known = {key: repeat.known[key] for key in KNOWN}
+    return {"schema": 1, **known, "started": started.isoformat(timespec="seconds")}
+
+
+def _failed(status: str, reason: str) -> dict[str, Any]:
+    nothing = dict.fromkeys(MEASURED) | {"plain_seconds": [], "passes": [], "details": {}, "versions": {}}
+    return {"status": status, "reason": reason} | nothing
+
+
+@cache
+def _validator():
+    import jsonschema
+    import yaml
+
+    path = HOME / "config" / "schema" / "profile.schema.yaml"
+    return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
+
+
+def problems(profile: Any) -> list[str]:
+    """What is wrong with a profile, in one line each; empty if it fits its schema."""
+    errors = sorted(_validator().iter_errors(profile), key=lambda e: str(e.json_path))
+    return [f"{error.json_path}: {error.message}" for error in errors]
+
+
+def write(path: Path, profile: dict[str, Any]) -> None:
+    """Write a profile atomically.
+
+    Raises:
+        ValueError: it does not fit its schema, which is a mistake of ours.
+    """
+    if found := problems(profile):
+        raise ValueError(f"the profile for {path} is not valid: {'; '.join(found)}")
+    write_atomically(path, json.dumps(profile, indent=1, ensure_ascii=False) + "\n")
+
+
+def checked(profile: Any, path: str) -> dict[str, Any]:
+    """The profile that was read from `path`.
+
+    Raises:
+        UserError: it does not fit the schema.
+    """
+    if found := problems(profile):
+        raise UserError(f"{path} is not a valid profile ({found[0]}): remove it to profile the cell again")
+    return profile

@@ -1,0 +1,336 @@
+"""One repeat from outside: alone on the machine, in a process of its own, recorded whatever becomes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vitbench.files import HOME, staged, write_atomically
+from vitbench.frameworks import ADAPTERS, Prediction, Task
+from vitbench.measure import quiet as gates
+from vitbench.measure.harness import BUG, Passes, says_out_of_memory
+from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
+from vitbench.records.record import check, predictions_path, read_predictions, write
+
+# The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
+ORDERED_BY = "VITBENCH_ORDERED_BY"
+ORPHANED = "the Snakemake that ordered this measurement is gone"
+TAIL = 4000
+UNKNOWN_AFTER_FAILURE = (
+    "effective_batch_size",
+    "wall_seconds",
+    "cold_seconds",
+    "throughput",
+    "valid_predictions",
+    "start_seconds",
+    "load_seconds",
+    "first_batch_seconds",
+    "threads",
+    "slots",
+    "partitions",
+    "partition_rows",
+    "waves",
+    "effective_batch_sizes",
+    "peak_memory_mb",
+    "peak_gpu_memory_mb",
+    "energy",
+    "accuracy",
+    "accelerator",
+    "precision",
+    "setting",
+)
+# Flags for which a repeat is measured again.
+SET_ASIDE = frozenset({"suspect", "not warm"})
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One repeat to be measured: its record's facts that are known beforehand, and the task for the adapter."""
+
+    known: dict[str, Any]
+    """fields of the record that do not depend on the outcome"""
+    task: Task
+    labels: dict[str, str]
+    """id → label of each valid image; empty labels where the data set has none"""
+    passes: Passes
+    limits: gates.Limits
+    reference: dict[str, float] | None
+    """what the canaries are compared with; None before the first"""
+    timeout_seconds: float
+
+
+class Cancelled(Exception):
+    """The repeat was stopped from outside; there is nothing to record."""
+
+
+def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
+    """Measure one repeat; write its record to `out` and its predictions beside it; return the record.
+
+    One that is suspect, or did not become warm, is measured again up to `limits.retries` times. The first attempt that
+    is neither counts, else the last; the others stand under `attempts`. Whatever the framework does, there is a record,
+    with its status. Nothing is left running, and nothing on disk but these two files.
+
+    Raises:
+        RuntimeError: a mistake in vitbench itself, found in the child; no record is written.
+        Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
+    """
+    folder = Path(repeat.task.temporary)
+    ordered_by = who_ordered()
+    with machine_lock() as lock:
+        if killed := kill_marked():
+            print(f"killed {killed} processes that an earlier, killed measurement had left", flush=True)
+        with reaper(str(folder), folder, lock):
+            try:
+                attempts: list[dict[str, Any]] = []
+                while True:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir(parents=True)
+                    record = _attempt(repeat, folder, ordered_by)
+                    if not SET_ASIDE & set(record["flags"]) or len(attempts) == repeat.limits.retries:
+                        break
+                    print(f"measuring again: {_why_again(record)}", flush=True)
+                    attempts.append(_set_aside(record))
+                record["attempts"] = attempts
+                check(out, record)
+                with staged(predictions_path(out)) as temporary:
+                    if record["status"] == "ok":
+                        shutil.copyfile(folder / "predictions.csv", temporary)
+                    else:
+                        temporary.write_text(",".join(Prediction._fields) + "\n")
+                write(out, record)
+                return record
+            finally:
+                kill_marked(str(folder))
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) -> dict[str, Any]:
+    """Run the repeat once, between two probes of the machine; its record, still without `attempts`."""
+    begin, started = time.monotonic(), datetime.now(UTC)
+    device = repeat.task.device
+    processes = gates.cpu_by_process()
+    before = gates.probe(device, repeat.reference, repeat.limits)
+    launched = time.monotonic()
+    exit_status = run_child(repeat, folder, ordered_by)
+    ended = time.monotonic()
+    ours = [os.getpid(), *(process.pid for process in marked(str(folder)))]  # a JVM may outlive its driver by a moment
+    held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours)
+    events = read_events(folder)
+    output = (folder / "output.log").read_text(errors="replace")
+    print(output, end="", flush=True)
+    if exit_status == BUG:
+        raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
+    after = gates.probe(device, repeat.reference, repeat.limits)
+    record = repeat.known | {"started": started.isoformat(timespec="seconds")}
+    record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
+    cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
+    taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
+    if cpu:
+        taken = gates.during(cpu["begin"], cpu["end"], cpu["own_seconds"], held_by)
+    found = gates.findings(before, after, taken, repeat.reference, repeat.limits) if cpu else []
+    if found:
+        record["flags"] = [*record["flags"], "suspect"]
+    for line in held_by:
+        print(f"beside this repeat ran {line}", flush=True)
+    return record | {
+        "total_seconds": time.monotonic() - begin,
+        "gates": {
+            "before": before,
+            "after": after,
+            "during": taken,
+            "reference": repeat.reference,
+            "unavailable": gates.unavailable(device, before, taken) if cpu else [],
+            "findings": found,
+            "seconds": launched - begin + time.monotonic() - ended,
+        },
+    }
+
+
+def _why_again(record: dict[str, Any]) -> str:
+    return "; ".join(record["gates"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
+
+
+def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
+    """What a record keeps of an earlier attempt."""
+    kept = ("started", "status", "wall_seconds", "flags", "reason", "gates", "total_seconds")
+    return {key: record[key] for key in kept} | {"pass_seconds": [one["seconds"] for one in record["passes"]]}
+
+
+def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
+    """Write the record of a repeat that cannot even be started, with its status and reason; return the record."""
+    record = repeat.known | _failed(status, reason) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    record |= {"total_seconds": 0.0, "gates": None, "attempts": []}
+    write_atomically(predictions_path(out), ",".join(Prediction._fields) + "\n")
+    write(out, record)
+    return record
+
+
+def run_child(
+    repeat: Repeat,
+    folder: Path,
+    ordered_by: psutil.Process | None,
+    module: str = "vitbench.measure.harness",
+    watch: Callable[[int], AbstractContextManager[Any]] | None = None,
+) -> int | str:
+    """Run the harness, or another module, in `folder`; its exit status, or "timeout".
+
+    `watch` makes, of the child's process id, what is to go on beside it.
+    """
+    job = {
+        "adapter": ADAPTERS[repeat.known["framework"]],
+        "task": asdict(repeat.task),
+        "passes": asdict(repeat.passes),
+        "launched": time.monotonic(),
+    }
+    (folder / "task.json").write_text(json.dumps(job))
+    variables = os.environ | {
+        MARK: str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOME / "scripts"), os.environ.get("PYTHONPATH")])),
+        "HF_HUB_OFFLINE": "1",  # everything is there; a look at the hub would only be timed
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+
+    def stop(number: int, _frame: Any) -> None:
+        raise Cancelled(f"stopped by signal {number}")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with open(folder / "output.log", "wb") as output:
+            child = subprocess.Popen(
+                [sys.executable, "-m", module, "task.json"],
+                cwd=folder,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + repeat.timeout_seconds
+        with watch(child.pid) if watch else nullcontext():
+            while True:
+                if ordered_by and not _lives(ordered_by):
+                    raise Cancelled(ORPHANED)
+                try:
+                    return child.wait(timeout=0.5)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > deadline:
+                        return "timeout"
+    finally:
+        kill_marked(str(folder))
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def who_ordered() -> psutil.Process | None:
+    """The process that ordered this repeat, None if it was started by hand; it is looked up before any waiting."""
+    try:
+        return psutil.Process(int(os.environ[ORDERED_BY])) if ORDERED_BY in os.environ else None
+    except psutil.NoSuchProcess:
+        raise Cancelled(ORPHANED) from None
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that is dead but not yet reaped, as in many containers, does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return []
+    # The last line may be half a line, if the child was killed while it wrote.
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _failed(status: str, reason: str) -> dict[str, Any]:
+    """The outcome of a repeat that gave no number."""
+    nothing = dict.fromkeys(UNKNOWN_AFTER_FAILURE)
+    return nothing | {
+        "status": status,
+        "reason": reason,
+        "warm_passes": 0,
+        "passes": [],
+        "flags": [],
+        "versions": {},
+    }
+
+
+def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int | str, tail: str) -> tuple[str, str]:
+    """Status and reason of a child that did not come to its end; `failed` is its own word on it, if it had one."""
+    if exit_status == "timeout":
+        return "timeout", f"not done after {repeat.timeout_seconds:.0f} s"
+    if failed:
+        return failed["status"], failed["reason"]
+    last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "no output")
+    how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
+    # A SIGKILL that nobody here sent is the kernel's answer to too little memory.
+    out_of_memory = says_out_of_memory(tail) or exit_status == -signal.SIGKILL
+    return "oom" if out_of_memory else "error", f"the process died ({how}): {last[:300]}"
+
+
+def _outcome(
+    repeat: Repeat, folder: Path, events: list[dict[str, Any]], exit_status: int | str, tail: str
+) -> dict[str, Any]:
+    """The part of the record that depends on what happened."""
+    by_name = {event["event"]: event for event in events}
+    passes = [event for event in events if event["event"] == "pass"]
+    if "done" in by_name:
+        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes)
+    else:
+        outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
+    for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):
+        outcome[column] = by_name[event]["seconds"] if event in by_name else None
+    if passes:
+        outcome["cold_seconds"] = passes[0]["seconds"]
+        outcome["first_batch_seconds"] = passes[0]["first"]
+    outcome["passes"] = [
+        {key: one[key] for key in ("seconds", "valid", "lost", "duplicated", "unknown", "changed")} for one in passes
+    ]
+    outcome["warm_passes"] = max(0, len(passes) - 1)
+    return outcome
+
+
+def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]]) -> dict[str, Any]:
+    warm = [one["seconds"] for one in passes[1:]]
+    valid = min(one["valid"] for one in passes[1:])
+    predicted = {image: label for image, label, _ in read_predictions(folder / "predictions.csv")}
+    labelled = {image: label for image, label in repeat.labels.items() if label}
+    right = sum(predicted.get(image) == label for image, label in labelled.items())
+    flags = {
+        "not warm": not repeat.passes.agree(warm),
+        "labels changed between passes": any(one["changed"] for one in passes),
+        "images lost": valid < len(repeat.labels),
+    }
+    histogram = done["effective_batch_sizes"]
+    effective = max(int(size) for size in histogram) if histogram else None
+    flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
+    described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "partition_rows",
+                 "effective_batch_sizes")  # fmt: skip
+    used = ("peak_memory_mb", "peak_gpu_memory_mb", "energy")
+    return {key: done[key] for key in (*described, "versions", *used)} | {
+        "environment": repeat.known["environment"] | done["environment"],
+        "effective_batch_size": effective,
+        "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
+        "wall_seconds": done["median"],
+        "throughput": valid / done["median"],
+        "valid_predictions": valid,
+        "accuracy": right / len(labelled) if labelled else None,
+        "flags": [flag for flag, raised in flags.items() if raised],
+    }

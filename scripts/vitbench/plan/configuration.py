@@ -1,0 +1,165 @@
+"""The configuration: checked as a whole, before anything costly, against its schema and against what is defined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.machine import machine_id
+
+SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
+DEFINITIONS = ("datasets", "models", "variants")
+# What is to be packed or taken in is no part of what is measured.
+PACKING = ("campaign", "records")
+# Images of `sample` where `photos` names a folder.
+OWN_SAMPLE = 32
+# To JSON Schema 3.0 is an integer; to range() and in a path it is none.
+VALIDATOR = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the configuration."""
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read one configuration file, merged over the embedded default as Snakemake does it, and resolve it.
+
+    Raises:
+        UserError: the file is missing or not YAML, or the configuration is not valid.
+    """
+    config = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
+    check_keys(path)
+    given = _read(path, yaml.SafeLoader) or {}
+    if not isinstance(given, dict):
+        raise UserError(f"the configuration {path} is not a list of `key: value`; see config/README.md")
+    return resolve(_merged(config, given))
+
+
+def check_keys(path: Path) -> None:
+    """Raise UserError where a key stands twice in a file: YAML would take the last one in silence."""
+    _read(path, _Once)
+
+
+def _read(path: Path, loader: type[yaml.SafeLoader]) -> Any:
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return yaml.load(handle, loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read the configuration {path}: {' '.join(str(error).split())}") from error
+
+
+class _Once(yaml.SafeLoader):
+    """A loader that refuses a key that stands twice in one map."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                place = f"{self.name}, line {key.start_mark.line + 1}"
+                raise UserError(f"{key.value}: stands twice in the configuration ({place}); remove one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def resolve(config: dict[str, Any]) -> dict[str, Any]:
+    """A checked copy of a configuration in which `machine: auto` has its value.
+
+    Raises:
+        UserError: a key is unknown, missing or of the wrong type, or names something that is not defined.
+    """
+    check_schema(config)
+    resolved = config | {"machine": machine_id() if config["machine"] == "auto" else config["machine"]}
+    resolved |= dict.fromkeys(PACKING)
+    passes = config["passes"]
+    if passes["at_most"] < passes["at_least"]:
+        raise UserError(f"passes: at_most ({passes['at_most']}) is less than at_least ({passes['at_least']})")
+    if isinstance(config["batch_sizes"], dict) and (
+        without := [device for device in config["devices"] if device not in config["batch_sizes"]]
+    ):
+        raise UserError(f"batch_sizes: nothing for device {without[0]}; add it, or leave it out of `devices`")
+    if config["photos"]:
+        resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
+    if config["baseline"] not in config["frameworks"]:
+        raise UserError(f"baseline: {config['baseline']} is not among `frameworks` ({', '.join(config['frameworks'])})")
+    return resolved
+
+
+def fallback() -> dict[str, Any]:
+    """A configuration that works on any machine, for runs that measure nothing: the default's with one variant."""
+    default = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
+    anywhere = "huggingface/pipeline"
+    return default | {"frameworks": [anywhere], "baseline": anywhere, "machine": "auto", "photos": None, "define": {}}
+
+
+def _own_photographs(folder: Path, define: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration whose data sets are one folder: some of it as sample, all of it as full."""
+    if not folder.is_dir():
+        raise UserError(f"photos: {folder} is no folder; name one that holds images")
+    place = {"kind": "folder", "folder": str(folder.resolve())}
+    own = {"own-photos-sample": place | {"at_most": OWN_SAMPLE, "seed": 1}, "own-photos": place}
+    return {
+        "datasets": {"sample": "own-photos-sample", "full": "own-photos"},
+        "define": define | {"datasets": (define.get("datasets") or {}) | own},
+    }
+
+
+def definitions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """All definitions, by kind (datasets, models, variants) and name: those of resources/ and the user's own.
+
+    Raises:
+        UserError: the user defines a name that resources/ has already.
+    """
+    found = {}
+    for kind in DEFINITIONS:
+        path = HOME / "resources" / f"{kind}.yaml"
+        shipped, own = yaml.safe_load(path.read_text()), config["define"].get(kind) or {}
+        if kind == "variants":
+            found[kind] = {
+                framework: _without_clash(kind, variants, own.get(framework) or {})
+                for framework, variants in shipped.items()
+            }
+        else:
+            found[kind] = _without_clash(kind, shipped, own)
+    return found
+
+
+def _without_clash(kind: str, shipped: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    if clash := shipped.keys() & own.keys():
+        raise UserError(f"define: {kind}: {min(clash)} is in resources/{kind}.yaml already; take another name")
+    return shipped | own
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if nested else value
+    return merged
+
+
+def check_schema(config: dict[str, Any]) -> None:
+    """Raise a UserError for an unknown key, a missing one, or a value that may not be."""
+    errors = sorted(VALIDATOR(schema()).iter_errors(config), key=lambda e: str(e.json_path))
+    if not errors:
+        return
+    error = jsonschema.exceptions.best_match(errors)
+    place = error.json_path.removeprefix("$").lstrip(".") or "configuration"
+    if error.validator == "additionalProperties":
+        known = ", ".join(error.schema["properties"])
+        unknown = ", ".join(sorted(str(key) for key in error.instance if key not in error.schema["properties"]))
+        raise UserError(f"{place}: unknown key {unknown}; known are {known} (see config/README.md)")
+    if error.schema is False:
+        raise UserError(f"{place}: does not go with the other keys there; leave it out (see config/README.md)")
+    hint = error.schema.get("description")
+    raise UserError(f"{place}: {error.message}" + (f" ({hint})" if hint else "") + "; see config/README.md")

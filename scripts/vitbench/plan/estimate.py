@@ -1,0 +1,210 @@
+"""What a run will cost, said before it starts: measurements, minutes, bytes to download."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from vitbench.analysis.physics import VIT_BASE, Shape, flop_per_image
+from vitbench.files import HOME
+from vitbench.machine import cores, platform_name
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import CONTROL, Cell, Defined, Grid, archive_path
+from vitbench.plan.readiness import check_batch_sizes, check_disk
+from vitbench.records import record as records
+
+LONG = 3 * 3600  # seconds from which on a smaller preset is named
+GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
+
+
+def weight_bytes(shape: Shape) -> int:
+    """Bytes of a ViT's weights in float32: 346e6 for ViT-B/16 at 224 pixels with 1,000 labels."""
+    hidden, mlp = shape.hidden_size, shape.intermediate_size
+    layer = 4 * (hidden**2 + hidden) + 2 * hidden * mlp + hidden + mlp + 4 * hidden
+    embedding = shape.channels * shape.patch_size**2 * hidden + (shape.patches + 3) * hidden
+    return 4 * (shape.layers * layer + embedding + 2 * hidden + (hidden + 1) * shape.labels)
+
+
+def _shape(grid: Grid) -> Shape:
+    """The shape that the model's definition states; one of unknown shape is taken for ViT-B/16."""
+    stated = {field.name for field in fields(VIT_BASE)} & grid.model.definition.keys()
+    return replace(VIT_BASE, **{name: grid.model.definition[name] for name in stated})
+
+
+def missing(grid: Grid) -> list[tuple[Cell, int]]:
+    """(cell, repeat) without a record in the working directory, in the order of measuring."""
+    return [(cell, repeat) for cell, repeat in grid.order if not Path(grid.record(cell, repeat)).exists()]
+
+
+def missing_profiles(grid: Grid) -> list[Cell]:
+    """Full cells whose profile is still to be made."""
+    return [cell for cell in grid.profiles() if not Path(grid.profile(cell)).exists()]
+
+
+def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
+    """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
+    assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
+    rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
+    images = {role: _images(grid, role) for role in grid.datasets}
+    total = 0.0
+    measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for cell, _ in to_measure:
+        key = (cell.framework, cell.variant, cell.device)
+        if key not in measured:
+            measured[key] = _measured(grid, cell)
+        known = measured[key]
+        if known:
+            overhead, seconds_per_image = median(one for one, _ in known), median(one for _, one in known)
+            total += overhead + seconds_per_image * images[cell.dataset]
+        else:
+            one = images[cell.dataset] / rate
+            passes = assumed["cold_pass_factor"] + _warm_passes(grid.config["passes"], one, assumed["warm_passes"])
+            total += assumed["start_and_load_seconds"][cell.framework] + passes * one
+    return total
+
+
+def _warm_passes(limits: dict[str, Any], seconds_of_one: float, usual: float) -> float:
+    """About how many warm passes there will be: as many as usual, fewer where these use up the budget."""
+    within_budget = math.ceil(limits["budget_seconds"] / seconds_of_one)
+    return max(limits["at_least"], min(limits["at_most"], usual, within_budget))
+
+
+def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
+    """(seconds outside the passes, seconds in passes per image) of the repeats of this variant and device so far."""
+    found = []
+    for other in grid.sweep + grid.full:
+        names = {(one.framework, one.variant.removesuffix(CONTROL), one.device) for one in (cell, other)}
+        if len(names) > 1:
+            continue
+        for path in Path(grid.cell_folder(other)).glob("rep*.json"):
+            record = records.read(path)
+            if record["status"] != "ok":
+                continue  # it says nothing of how long a good one takes
+            in_passes = sum(one["seconds"] for one in record["passes"])
+            found.append((record["total_seconds"] - in_passes, in_passes / record["images"]))
+    return found
+
+
+def _images(grid: Grid, role: str) -> int:
+    """Number of images of a role's data set, by its manifest, else by its definition."""
+    manifest = Path(grid.manifest(role))
+    if manifest.exists():
+        with open(manifest, newline="", errors="replace") as handle:
+            return max(1, sum(1 for _ in csv.reader(handle)) - 1)
+    definition = grid.datasets[role].definition
+    stated = [definition[key] for key in ("images", "sample", "at_most", "files") if key in definition]
+    return min(stated, default=GUESSED_IMAGES)
+
+
+def to_prepare(grid: Grid) -> tuple[float, int]:
+    """(seconds, bytes to download) of what is missing under resources/."""
+    assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
+    sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
+    cells = grid.sweep + grid.full
+    engines = grid.exports()
+    models = Path("resources/models") / grid.model.slug
+    steps = _forms(grid)
+    work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
+    to_make = [role for role in grid.datasets if not Path(grid.manifest(role)).exists()]
+    work += sum(
+        assumed["prepare_seconds"]["dataset"] + _images(grid, role) / assumed["images_opened_per_second"] / cores()
+        for role in to_make
+    )
+    parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
+    if "tensorflow" in engines and not (models / "tensorflow").exists():
+        parts.add(Path("resources/environments/tensorflow-export"))
+    to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
+    if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():
+        to_download += weight_bytes(_shape(grid))
+    to_download += sum(_bytes_of_archive(grid.datasets[role], assumed["bytes_per_image"]) for role in to_make)
+    return work + to_download / (assumed["download_mb_per_second"] * 1e6), to_download
+
+
+def _forms(grid: Grid) -> set[Path]:
+    """The folders of the forms of the model that are made here."""
+    models = Path("resources/models") / grid.model.slug
+    return {models / "checkpoint"} | {models / form for one in grid.exports() for form in (one, f"sparknlp-{one}")}
+
+
+def check_start(grid: Grid) -> None:
+    """What can be known before any work: room for what is missing, and batches that no data set can fill.
+
+    Raises:
+        UserError: see `vitbench.plan.readiness`.
+    """
+    if not missing(grid):
+        return
+    for role, dataset in grid.datasets.items():
+        images = dataset.definition.get("images", dataset.definition.get("at_most"))
+        if images is not None:
+            check_batch_sizes({cell.batch_size for cell in grid.sweep}, role, images)
+    to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
+    # What is downloaded is unpacked, installed or linked: at most about as much again.
+    check_disk(Path(), to_make + 2 * to_prepare(grid)[1])
+
+
+def _bytes(sizes: dict[str, Any], part: str) -> int:
+    """Bytes of a set of jars or an environment on this platform, 0 where nobody counted."""
+    return sizes.get(part, {}).get(platform_name(), 0)
+
+
+def _bytes_of_archive(data_set: Defined, per_image: int) -> int:
+    """Bytes of the archive that a data set has yet to download; where nobody states them, a guess by its images."""
+    definition = data_set.definition
+    if definition["kind"] != "archive" or Path(archive_path(data_set.name)).exists():
+        return 0
+    return definition.get("size", definition.get("files", GUESSED_IMAGES) * per_image)
+
+
+def announce(grid: Grid) -> None:
+    """Say on standard error what is skipped, and how much there is to measure, wait for and download."""
+    for note in grid.notes:
+        print(f"vitbench: {note}", file=sys.stderr)
+    left, profiles = missing(grid), missing_profiles(grid)
+    if not left and not profiles:
+        print(f"vitbench: all {len(grid.order)} measurements are there", file=sys.stderr)
+        return
+    preparing, to_download = to_prepare(grid)
+    # A profiling repeat makes the passes of an ordinary one, and about as many again.
+    total = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles]) + preparing
+    print(
+        f"vitbench: {len(left)} of {len(grid.order)} measurements"
+        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {_duration(total)}"
+        f"{f', {_duration(preparing)} of them to prepare' if preparing >= 60 else ''}; "
+        f"about {to_download / 1e6:.0f} MB to download",
+        file=sys.stderr,
+    )
+    if total > LONG and (smaller := _smaller(grid, total)):
+        print(f"vitbench: {smaller}", file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    """About how long, as people say it."""
+    if seconds < 2 * 3600:
+        return f"{max(1, round(seconds / 60))} minutes"
+    days = f" ({seconds / 86400:.1f} days)" if seconds > 2 * 86400 else ""
+    return f"{seconds / 3600:.0f} hours{days}"
+
+
+def _smaller(grid: Grid, total: float) -> str:
+    """What to run instead where a configuration takes very long: the embedded default, if that is far less."""
+    default = Grid(load(HOME / "config" / "config.yaml"), grid.platform)
+    instead = seconds(default, default.order)
+    if instead > total / 3:
+        return ""
+    data = " and ".join(one.name for one in default.datasets.values())
+    return (
+        f"the smaller preset is the embedded default, `snakemake` without --configfile: {default.model.name} on "
+        f"{data}, about {_duration(instead)}; or draw fewer images, take fewer batch sizes (docs/own.md)"
+    )

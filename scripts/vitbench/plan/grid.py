@@ -1,0 +1,321 @@
+"""From a configuration to what is to be measured: cells, their order, and where their records and parts lie."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from vitbench.errors import UserError
+from vitbench.files import digest
+from vitbench.frameworks import ADAPTERS
+from vitbench.machine import platform_name
+from vitbench.plan.configuration import definitions
+
+# The batch size of a full run stands in its path as this word, for it is known only after the sweep.
+BEST = "best"
+# Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
+CONTROL = "-control"
+# File that holds a full cell's profile.
+PROFILE = "profile.json"
+# Of a data set's definition: how it is served and what is said about it, not what is in it.
+NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
+MEASUREMENTS = PurePosixPath("measurements")
+RESOURCES = PurePosixPath("resources")
+ARCHIVES = RESOURCES / "archives"
+
+
+@dataclass(frozen=True)
+class Defined:
+    """A name from the configuration with its definition; `slug` names both in a path."""
+
+    name: str
+    definition: dict[str, Any]
+    role: str = ""
+
+    @property
+    def slug(self) -> str:
+        # The role changes the images of photos-N, and the same data set may serve in both roles.
+        role = f"{self.role}-" if self.role else ""
+        identity = {key: value for key, value in self.definition.items() if key not in NO_IDENTITY}
+        return f"{role}{self.name}-{digest([self.role, identity])}"
+
+    def __hash__(self) -> int:
+        return hash(self.slug)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid. `batch_size` is a number, or `best` on the full data set."""
+
+    dataset: str
+    framework: str
+    variant: str
+    device: str
+    workers: int
+    batch_size: int | str
+
+    @property
+    def name(self) -> str:
+        """framework/variant/device/wN/bsN, as in tables and on the command line."""
+        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}/bs{self.batch_size}"
+
+
+CELL = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")
+
+
+class Grid:
+    """All cells of a resolved configuration (see `vitbench.plan.configuration.resolve`).
+
+    Attributes:
+        model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
+        stand_ins: variant → what is measured in its place where it has no native code.
+        sweep, full: cells, in the order of the configuration.
+        skipped: cells that this platform cannot run, each with the reason.
+        notes: lines for the user on what is measured in place of what.
+    """
+
+    def __init__(self, config: dict[str, Any], platform: str | None = None) -> None:
+        self.config = config
+        self.platform = platform or platform_name()
+        defined = definitions(config)
+        self.model = Defined(config["model"], _find(defined["models"], "model", config["model"]))
+        self.datasets = {
+            role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
+            for role, name in config["datasets"].items()
+        }
+        self.stand_ins = {
+            f"{framework}/{name}": definition["otherwise"]
+            for framework, named in defined["variants"].items()
+            for name, definition in named.items()
+            if "otherwise" in definition
+        }
+        self.variants: dict[str, Defined] = {}
+        self.notes: list[str] = []
+        unsupported: dict[str, str] = {}
+        for wanted in config["frameworks"]:
+            self._add_variant(wanted, defined["variants"], unsupported)
+        if not self.variants:
+            raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
+        self._check_pretrained()
+        self.baseline = self._baseline(defined["variants"])
+        self.sweep = self._cells(list(self.variants), "sample")
+        if config["control"]:
+            self._add_control()
+        self.full = self._cells(list(self.variants), "full")
+        self.skipped = [
+            (cell, reason)
+            for wanted, reason in unsupported.items()
+            for cell in self._cells([wanted], "sample") + self._cells([wanted], "full")
+        ]
+
+    def _baseline(self, defined: dict[str, Any]) -> str:
+        """The baseline, or what is measured in its place on this platform."""
+        wanted = self.config["baseline"]
+        if wanted in self.variants:
+            return wanted
+        framework, name = wanted.split("/")
+        instead = defined[framework][name].get("otherwise")
+        if instead not in self.variants:
+            raise UserError(f"baseline: {wanted} does not run on {self.platform}; choose {' or '.join(self.variants)}")
+        return instead
+
+    def _add_variant(self, wanted: str, defined: dict[str, Any], unsupported: dict[str, str]) -> None:
+        framework, name = wanted.split("/")
+        if name.endswith(CONTROL):
+            raise UserError(f"frameworks: {wanted}: names in {CONTROL} are kept for the A/A control; take another name")
+        if framework not in ADAPTERS:
+            raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(ADAPTERS)}")
+        definition = _find(defined[framework], f"frameworks: {wanted}", name)
+        if self.platform in definition.get("platforms", [self.platform]):
+            # How a platform is served is no part of what is measured, so it is none of the identity either.
+            settings = {key: value for key, value in definition.items() if key not in ("platforms", "otherwise")}
+            self.variants[wanted] = Defined(name, settings)
+            return
+        reason = f"{wanted} has no native code for {self.platform}"
+        unsupported[wanted] = reason
+        instead = definition.get("otherwise")
+        self.notes.append(f"{reason}: skipped" + (f", {instead} is measured in its place" if instead else ""))
+        if instead and instead not in self.config["frameworks"] and instead not in self.variants:
+            self._add_variant(instead, defined, unsupported)
+
+    def _add_control(self) -> None:
+        """The baseline once more, under a second name: what its full run is compared with measures the noise."""
+        twin = self.variants[self.baseline]
+        self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
+
+    def _check_pretrained(self) -> None:
+        """A variant that brings a model of its own may be compared with that model only."""
+        for wanted, variant in self.variants.items():
+            of = variant.definition.get("of")
+            hub = self.model.definition.get("hub", "").partition("@")[0]
+            if of and of != hub:
+                raise UserError(
+                    f"frameworks: {wanted} is the model {of} and no other: leave it out, or choose a `model` with "
+                    f"`hub: {of}@COMMIT` (`model: {self.model.name}` is another)"
+                )
+
+    def _cells(self, variants: list[str], role: str) -> list[Cell]:
+        sizes = self.config["batch_sizes"]
+        return [
+            Cell(role, *wanted.split("/"), device, workers, size)
+            for wanted in variants
+            for device in self.config["devices"]
+            for workers in self.config["workers"]
+            for size in ([BEST] if role == "full" else (sizes[device] if isinstance(sizes, dict) else sizes))
+        ]
+
+    @cached_property
+    def order(self) -> list[tuple[Cell, int]]:
+        """Every (cell, repeat) in the order of measuring: block by block, each shuffled by the seed; sweep, then full.
+
+        A block holds one repeat of each cell, so that a drift of the machine meets all of them alike.
+        """
+        return [
+            (cell, block)
+            for cells in (self.sweep, self.full)
+            for block in range(self.config["repeats"])
+            for cell in shuffled(cells, self.config["seed"], cells[0].dataset, block)
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """The grid as plain data: what the tables need to know of it, even after its definitions have changed."""
+        return {
+            "machine": self.config["machine"],
+            "protocol": self.config["protocol"],
+            "platform": self.platform,
+            "seed": self.config["seed"],
+            "repeats": self.config["repeats"],
+            "baseline": self.baseline,
+            "agreement": self.config["parity"]["agreement"],
+            "stand_ins": self.stand_ins,
+            "model": _described(self.model),
+            "peak": str(self.peak),
+            "datasets": {role: _described(defined) for role, defined in self.datasets.items()},
+            "cells": [
+                {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
+                for cell in self.sweep + self.full
+            ],
+            "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
+        }
+
+    def variant_slug(self, cell: Cell) -> str:
+        """The path segment of a cell's variant: its name and the digest of its definition."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].slug
+
+    def cell_folder(self, cell: Cell) -> PurePosixPath:
+        """Folder of a cell's records, relative to the working directory."""
+        return (
+            MEASUREMENTS
+            / self.config["machine"]
+            / f"p{self.config['protocol']}"
+            / self.model.slug
+            / self.datasets[cell.dataset].slug
+            / cell.framework
+            / self.variant_slug(cell)
+            / cell.device
+            / f"w{cell.workers}"
+            / f"bs{cell.batch_size}"
+        )
+
+    @property
+    def peak(self) -> PurePosixPath:
+        """Path of what the machine can do at most with the model's arithmetic."""
+        return MEASUREMENTS / self.config["machine"] / f"p{self.config['protocol']}" / self.model.slug / "peak.json"
+
+    def record(self, cell: Cell, repeat: int) -> PurePosixPath:
+        """Path of the record of one repeat."""
+        return self.cell_folder(cell) / f"rep{repeat}.json"
+
+    def choice(self, cell: Cell) -> PurePosixPath:
+        """Path of the batch size that was chosen for a full cell, kept beside its records."""
+        return self.cell_folder(cell) / "choice.json"
+
+    def profiles(self) -> list[Cell]:
+        """The cells that are profiled: every full one but the control's, if the configuration wants it."""
+        return [cell for cell in self.full if self.config["profile"] and not cell.variant.endswith(CONTROL)]
+
+    def profile(self, cell: Cell) -> PurePosixPath:
+        """Path of the profile of a full cell, kept beside its records."""
+        return self.cell_folder(cell) / PROFILE
+
+    def sweep_of(self, full: Cell) -> list[Cell]:
+        """The sweep cells from which the batch size of a full cell is chosen; the control's are the baseline's."""
+        wanted = replace(full, variant=full.variant.removesuffix(CONTROL))
+        same = ("framework", "variant", "device", "workers")
+        return [cell for cell in self.sweep if all(getattr(cell, key) == getattr(wanted, key) for key in same)]
+
+    def manifest(self, role: str) -> PurePosixPath:
+        """Path of the manifest of a role's data set."""
+        return RESOURCES / "datasets" / self.datasets[role].slug / "manifest.csv"
+
+    def model_folder(self, cell: Cell) -> PurePosixPath:
+        """Folder of the model in the form that a cell's framework loads."""
+        engine, pretrained = self.engine(cell), self.pretrained(cell)
+        form = f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}" if engine else "checkpoint"
+        return RESOURCES / "models" / self.model.slug / form
+
+    def exports(self) -> list[str]:
+        """The engines that the model is exported for: those of all cells but the ones that come ready-made."""
+        cells = self.sweep + self.full
+        return sorted({self.engine(cell) for cell in cells if not self.pretrained(cell)} - {None})
+
+    def pretrained(self, cell: Cell) -> str | None:
+        """The name in John Snow Labs' hub under which a cell's variant finds its model; None for one made here."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("pretrained")
+
+    def engine(self, cell: Cell) -> str | None:
+        """The engine inside Spark NLP (tensorflow, onnx); None for a framework that needs no jars."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("engine")
+
+    def jars(self, cell: Cell) -> PurePosixPath | None:
+        """Folder of the jars that a cell needs; None if it needs none."""
+        engine = self.engine(cell)
+        return RESOURCES / "jars" / f"{engine}-{cell.device}" if engine else None
+
+    def find(self, role: str, name: str) -> Cell:
+        """The cell of a role with this name, in which the variant may be given by its slug.
+
+        Raises:
+            UserError: there is no such cell in the configuration.
+        """
+        for cell in self.sweep if role == "sample" else self.full:
+            slugged = cell.name.replace(f"/{cell.variant}/", f"/{self.variant_slug(cell)}/", 1)
+            if name in (cell.name, slugged):
+                return cell
+        raise UserError(
+            f"no cell {name} on {role} in this configuration; there is "
+            f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
+        )
+
+
+def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:
+    """The cells of a role, given in the order of the configuration, in the order in which a block measures them."""
+    order = list(cells)
+    random.Random(f"{seed}/{role}/{block}").shuffle(order)
+    return order
+
+
+def _described(defined: Defined) -> dict[str, Any]:
+    return {"name": defined.name, "slug": defined.slug, "definition": defined.definition}
+
+
+def archive_path(name: str) -> PurePosixPath:
+    """Where the archive of the data set `name` is kept once it was downloaded, or put there by hand."""
+    return ARCHIVES / f"{name}.zip"
+
+
+def _find(defined: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    """The definition of a name; `NAME-N` is the definition of NAME with N images, where NAME leaves the number open."""
+    open_ended = {known for known, value in defined.items() if value.get("kind") == "photos" and "images" not in value}
+    if name in defined and name not in open_ended:
+        return defined[name]
+    base, _, number = name.rpartition("-")
+    if base in open_ended and number.isdigit() and int(number) > 0:
+        return defined[base] | {"images": int(number)}
+    known = ", ".join(f"{known}-N" if known in open_ended else known for known in defined)
+    raise UserError(f"{key}: {name} is not defined; there is {known} (your own go under `define`)")

@@ -1,0 +1,1 @@
+"""Charts, workbook and words, made from tables."""

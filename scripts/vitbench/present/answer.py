@@ -1,0 +1,142 @@
+"""The answer in words: the sentence that titles charts and workbook, and the lines that a run ends with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas
+
+from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.summary import CONTROL_GROUP
+
+FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
+PACKAGES = {"huggingface": "transformers", "sparknlp": "spark-nlp"}
+
+
+def name_variant(cell: str, versions: dict[str, str]) -> str:
+    """A cell's framework and variant for people, with the version: "Spark NLP 5.5.3 (tensorflow)"."""
+    framework, variant = cell.split("/")[:2]
+    version = versions.get(PACKAGES.get(framework, framework), "")
+    return f"{' '.join(filter(None, [FRAMEWORKS.get(framework, framework), version]))} ({variant})"
+
+
+def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
+    """The row that answers the question: the full data set, each at its best batch size, first candidate on the CPU."""
+    full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
+    cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
+    # Two frameworks before two variants of one, and the CPU before other devices.
+    ranked = sorted(range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu"))
+    return full.iloc[ranked[0]] if ranked else None
+
+
+def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
+    """One sentence: who was how many times as fast, on how many images, and how sure that is."""
+    row = headline(speedup)
+    if row is None:
+        return "Nothing to compare: fewer than two variants were measured on the full data set."
+    baseline, candidate = name_variant(row.baseline, versions), name_variant(row.candidate, versions)
+    if pandas.isna(row.speedup):
+        return f"No ratio of {candidate} to {baseline}: {row.verdict}; {row.reason}."
+    if row.verdict == "too few repeats":
+        sure = f"range {row.low:.2f}–{row.high:.2f}, faster in {row.faster_blocks:.0f} of {row.blocks:.0f} blocks; "
+        sure += f"no verdict below {LEAST_BLOCKS}"
+    elif row.verdict == "one run":
+        sure = "one run, no interval; labels not compared"
+    else:
+        sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
+    return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images [{sure}]"
+
+
+def closing_lines(
+    runs: pandas.DataFrame,
+    best: pandas.DataFrame,
+    parity: pandas.DataFrame,
+    speedup: pandas.DataFrame,
+    context: dict[str, Any],
+    published: pandas.DataFrame,
+    minutes_for_verdict: float,
+) -> list[str]:
+    """The eight lines of the end of a run.
+
+    Args:
+        published: the published runs (resources/published/runs.csv).
+        minutes_for_verdict: about how long the repeats take that a verdict still needs.
+    """
+    tried = runs[runs.status != "skipped"]
+    gpu = ""
+    if "gpu" not in set(runs.device):
+        found = f"{context['gpus'][0]}: add gpu to `devices`" if context["gpus"] else "none found"
+        gpu = f" Not measured: gpu ({found})."
+    verdict = (
+        f"For a verdict: the same with repeats={LEAST_BLOCKS} (make standard), "
+        f"about {max(1, round(minutes_for_verdict))} min more"
+        if context["repeats"] < LEAST_BLOCKS
+        else "More certain still: the same with repeats=10 (make rigorous)"
+    )
+    return [
+        context["answer"],
+        f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
+        article_line(published),
+        f"This machine: {context['machine_text']}.{gpu}",
+        _measurements_line(tried) + _left_out(context),
+        "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
+        verdict,
+        "Times are valid, labels are not: the seeded model does not know these photographs."
+        if context["label_note"]
+        else "With your own photographs: make photos=~/Pictures",
+    ]
+
+
+def _measurements_line(tried: pandas.DataFrame) -> str:
+    """How many measurements there were, how long they took, and how many of them carry no claim."""
+    minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
+    flags = tried["flags"].str.split(";")
+    suspect, not_warm = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in ("suspect", "not warm"))
+    line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
+    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(not_warm)} not warm"
+    again = tried.attempts.sum()
+    return line + (f"; {again:.0f} measured again." if again else ".")
+
+
+def _disturbance(suspect: pandas.DataFrame) -> str:
+    """What the gates found beside the first suspect repeat, in brackets; "" where there is none."""
+    reasons = suspect.suspect_because[suspect.suspect_because != ""]
+    if reasons.empty:
+        return ""
+    return f" ({'the first: ' if len(reasons) > 1 else ''}{reasons.iloc[0]})"
+
+
+def _left_out(context: dict[str, Any]) -> str:
+    """Files that no framework was given, because they are no usable images."""
+    counts = {role: one.get("left_out", 0) for role, one in context["datasets"].items()}
+    if not any(counts.values()):
+        return ""
+    return f" Left out: {', '.join(f'{n} files of {role}' for role, n in counts.items() if n)} (results/images.csv)."
+
+
+def article_line(published: pandas.DataFrame) -> str:
+    """What the article found on one node's CPU with the full data set, computed from its published seconds."""
+    rows = published[(published.part == 2) & (published.device == "cpu") & (published.dataset == "full")]
+    seconds = rows.groupby("framework").seconds.min()
+    ratio = seconds["huggingface"] / seconds["sparknlp"]
+    return f"The article (part 2, CPU, full set): Spark NLP {ratio:.2f} times as fast (one run)."
+
+
+def _labels_line(parity: pandas.DataFrame, speedup: pandas.DataFrame) -> str:
+    row = headline(speedup)
+    if row is None:
+        return "Labels: nothing to compare."
+    pair = parity[
+        (parity.baseline == row.baseline) & (parity.candidate == row.candidate) & (parity.dataset == row.dataset)
+    ].iloc[0]
+    if not pair.compared:
+        return f"Labels: {pair.reason}."
+    return f"Labels: the same for {pair.agreement * pair.compared:.0f} of {pair.images:.0f} images."
+
+
+def _best_line(best: pandas.DataFrame) -> str:
+    parts = []
+    for row in best.itertuples():
+        kept = "none" if pandas.isna(row.kept) else f"{row.kept:.0f}"
+        parts.append(f"{row.framework}/{row.variant}{' gpu' if row.device == 'gpu' else ''} {kept}")
+    return ", ".join(parts) or "none"

@@ -1,0 +1,375 @@
+"""The speedup chart: one row a comparison, a ratio axis with a heavy line at 1, aligned numbers at the right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerLine2D
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from vitbench.analysis.summary import CONTROL_GROUP
+from vitbench.present import style
+from vitbench.present.labels import Cell, cell_names, flag_notes, framework_title, number, percentage
+
+DECIDED = ("faster", "slower", "tie")
+ONE_RUN = "one run"
+DEVICE_MARKERS = {"cpu": "o", "gpu": "s"}
+PLOT = 3.7  # inches
+ROW, HEADER, GAP = 0.44, 0.3, 0.28
+COLUMN_GAP = 0.22
+TALL = 6.0
+BAND = "#cfcfcf"
+
+
+class Sides(NamedTuple):
+    """Words and colours of the two ends of the axis: left, where the baseline leads, and right."""
+
+    left: str
+    right: str
+    left_color: str
+    right_color: str
+
+
+@dataclass
+class Row:
+    """One comparison, ready to be drawn."""
+
+    name: str
+    against: str
+    marker: str
+    verdict: str
+    speedup: float
+    low: float
+    high: float
+    floor: float  # a ratio within 1/floor … floor is a tie; NaN where there is no such thing
+    words: str  # what stands in the plot where there is no mark
+    cells: list[tuple[str, ...]]  # right margin: a tuple of lines for each column
+    y: float = 0.0
+
+
+def draw(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published: pd.DataFrame | None = None) -> Figure:
+    """Draw the table `speedup` (and rows of the same form from published figures, verdict "one run").
+
+    `summary` gives precision, settings and flags of the cells; `context` is `results/provenance/context.json`.
+    """
+    table = pd.concat([speedup, published], ignore_index=True) if published is not None else speedup
+    groups = _groups(table, summary)
+    sides = _sides(table[table["comparison"] != CONTROL_GROUP])
+    with style.theme():
+        return _draw(groups, sides, _caption(table, summary, context), context, _nothing(summary))
+
+
+def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
+    """Rows by fairness label; groups and rows on equal hardware come first, otherwise the table's order holds.
+
+    The A/A control comes last: it is about the measuring, not about the frameworks.
+    """
+    known = summary.assign(cell=cell_names(summary)).drop_duplicates(["cell", "dataset"]).set_index(["cell", "dataset"])
+    groups: dict[str, list[tuple[bool, Row]]] = {}
+    for record in table.to_dict("records"):
+        baseline, candidate = Cell.parse(record["baseline"]), Cell.parse(record["candidate"])
+        rows = groups.setdefault(record["comparison"] or record["verdict"], [])
+        rows.append((baseline.hardware != candidate.hardware, _row(record, baseline, candidate, known)))
+    ordered = sorted(
+        groups.items(), key=lambda group: (group[0] == CONTROL_GROUP, all(unequal for unequal, _ in group[1]))
+    )
+    return [(label, [row for _, row in sorted(rows, key=lambda pair: pair[0])]) for label, rows in ordered]
+
+
+def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> Row:
+    def fact(name: str, column: str) -> str:
+        place = (name, record["dataset"])
+        return known.at[place, column] if place in known.index else ""
+
+    verdict, value, low, high = (record[column] for column in ("verdict", "speedup", "low", "high"))
+    names = (record["candidate"], record["baseline"])
+    size = [cell.size if cell.batch_size or verdict != ONE_RUN else "batch size not stated"
+            for cell in (candidate, baseline)]  # fmt: skip
+    hardware = [
+        ", ".join(filter(None, (cell.hardware, fact(name, "precision"))))
+        for cell, name in zip((candidate, baseline), names, strict=True)
+    ]
+    equal = hardware[0] == hardware[1]
+    dagger = " †" if any(fact(name, "flags") for name in names) else ""
+    measured = math.isfinite(value) and value > 0
+    ratio = number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low + high) else "") + dagger
+    return Row(
+        name=f"{candidate.name}, {size[0]}" + ("" if equal else f", {hardware[0]}"),
+        against=f"vs {baseline.name}, {size[1]}, {hardware[1]}",
+        marker=DEVICE_MARKERS.get(candidate.device, "^"),
+        verdict=verdict,
+        speedup=value,
+        low=low if math.isfinite(low) else value,
+        high=high if math.isfinite(high) else value,
+        floor=record["floor"],
+        words="" if measured else ": ".join(filter(None, (verdict or "not measured", record["reason"]))),
+        cells=[
+            (ratio if measured else "–", verdict or "–"),
+            (number_of(record["blocks"]),),
+            (number(record["candidate_throughput"]), number(record["baseline_throughput"])),
+            (percentage(record["agreement"]),),
+        ],
+    )
+
+
+def number_of(blocks: float) -> str:
+    """A count as an integer, "–" where it is missing."""
+    return f"{blocks:.0f}" if math.isfinite(blocks) else "–"
+
+
+def _sides(table: pd.DataFrame) -> Sides:
+    """Name the ends after the frameworks where they differ, otherwise after the variants or the roles."""
+    baselines = [Cell.parse(name) for name in table["baseline"]]
+    candidates = [Cell.parse(name) for name in table["candidate"]]
+    ends = []
+    frameworks = [{cell.framework for cell in cells} for cells in (baselines, candidates)]
+    if len(frameworks[0]) == len(frameworks[1]) == 1 and frameworks[0] != frameworks[1]:
+        (left,), (right,) = frameworks
+        colors = (style.VERMILION, style.BLUE) if "sparknlp" in left or "huggingface" in right else None
+        return Sides(
+            f"{framework_title(left)} faster", f"{framework_title(right)} faster", *(colors or _default_colors())
+        )
+    for role, cells in (("baseline", baselines), ("candidate", candidates)):
+        names = {cell.name for cell in cells}
+        ends.append(f"{names.pop()} faster" if len(names) == 1 else f"{role} faster")
+    if ends[0] == ends[1]:
+        ends = ["baseline faster", "candidate faster"]
+    return Sides(*ends, *_default_colors())
+
+
+def _default_colors() -> tuple[str, str]:
+    return style.BLUE, style.VERMILION
+
+
+def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[str]:
+    used = set(table["baseline"]) | set(table["candidate"])
+    cells = summary[cell_names(summary).isin(used)] if len(summary) else summary
+    settings = {f"{row.framework}/{row.variant}": row.setting for row in cells.itertuples(index=False) if row.setting}
+    if table.empty:
+        return [style.origin(context)]
+    if (table["verdict"] == ONE_RUN).all():
+        stated = pd.concat([table["baseline_hardware"], table["candidate_hardware"]]).drop_duplicates()
+        how = "Ratio of published wall times (baseline / candidate): one run a cell, hence no interval and no verdict;"
+        how += " the labels of the two sides were not compared, nor did both always count the same number of images."
+        return [how, f"Hardware as stated: {' · '.join(stated)}.", style.origin(context)]
+    how = "Ratio of median wall times (baseline / candidate) over the same images; n: blocks, each a fresh process"
+    how += " a cell."
+    if (table["verdict"] == "too few repeats").any():
+        how += (
+            " Thin bar: range of the block ratios; fewer than 5 blocks give no verdict, hence no dot"
+            " (more blocks: raise `repeats` in the configuration)."
+        )
+    if table["verdict"].isin(DECIDED).any():
+        how += " Dot and whisker: speedup and its 95% interval."
+    if (table["verdict"] == ONE_RUN).any():
+        how += " Hollow diamond: the article's ratio, one run on its own hardware; labels were not compared."
+    how += " Labels equal: share of images with the same top label in both."
+    return [
+        how,
+        _floor_note(table),
+        *flag_notes(cells),
+        " · ".join(f"{name}: {setting}" for name, setting in settings.items()),
+        style.origin(context),
+    ]
+
+
+def _floor_note(table: pd.DataFrame) -> str:
+    """What the grey band is, how wide, and how the A/A control came out."""
+    floors = table.loc[table["comparison"] != CONTROL_GROUP, "floor"].dropna()
+    if floors.empty:
+        return ""
+    wide = " and ".join(f"{1 / floor:.3f} to {floor:.3f}" for floor in sorted(floors.unique()))
+    note = f"Grey band: ratios that are ties, whatever their interval, {wide}: "
+    control = table[(table["comparison"] == CONTROL_GROUP) & table["speedup"].notna()]
+    if control.empty:
+        return note + "the least that is worth a claim (2%); there is no A/A control."
+    row = control.iloc[0]
+    kind = "95% interval" if row["verdict"] in DECIDED else "range"
+    note += "what the baseline reaches against itself, measured under two names in the same shuffle"
+    note += f" ({kind} {number(row['low'])} to {number(row['high'])}, n = {number_of(row['blocks'])}), at least 2%."
+    if control["verdict"].isin(("faster", "slower")).any():
+        note += " The control did not come out as a tie: something besides the frameworks made a difference here."
+    return note
+
+
+def _nothing(summary: pd.DataFrame) -> str:
+    """What the chart says when there is no comparison."""
+    failed = summary.loc[summary["status"] != "ok", "status"].value_counts()
+    words = "No comparison could be made."
+    if len(failed):
+        counts = ", ".join(f"{number} {status}" for status, number in failed.items())
+        words += f" Cells without a measurement: {failed.sum()} of {len(summary)} ({counts})."
+    return words
+
+
+def _draw(groups: list[tuple[str, list[Row]]], sides: Sides, caption: list[str], context: dict, nothing: str) -> Figure:
+    rows = [row for _, members in groups for row in members]
+    headers = [("ratio", "[low, high]"), ("n",), ("images/s", "of both"), ("labels", "equal")]
+    left = max([2.4] + [_width(row.name, style.BODY, row.against, style.SMALL) for row in rows])
+    left = max([left] + [style.text_width(label, style.BODY, "bold") for label, _ in groups])
+    columns = [
+        max([style.text_width(line, style.SMALL, "bold") for line in header]
+            + [style.text_width(line, style.SMALL) for row in rows for line in row.cells[place]])
+        for place, header in enumerate(headers)
+    ]  # fmt: skip
+    body = sum(GAP + ROW * len(members) for _, members in groups) or 1.0
+    keys = _keys(rows)
+    tall = body > TALL
+    top, bottom = 0.5 + (0.2 if tall else 0), 0.5 + 0.19 * len(keys) + (0.08 if keys else 0)
+    plot_left = style.MARGIN + left + COLUMN_GAP
+    width = plot_left + PLOT + sum(columns) + COLUMN_GAP * len(columns) + style.MARGIN
+    page = style.Page(width, top + body + bottom, context["answer"], caption)
+
+    axes = page.axes(plot_left, page.top + top, PLOT, body)
+    axes.set_ylim(body, 0)  # y in inches from the top of the axes, so that rows and margins stay aligned
+    axes.set_yticks([])
+    if not rows:
+        axes.set_xticks([])
+        style.say(axes, nothing)
+        return page.figure
+    _scale(axes, rows)
+    if tall:  # too far to carry the scale up from the bottom
+        axes.tick_params(axis="x", labeltop=True)
+    _ends(page, sides, plot_left, page.top + top - (0.2 if tall else 0))
+    edges = [plot_left + PLOT + COLUMN_GAP + sum(columns[:place]) + COLUMN_GAP * place for place in range(len(columns))]
+    edges = [edge + column for edge, column in zip(edges, columns, strict=True)]
+    for edge, header in zip(edges, headers, strict=True):
+        for place, line in enumerate(reversed(header)):
+            y = page.top + top - 0.06 - place * style.SMALL * style.LINE
+            page.text(edge, y, line, size=style.SMALL, weight="bold", ha="right", va="bottom")
+
+    y = 0.0
+    for label, members in groups:
+        page.text(style.MARGIN, page.top + top + y + 0.06, label, weight="bold")
+        axes.axhline(y, color="#b0b0b0", linewidth=0.8)
+        y += GAP
+        for row in members:
+            row.y = y + ROW / 2
+            line_tops = (page.top + top + y + 0.04, page.top + top + y + 0.04 + style.BODY * style.LINE)
+            page.text(style.MARGIN, line_tops[0], row.name)
+            page.text(style.MARGIN, line_tops[1], row.against, size=style.SMALL, color=style.FAINT_INK)
+            for edge, lines in zip(edges, row.cells, strict=True):
+                for line_top, line in zip(line_tops, lines, strict=False):
+                    color = style.INK if line_top == line_tops[0] else style.FAINT_INK
+                    page.text(edge, line_top, line, size=style.SMALL, ha="right", color=color)
+            y += ROW
+    _plot(axes, rows, sides)
+    if keys:
+        page.figure.legend(
+            handles=keys, loc="upper left", bbox_to_anchor=(plot_left / page.width, _below(page, top + body + 0.5)),
+            frameon=False, fontsize=style.SMALL, borderaxespad=0, borderpad=0, labelspacing=0.35, handlelength=2.2,
+            handler_map={key: HandlerLine2D(numpoints=2) for key in keys if getattr(key, "get_marker", str)() == "|"},
+        )  # fmt: skip
+    return page.figure
+
+
+def _below(page: style.Page, inches: float) -> float:
+    return 1 - (page.top + inches) / page.height
+
+
+def _width(*pairs: str | float) -> float:
+    return max(style.text_width(text, size) for text, size in zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def _scale(axes: Axes, rows: list[Row]) -> None:
+    """A log2 axis over 0.5 … 4, or as far as the data go."""
+    values = [value for row in rows for value in (row.speedup, row.low, row.high) if math.isfinite(value) and value > 0]
+    first = min([-1, *(math.floor(math.log2(value)) for value in values)])
+    last = max([2, *(math.ceil(math.log2(value)) for value in values)])
+    powers = _ticks(first, last)
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(2.0 ** (first - 0.12), 2.0 ** (last + 0.12))
+    axes.set_xticks([2.0**power for power in powers], [f"{2.0**power:g}" for power in powers])
+    axes.minorticks_off()
+    axes.axvline(1, color=style.INK, linewidth=2.2, zorder=1)
+    axes.set_xlabel("speedup: ratio of wall times (log scale)", fontsize=style.SMALL, labelpad=4)
+
+
+def _ticks(first: int, last: int) -> list[int]:
+    """Powers of two from `first` to `last` whose labels fit side by side; 0 is always among them."""
+    for step in range(1, last - first + 1):
+        powers = [power for power in range(first, last + 1) if power % step == 0]
+        widest = max(style.text_width(f"{2.0**power:g}", style.BODY) for power in powers)
+        if widest + 0.1 <= PLOT * step / (last - first + 0.24):
+            break
+    return powers
+
+
+def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
+    """Say above the axis who leads where; one under the other if they do not fit side by side."""
+    words = (f"← {sides.left}", f"{sides.right} →")
+    together = sum(style.text_width(text, style.SMALL, "bold") for text in words) + 0.3 <= PLOT
+    lift = 0 if together else style.SMALL * style.LINE
+    how = {"size": style.SMALL, "weight": "bold", "va": "bottom"}
+    page.text(left, top - 0.06 - lift, words[0], color=sides.left_color, **how)
+    page.text(left + PLOT, top - 0.06, words[1], color=sides.right_color, ha="right", **how)
+
+
+def _color(row: Row, sides: Sides) -> str:
+    """The leader's colour; grey for a tie and for a range that holds 1."""
+    if row.verdict == "tie" or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
+        return style.GREY
+    return sides.right_color if row.speedup > 1 else sides.left_color
+
+
+def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
+    for row in rows:
+        if math.isfinite(row.floor):
+            band = Rectangle((1 / row.floor, row.y - ROW / 2), row.floor - 1 / row.floor, ROW, color=BAND, linewidth=0)
+            axes.add_patch(band).set_zorder(0.5)
+    dots: list[tuple[float, float, str, str]] = []
+    for row in rows:
+        if row.words:
+            lines = style.wrap(row.words, PLOT - 0.3, style.SMALL, most=2)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            axes.text(
+                0.04, row.y, "\n".join(lines), transform=axes.get_yaxis_transform(), va="center", fontsize=style.SMALL,
+                bbox=box, zorder=4,
+            )  # fmt: skip
+            continue
+        color = _color(row, sides)
+        if row.verdict == ONE_RUN:
+            axes.plot(row.speedup, row.y, marker="D", markersize=8, markerfacecolor="white", markeredgecolor=color,
+                      markeredgewidth=1.8, linestyle="none", zorder=4)  # fmt: skip
+        elif row.verdict in DECIDED:
+            axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=2.6, marker="|", markersize=11,
+                      markeredgewidth=2.6, zorder=3)  # fmt: skip
+            dots.append((row.speedup, row.y, color, row.marker))
+        else:
+            # The end strokes keep a range visible whose ends are (nearly) the same.
+            axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=1.4, marker="|", markersize=9,
+                      markeredgewidth=1.4, zorder=3)  # fmt: skip
+    if dots:
+        frame = pd.DataFrame(dots, columns=["speedup", "y", "color", "marker"])
+        for (color, marker), group in frame.groupby(["color", "marker"]):
+            seaborn.scatterplot(group, x="speedup", y="y", color=color, marker=marker, s=58, ax=axes, zorder=4,
+                                legend=False)  # fmt: skip
+        axes.set(ylabel="", xlabel="speedup: ratio of wall times (log scale)")
+
+
+def _keys(rows: list[Row]) -> list[Line2D]:
+    """Explain the marks that the chart has, and no others."""
+    drawn = [row for row in rows if not row.words]
+    keys = []
+    for device, words in (("cpu", "CPU"), ("gpu", "GPU")):
+        if any(row.verdict in DECIDED and row.marker == DEVICE_MARKERS[device] for row in drawn):
+            keys.append(Line2D([], [], color=style.INK, marker=DEVICE_MARKERS[device], linewidth=2.6, markersize=8,
+                               label=f"{words}: speedup, 95% interval"))  # fmt: skip
+    if any(row.verdict not in (*DECIDED, "one run") for row in drawn):
+        keys.append(Line2D([], [], color=style.INK, marker="|", linewidth=1.4, markersize=9, markeredgewidth=1.4,
+                           label="range of the block ratios, no verdict"))  # fmt: skip
+    if any(row.verdict == ONE_RUN for row in drawn):
+        keys.append(Line2D([], [], color=style.INK, marker="D", linestyle="none", markersize=8, markerfacecolor="white",
+                           markeredgewidth=1.8, label="published, one run"))  # fmt: skip
+    if any(_color(row, Sides("", "", "left", "right")) == style.GREY for row in drawn):
+        keys.append(Line2D([], [], color=style.GREY, linewidth=5, label="grey: tie, or the range holds 1"))
+    if any(math.isfinite(row.floor) for row in rows):
+        keys.append(Patch(color=BAND, label="grey band: ratios within it are ties"))
+    return keys

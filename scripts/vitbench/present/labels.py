@@ -1,0 +1,178 @@
+"""How cells, numbers and failures are written in charts and workbook. No drawing library here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vitbench.errors import UserError
+from vitbench.records.record import cell_name
+
+FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
+DEVICES = {"cpu": "CPU", "gpu": "GPU"}
+LONGEST_NAME = 44
+NOT_REACHED = "batch size not reached"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the name `framework/variant/device/wN/bsN` says; `bsbest`: no batch size could be chosen, None here."""
+
+    framework: str
+    variant: str
+    device: str
+    workers: int
+    batch_size: int | None
+
+    @classmethod
+    def parse(cls, name: str) -> Cell:
+        """Take a cell's name apart; raises `UserError` for anything else."""
+        parts = name.split("/")
+        counts = [part.removeprefix(prefix) for part, prefix in zip(parts[3:], ("w", "bs"), strict=False)]
+        if len(parts) != 5 or not counts[0].isdecimal() or not (counts[1].isdecimal() or counts[1] == "best"):
+            raise UserError(f"speedup table: {name!r} is not framework/variant/device/wN/bsN; make the table again")
+        return cls(parts[0], parts[1], parts[2], int(counts[0]), int(counts[1]) if counts[1] != "best" else None)
+
+    @property
+    def name(self) -> str:
+        """`framework/variant`, as the design writes a variant."""
+        return variant_name(self.framework, self.variant)
+
+    @property
+    def size(self) -> str:
+        """The batch size in words."""
+        return size_words(math.nan if self.batch_size is None else self.batch_size)
+
+    @property
+    def hardware(self) -> str:
+        """Device and, on a cluster, workers: "CPU", "GPU, 4 workers"."""
+        device = DEVICES.get(self.device, self.device)
+        return device if self.workers == 1 else f"{device}, {self.workers} workers"
+
+
+def variant_name(framework: str, variant: str) -> str:
+    """`framework/variant`; the middle of a very long name is left out."""
+    name = f"{framework}/{variant}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    head = LONGEST_NAME * 2 // 3
+    return f"{name[:head]}…{name[head + 1 - LONGEST_NAME :]}"
+
+
+def cell_names(table: pd.DataFrame) -> pd.Series:
+    """`framework/variant/device/wN/bsN` of each row of a table with those columns."""
+    rows = table[["framework", "variant", "device", "workers", "batch_size"]].to_dict("records")
+    return pd.Series(list(map(cell_name, rows)), index=table.index, dtype=str)
+
+
+def framework_title(framework: str) -> str:
+    """The framework's name in prose."""
+    return FRAMEWORKS.get(framework, framework)
+
+
+def number(value: float) -> str:
+    """A measured quantity with about three digits, never in exponent form; "–" where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{decimals}f}"
+
+
+def percentage(share: float) -> str:
+    """A share as per cent, rounded down, so that 100% means every one; "–" where there is none."""
+    if not math.isfinite(share):
+        return "–"
+    per_mille = math.floor(share * 1000 + 1e-9)
+    return f"{per_mille // 10}%" if per_mille % 10 == 0 else f"{per_mille / 10:.1f}%"
+
+
+def size_words(size: float) -> str:
+    """A batch size in words; NaN where no batch size of the sweep worked."""
+    return f"batch size {size:.0f}" if math.isfinite(size) else "no batch size"
+
+
+def size_list(sizes: Iterable[int], all_sizes: Sequence[int]) -> str:
+    """Batch sizes in words: neighbours on the grid `all_sizes` as a span: "1, 64 to 512"."""
+    positions = sorted(all_sizes.index(size) for size in set(sizes))
+    spans: list[list[int]] = []
+    for position in positions:
+        if spans and position == spans[-1][-1] + 1:
+            spans[-1].append(position)
+        else:
+            spans.append([position])
+    words = []
+    for span in spans:
+        first, last = all_sizes[span[0]], all_sizes[span[-1]]
+        words.append(f"{first} to {last}" if len(span) > 2 else ", ".join(str(all_sizes[place]) for place in span))
+    return ", ".join(words)
+
+
+def count(values: pd.Series) -> str:
+    """Repeats a cell in words: "3", or "2 to 3" where the cells differ."""
+    values = values.dropna()
+    if values.empty:
+        return "0"
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def daggered(flags: str) -> bool:
+    """Whether a cell bears a flag that a dagger explains; a batch size out of reach has a mark of its own."""
+    return any(flag not in ("", NOT_REACHED) for flag in flags.split(";"))
+
+
+def aside_note(summary: pd.DataFrame) -> str:
+    """How many ok repeats of these cells were set aside, and what became of cells that have no other; "" for none."""
+    aside = summary["set_aside"].fillna(0)
+    if not aside.sum():
+        return ""
+    alone = [name for name, repeats in zip(cell_names(summary), summary["repeats"], strict=True) if not repeats]
+    note = (
+        f"Hollow dots: repeats set aside as suspect or not warm, {aside.sum():.0f} of"
+        f" {(aside + summary['repeats']).sum():.0f}; they are in no median, range or verdict."
+    )
+    return note + (f" Nothing but such repeats, hence no mark: {_some(alone)}." if alone else "")
+
+
+def flag_notes(summary: pd.DataFrame, hollow: bool = False) -> list[str]:
+    """One sentence a flag: which cells of `summary` bear it.
+
+    `hollow`: the chart draws cells of the sample whose batch size was not reached with a hollow mark, not a dagger.
+    """
+    bearers: dict[str, list[str]] = {}
+    for name, dataset, flags in zip(cell_names(summary), summary["dataset"], summary["flags"], strict=True):
+        for flag in filter(None, (part.strip() for part in flags.split(";"))):
+            unfilled = hollow and dataset == "sample" and flag == NOT_REACHED
+            sign = "Hollow mark, no batch was as large as asked for" if unfilled else f"† {flag}"
+            bearers.setdefault(sign, []).append(name)
+    return [f"{sign}: {_some(names)}." for sign, names in bearers.items()]
+
+
+def failure_notes(runs: pd.DataFrame) -> list[str]:
+    """One sentence a variant, device, status and reason of the repeats that gave no number."""
+    failed = runs[runs["status"] != "ok"]
+    sizes = sorted(runs["batch_size"].dropna().astype(int).unique().tolist())
+    notes = []
+    for (framework, variant, device, status, reason), group in failed.groupby(
+        ["framework", "variant", "device", "status", "reason"], sort=False
+    ):
+        what = f"{variant_name(framework, variant)}, {DEVICES.get(device, device)}: {status}"
+        if status != "skipped":
+            at = group["batch_size"].dropna().astype(int)
+            what += f" at batch size {size_list(at, sizes)}" if len(at) else " in the full run"
+            what += f", {len(group)} repeat{'s' if len(group) > 1 else ''}"
+        notes.append(f"{what} ({_shorten(reason)})." if reason else f"{what}.")
+    return notes
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    names = list(dict.fromkeys(names))
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _shorten(text: str, most: int = 160) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,270 @@
+"""The workbook's own charts, each with the block of cells that it draws, so that a reader can change and copy both.
+
+Error bars refer to cells, because LibreOffice ignores those that are written into the chart.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from xlsxwriter.utility import xl_range_abs
+from xlsxwriter.worksheet import Worksheet
+
+from vitbench.present.labels import Cell, size_words, variant_name
+
+if TYPE_CHECKING:
+    from vitbench.present.workbook.book import Sheets
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")  # as in the other charts
+MARKERS = ("circle", "square", "triangle", "diamond", "star", "plus", "x")
+DASHES = ("solid", "dash", "round_dot", "dash_dot", "long_dash", "square_dot", "long_dash_dot")
+STAGE_COLORS = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#B8B8B8")  # as in the other chart
+STAGED = ["framework", "variant", "device", "workers", "batch_size", "dataset"]
+ROW_PIXELS = 20
+GRID = {"visible": True, "line": {"color": "#D8D8D8"}}
+
+
+def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> int:
+    """Throughput and wall time against the batch size, one line a variant; returns the next free row."""
+    measured = sample[(sample["status"] == "ok") & sample["batch_size"].notna()]
+    if measured.empty:
+        return _words(sheet, row, "No cell of the sweep was measured: no chart.")
+    named = measured.assign(label=_labels(measured))
+    names = list(dict.fromkeys(named["label"]))
+    height = 380 + 20 * max(0, len(names) - 3)  # the legend takes a line a variant
+    top = row
+    block = row + 2 * _rows(height) + 2
+    for middle, low, high, title in (
+        ("throughput", "throughput_low", "throughput_high", "throughput, images/s"),
+        ("median", "low", "high", "wall time, seconds"),
+    ):
+        wide = _wide(named, middle, low, high)
+        sheet.write_string(block - 1, 0, f"Chart data: {title} (median, range of the repeats)", sheets.note)
+        sheets.block(sheet, block, 0, wide)
+        chart = sheets.book.add_chart({"type": "line"})
+        for place in range(len(names)):
+            chart.add_series(
+                {
+                    "name": [sheet.name, block, 1 + place],
+                    "categories": _column(sheet, block, len(wide), 0),
+                    "values": _column(sheet, block, len(wide), 1 + place),
+                    "y_error_bars": _whiskers(sheet, block, len(wide), 1 + len(names) + 2 * place),
+                    **_look(place),
+                }
+            )
+        chart.show_blanks_as("gap")
+        _dress(chart, f"{title[0].upper()}{title[1:]} by batch size (median, range of the repeats)", 640, height)
+        chart.set_x_axis({"name": "batch size", "name_font": {"bold": False}})
+        chart.set_y_axis({"name": title, "name_font": {"bold": False}, "min": 0, "major_gridlines": GRID})
+        chart.set_legend({"position": "bottom"})
+        sheet.insert_chart(top, 0, chart, {"object_position": 3})
+        top += _rows(height)
+        block += len(wide) + 3
+    return block
+
+
+def wall_time(sheets: Sheets, sheet: Worksheet, full: pd.DataFrame, row: int) -> int:
+    """Bars from zero with the range of the repeats; returns the next free row."""
+    measured = full[full["status"] == "ok"]
+    if measured.empty:
+        return _words(sheet, row, "No cell of the full run was measured: no chart.")
+    labels = _labels(measured) + ", " + measured["batch_size"].map(size_words)
+    data = _points(labels, measured["median"], measured["low"], measured["high"]).rename(columns={"value": "median"})
+    height = 130 + 40 * len(data)
+    block = row + _rows(height) + 1
+    sheet.write_string(block - 1, 0, "Chart data: wall time of the full run, seconds", sheets.note)
+    sheets.block(sheet, block, 0, data)
+    chart = sheets.book.add_chart({"type": "bar"})
+    chart.add_series(
+        {
+            "categories": _column(sheet, block, len(data), 0),
+            "values": _column(sheet, block, len(data), 1),
+            "y_error_bars": _whiskers(sheet, block, len(data), 2),
+            "fill": {"color": COLORS[-1]},
+            "border": {"color": COLORS[0]},
+            "gap": 80,
+        }
+    )
+    _dress(chart, "Wall time of the full run, seconds (median, range of the repeats)", 760, height)
+    chart.set_x_axis({"min": 0, "major_gridlines": GRID, "label_position": "high"})  # at the bottom: y is reversed
+    chart.set_y_axis({"reverse": True, "major_gridlines": {"visible": False}})
+    chart.set_legend({"none": True})
+    sheet.insert_chart(row, 0, chart, {"object_position": 3})
+    return block + len(data) + 3
+
+
+def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> int:
+    """One chart a fairness label: points with their interval around 1, never bars from zero."""
+    measured = table[table["speedup"].notna()]
+    if measured.empty:
+        return _words(sheet, row, "No comparison has a number: no chart.")
+    lowest, highest = measured[["speedup", "low"]].min(axis=None), measured[["speedup", "high"]].max(axis=None)
+    limits = {
+        "min": 2.0 ** min(-1, math.floor(math.log2(lowest))),
+        "max": 2.0 ** max(2, math.ceil(math.log2(highest))),
+    }
+    groups = list(measured.groupby("comparison", sort=False))
+    block = row + len(groups) * _rows(420) + 1
+    for comparison, group in groups:
+        cells = [Cell.parse(name) for name in group["candidate"]]
+        labels = pd.Series(
+            [f"{cell.variant}, {cell.hardware}, {cell.batch_size or '?'}" for cell in cells], index=group.index
+        )
+        data = _points(labels, group["speedup"], group["low"], group["high"])
+        decided = group["verdict"].isin(["faster", "slower", "tie", "one run"]).to_numpy()
+        data.insert(1, "with verdict", data["value"].where(decided))
+        data["value"] = data["value"].where(~decided)
+        data = data.rename(columns={"value": "no verdict"})
+        sheet.write_string(block - 1, 0, f"Chart data: {comparison} (variant, device, batch size)", sheets.note)
+        sheets.block(sheet, block, 0, data)
+        chart = sheets.book.add_chart({"type": "line"})
+        for column, marker in ((1, "circle"), (2, "none")):  # without a verdict: the range and no point
+            if data.iloc[:, column].notna().any():
+                chart.add_series(
+                    {
+                        "name": [sheet.name, block, column],
+                        "categories": _column(sheet, block, len(data), 0),
+                        "values": _column(sheet, block, len(data), column),
+                        "y_error_bars": _whiskers(sheet, block, len(data), 3),
+                        "line": {"none": True},
+                        "marker": {"type": marker, "size": 7, "fill": {"color": COLORS[1]},
+                                   "border": {"color": COLORS[1]}},
+                    }
+                )  # fmt: skip
+        _dress(chart, f"Speedup over the baseline: {comparison}", 360 + 60 * len(data), 420)
+        chart.set_y_axis(
+            {"name": "times as fast (log scale)", "name_font": {"bold": False}, "log_base": 2, "major_unit": 2,
+             "crossing": 1, "num_format": "General", "major_gridlines": GRID, **limits}
+        )  # fmt: skip
+        chart.set_x_axis(
+            {"label_position": "low", "line": {"width": 2, "color": "black"}, "num_font": {"rotation": -45}}
+        )
+        chart.set_legend({"none": True})
+        sheet.insert_chart(row, 0, chart, {"object_position": 3})
+        row += _rows(420)
+        block += len(data) + 3
+    return block
+
+
+def stages(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> int:
+    """Stacked columns of milliseconds an image, and the wall time without instruments; returns the next free row."""
+    known = table[table["seconds"].notna()]
+    if known.empty:
+        return _words(sheet, row, "No cell was profiled: no chart.")
+    cells = known.drop_duplicates(STAGED)
+    several = len(cells[["device", "workers"]].drop_duplicates()) > 1
+    labels = [
+        variant_name(cell.framework, cell.variant) + (f", {cell.device}, w{cell.workers:.0f}" if several else "")
+        for cell in cells.itertuples(index=False)
+    ]
+    data = pd.DataFrame({"label": labels})
+    each = known.assign(each=known["seconds"] / known["images"] * 1000)
+    for stage in dict.fromkeys(known["stage"]):
+        part = cells[STAGED].merge(each[each["stage"] == stage], on=STAGED, how="left")
+        data[stage] = part["each"].to_numpy()
+    count = len(data.columns) - 1
+    data["wall time"] = (cells["wall_seconds"] / cells["images"] * 1000).to_numpy()
+    height = 420
+    block = row + _rows(height) + 1
+    sheet.write_string(block - 1, 0, "Chart data: milliseconds an image; wall time: without instruments", sheets.note)
+    sheets.block(sheet, block, 0, data)
+    chart = sheets.book.add_chart({"type": "column", "subtype": "stacked"})
+    for place in range(1, count + 1):
+        chart.add_series(
+            {
+                "name": [sheet.name, block, place],
+                "categories": _column(sheet, block, len(data), 0),
+                "values": _column(sheet, block, len(data), place),
+                "fill": {"color": STAGE_COLORS[(place - 1) % len(STAGE_COLORS)]},
+                "gap": 60,
+            }
+        )
+    wall = sheets.book.add_chart({"type": "line"})
+    wall.add_series(
+        {
+            "name": [sheet.name, block, count + 1],
+            "categories": _column(sheet, block, len(data), 0),
+            "values": _column(sheet, block, len(data), count + 1),
+            "line": {"none": True},
+            "marker": {"type": "diamond", "size": 9, "fill": {"color": "#000000"}, "border": {"color": "#FFFFFF"}},
+        }
+    )
+    chart.combine(wall)
+    _dress(chart, "Stages of a pass, milliseconds an image", 300 + 110 * len(data), height)
+    chart.set_y_axis({"name": "ms an image", "name_font": {"bold": False}, "min": 0, "major_gridlines": GRID})
+    chart.set_legend({"position": "bottom"})
+    sheet.insert_chart(row, 0, chart, {"object_position": 3})
+    return block + len(data) + 3
+
+
+def _words(sheet: Worksheet, row: int, words: str) -> int:
+    sheet.write_string(row, 0, words)
+    return row + 2
+
+
+def _rows(pixels: int) -> int:
+    return math.ceil(pixels / ROW_PIXELS) + 1
+
+
+def _labels(cells: pd.DataFrame) -> pd.Series:
+    """Variant, and device and workers, and machine, where they differ."""
+    several, machines = len(cells[["device", "workers"]].drop_duplicates()) > 1, cells["machine"].nunique() > 1
+    labels = [
+        variant_name(row.framework, row.variant)
+        + (f", {row.device}, w{row.workers:.0f}" if several else "")
+        + (f", {row.machine}" if machines else "")
+        for row in cells.itertuples(index=False)
+    ]
+    return pd.Series(labels, index=cells.index, dtype=str)
+
+
+def _wide(named: pd.DataFrame, middle: str, low: str, high: str) -> pd.DataFrame:
+    """A row a batch size: a column a variant, then minus and plus of each."""
+    names = list(dict.fromkeys(named["label"]))
+    sizes = sorted(named["batch_size"].unique())
+    wide = pd.DataFrame({"batch_size": sizes}, index=sizes)
+    parts = {name: named[named["label"] == name].set_index("batch_size") for name in names}
+    for name, part in parts.items():
+        wide[name] = part[middle].reindex(sizes)
+    for name, part in parts.items():
+        wide[f"{name} minus"] = (part[middle] - part[low]).reindex(sizes)
+        wide[f"{name} plus"] = (part[high] - part[middle]).reindex(sizes)
+    return wide
+
+
+def _points(labels: pd.Series, middle: pd.Series, low: pd.Series, high: pd.Series) -> pd.DataFrame:
+    frame = pd.DataFrame({"label": labels, "value": middle, "minus": middle - low, "plus": high - middle})
+    return frame.reset_index(drop=True)
+
+
+def _column(sheet: Worksheet, block: int, length: int, place: int) -> list:
+    return [sheet.name, block + 1, place, block + length, place]
+
+
+def _whiskers(sheet: Worksheet, block: int, length: int, minus: int) -> dict:
+    """Error bars from the columns `minus` and, right of it, plus."""
+
+    def cells(place: int) -> str:
+        return f"='{sheet.name}'!{xl_range_abs(block + 1, place, block + length, place)}"
+
+    return {
+        "type": "custom", "plus_values": cells(minus + 1), "minus_values": cells(minus),
+        "line": {"width": 1.75, "color": "#404040"},
+    }  # fmt: skip
+
+
+def _look(place: int) -> dict:
+    color = COLORS[place % len(COLORS)]
+    return {
+        "line": {"color": color, "width": 1.75, "dash_type": DASHES[place % len(DASHES)]},
+        "marker": {
+            "type": MARKERS[place % len(MARKERS)], "size": 8, "fill": {"color": color}, "border": {"color": color},
+        },
+    }  # fmt: skip
+
+
+def _dress(chart, title: str, width: int, height: int) -> None:
+    chart.set_title({"name": title, "name_font": {"size": 12}})
+    chart.set_size({"width": width, "height": height})

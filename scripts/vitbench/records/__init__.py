@@ -1,0 +1,1 @@
+"""What was measured, on disk: records and their schemas, where they lie, and which may stand beside each other."""

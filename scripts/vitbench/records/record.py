@@ -1,0 +1,182 @@
+"""Records: the JSON file that one repeat writes, its schema, and the runs table that they become."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vitbench.errors import UserError
+from vitbench.files import HOME, plain_cell, write_atomically
+from vitbench.measure.quiet import relative_canary
+
+STATUSES = ("ok", "oom", "timeout", "error", "skipped")
+
+# The first columns of results/runs.csv, in this order: others build on them.
+FIXED_COLUMNS = (
+    "source",
+    "machine",
+    "protocol",
+    "model",
+    "dataset",
+    "images",
+    "framework",
+    "variant",
+    "device",
+    "workers",
+    "batch_size",
+    "effective_batch_size",
+    "repeat",
+    "status",
+    "wall_seconds",
+    "cold_seconds",
+    "throughput",
+)
+MORE_COLUMNS = (
+    "block",
+    "order",
+    "started",
+    "start_seconds",
+    "load_seconds",
+    "first_batch_seconds",
+    "warm_passes",
+    "pass_seconds",
+    "threads",
+    "slots",
+    "partitions",
+    "effective_batch_sizes",
+    "peak_memory_mb",
+    "total_seconds",
+    "accuracy",
+    "flags",
+    "reason",
+    "accelerator",
+    "precision",
+    "setting",
+    "waves",
+    "partition_rows",
+    "attempts",
+    "set_aside_seconds",
+    "gates_seconds",
+    "canary_gemm",
+    "canary_decode",
+    "steal_share",
+    "foreign_cpu_share",
+    "suspect_because",
+    "peak_gpu_memory_mb",
+    "energy_joules",
+    "energy_source",
+    "code",
+    "packages",
+    "model_hash",
+    "data_hash",
+    "record",
+)
+COLUMNS = FIXED_COLUMNS + MORE_COLUMNS
+KEYS = ("machine", "protocol", "model", "dataset", "framework", "variant", "device", "workers", "batch_size")
+
+
+@cache
+def _validator():
+    import jsonschema
+    import yaml
+
+    path = HOME / "config" / "schema" / "record.schema.yaml"
+    return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
+
+
+def problems(record: Any) -> list[str]:
+    """What is wrong with a record, in one line each; empty if it fits the schema and its numbers fit each other."""
+    found = [
+        f"{error.json_path}: {error.message}"
+        for error in sorted(_validator().iter_errors(record), key=lambda e: e.path)
+    ]
+    if not found and record["status"] == "ok":
+        images = record["throughput"] * record["wall_seconds"]
+        if abs(images - record["valid_predictions"]) >= 0.5:
+            found.append(f"throughput x wall_seconds = {images:.2f}, not the {record['valid_predictions']} predictions")
+    return found
+
+
+def check(path: Path, record: dict[str, Any]) -> None:
+    """Raise a ValueError if the record for `path` does not fit its schema, which is a mistake of ours."""
+    if found := problems(record):
+        raise ValueError(f"the record for {path} is not valid: {'; '.join(found)}")
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record atomically; one that does not fit its schema is not written.
+
+    Raises:
+        ValueError: the record does not fit the schema.
+    """
+    check(path, record)
+    write_atomically(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read and check a record.
+
+    Raises:
+        UserError: it is not JSON, or does not fit the schema.
+    """
+    try:
+        record = json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
+    if found := problems(record):
+        raise UserError(f"{path} is not a valid record ({found[0]}): remove it to measure it again")
+    return record
+
+
+def predictions_path(record: Path) -> Path:
+    """Where the predictions of a record's repeat lie."""
+    return record.with_name(f"{record.stem}.predictions.csv")
+
+
+def read_predictions(path: Path) -> list[tuple[str, str, float | None]]:
+    """(id, label, score or None) of each prediction of a repeat's last pass, duplicates included.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    if not Path(path).exists():
+        raise UserError(f"{path} is missing: remove the record beside it too, to measure both again")
+    with open(path, newline="", encoding="utf-8") as handle:
+        rows = csv.reader(handle)
+        next(rows)
+        return [(image, plain_cell(label), float(score) if score else None) for image, label, score in rows]
+
+
+def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
+    """One row of the runs table (keys: COLUMNS; None where a value is missing) from a record."""
+    row: dict[str, Any] = {column: record.get(column) for column in COLUMNS}
+    row["source"], row["record"] = source, path
+    row["pass_seconds"] = ";".join(f"{one['seconds']:.6g}" for one in record["passes"])
+    for histogram in ("effective_batch_sizes", "partition_rows"):
+        row[histogram] = ";".join(f"{size}:{count}" for size, count in (record[histogram] or {}).items())
+    row["flags"] = ";".join(record["flags"])
+    row["attempts"] = len(record["attempts"])
+    row["set_aside_seconds"] = sum(attempt["total_seconds"] for attempt in record["attempts"])
+    row["gates_seconds"] = record["gates"]["seconds"] if record["gates"] else 0.0
+    row["canary_gemm"] = relative_canary(record["gates"], "gemm_gflops")
+    row["canary_decode"] = relative_canary(record["gates"], "decode_per_second")
+    row["suspect_because"] = "; ".join(record["gates"]["findings"]) if record["gates"] else ""
+    for share in ("steal_share", "foreign_cpu_share"):
+        row[share] = record["gates"]["during"][share] if record["gates"] else None
+    energy = record["energy"] or {"joules": None, "source": None}
+    row["energy_joules"], row["energy_source"] = energy["joules"], energy["source"]
+    hashes = record["hashes"]
+    row["code"] = hashes.get("measuring_code", "")[:12]
+    row["model_hash"], row["data_hash"] = hashes.get("model", "")[:12], hashes.get("manifest", "")[:12]
+    row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
+    return row
+
+
+def cell_name(row: dict[str, Any]) -> str:
+    """A cell as people and tables name it: framework/variant/device/wN/bsN (`bsbest` where no size could be chosen)."""
+    size = row["batch_size"]
+    size = "best" if size is None or size != size else f"{size:.0f}"
+    return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"

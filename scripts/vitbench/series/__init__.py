@@ -1,0 +1,1 @@
+"""The published series: its numbers, its claims, and what of them our records replicate."""

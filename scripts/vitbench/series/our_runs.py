@@ -1,0 +1,171 @@
+"""Our side of a published comparison: the cells of our records that stand for its two runs, and their ratio.
+
+Nothing here knows a published time, so that no ratio can have one of theirs and one of ours in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import pandas
+
+from vitbench.analysis.statistics import ALPHA, FLOOR, LEAST_BLOCKS, compare, holm
+from vitbench.analysis.summary import seconds_by_block
+from vitbench.records.record import cell_name
+
+
+class Records(NamedTuple):
+    """The tables of our records, and what else is known of them."""
+
+    runs: pandas.DataFrame
+    best: pandas.DataFrame
+    parity: pandas.DataFrame
+    speedup: pandas.DataFrame
+    context: dict[str, Any]
+    shape: dict[str, int] | None
+    """sizes of the model, by the names of series.yaml; None where they are not known"""
+    stand_ins: dict[str, str]
+    """framework/variant → what is measured in its place where it does not run"""
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our side of a comparison; without a ratio, `reason` says why there is none."""
+
+    ratio: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    blocks: int = 0
+    repeats: int = 0
+    """measured of each cell, set aside or not"""
+    verdict: str = ""
+    reason: str = ""
+    floor: float = 1 + FLOOR
+    """ratio that our machine cannot tell from 1"""
+    p: float | None = None
+    cells: tuple[str, str] = ("", "")
+    rows: tuple[Any, Any] | None = None
+
+
+class Side(NamedTuple):
+    """What a cell of theirs and one of ours have in common."""
+
+    framework: str
+    variant: str
+    device: str
+    workers: int
+
+    @classmethod
+    def of(cls, row: Any) -> Side:
+        return cls(row.framework, row.variant, row.device, int(row.workers))
+
+    @property
+    def name(self) -> str:
+        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}"
+
+
+def stand_in(side: Side, records: Records) -> Side:
+    """The side itself, or what we measured in its place where it does not run."""
+    other = records.stand_ins.get(f"{side.framework}/{side.variant}")
+    if other is None or (_rows(records.runs, side).status != "skipped").any():
+        return side
+    framework, variant = other.split("/")
+    instead = side._replace(framework=framework, variant=variant)
+    return instead if len(_rows(records.runs, instead)) else side
+
+
+def _rows(table: pandas.DataFrame, side: Side) -> pandas.DataFrame:
+    """Rows of a table that has the columns of VARIANT."""
+    same = table.variant == side.variant
+    for column in ("framework", "device", "workers"):
+        same &= table[column] == getattr(side, column)
+    return table[same]
+
+
+def best_cell(records: Records, role: str, side: Side) -> pandas.DataFrame:
+    """Our repeats of a variant at its best batch size on a data set; empty if there are none."""
+    rows = _rows(records.runs, side)
+    best = _rows(records.best, side)
+    sizes = best.kept if role == "full" else best.batch_size
+    return rows[(rows.dataset == role) & rows.batch_size.isin(sizes.dropna())]
+
+
+def why_missing(sides: list[Side], records: Records) -> str:
+    """Which cells are not there, or what became of them."""
+    words = []
+    for side in sides:
+        tried = _rows(records.runs, side)
+        if tried.empty:
+            words.append(f"no record of {side.name}")
+        elif (tried.status == "ok").any():
+            words.append(f"no best batch size of {side.name} was measured")
+        else:
+            words.append(f"{side.name}: {tried.status.iloc[0]}, {tried.reason.iloc[0]}")
+    return "; ".join(words)
+
+
+def our_curve(records: Records, side: Side) -> dict[int, pandas.DataFrame]:
+    """Effective batch size → our repeats of the smallest batch size that came to it, where some are usable."""
+    rows = _rows(records.runs, side)
+    sweep = rows[(rows.dataset == "sample") & (rows.status == "ok") & ~rows["flags"].str.contains("images lost")]
+    curve: dict[int, pandas.DataFrame] = {}
+    for size, cells in sweep.groupby("batch_size"):
+        effective = cells.effective_batch_size.iloc[0]
+        if seconds_by_block(cells):
+            curve.setdefault(int(size if math.isnan(effective) else effective), cells)
+    return curve
+
+
+def seconds_of(curve: dict[int, pandas.DataFrame]) -> dict[int, float]:
+    """Effective batch size → median seconds of a curve of ours."""
+    return {size: float(pandas.Series(seconds_by_block(cells)).median()) for size, cells in curve.items()}
+
+
+class Bench:
+    """Compares our cells, and adjusts what is not in the table `speedup` for the number of comparisons."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.known = {(row.dataset, row.baseline, row.candidate): row for row in records.speedup.itertuples()}
+        failed = records.parity[~records.parity.passed]
+        self.failed = {(row.dataset, row.candidate): row.reason for row in failed.itertuples()}
+        known = records.speedup.floor.dropna()
+        self.floor = float(known.max()) if len(known) else 1 + FLOOR
+
+    def ratio(self, first: pandas.DataFrame, second: pandas.DataFrame) -> Ours:
+        """Our ratio of two cells, given by their repeats, as `speedup` has it where it does."""
+        rows = tuple(next(cell[cell.status == "ok"].itertuples(index=False)) for cell in (first, second))
+        cells = tuple(cell_name(row._asdict()) for row in rows)
+        role = rows[0].dataset
+        given = self.known.get((role, *cells))
+        if given is not None and given.speedup == given.speedup:
+            ours = Ours(given.speedup, given.low, given.high, int(given.blocks), verdict=given.verdict)
+        elif given is not None:
+            ours = Ours(verdict=given.verdict, reason=f"{given.verdict}: {given.reason}")
+        elif failed := [self.failed[role, cell] for cell in cells if (role, cell) in self.failed]:
+            ours = Ours(verdict="parity failed", reason=f"parity failed: {failed[0]}")
+        else:
+            ours = self._measure(seconds_by_block(first), seconds_by_block(second))
+        if ours.verdict == "too few repeats" and not ours.reason:
+            ours = replace(ours, reason=f"{ours.blocks} blocks: a range, no interval, which needs {LEAST_BLOCKS}")
+        return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)), floor=self.floor)
+
+    def _measure(self, first: dict[int, float], second: dict[int, float]) -> Ours:
+        if not first.keys() & second.keys():
+            return Ours(verdict="too few repeats", reason="no block in which both were usable")
+        found = compare(first, second, self.floor)
+        return Ours(found.ratio, found.low, found.high, found.blocks, verdict=found.verdict, p=found.p)
+
+
+def correct_for_many(found: dict[Any, Ours]) -> dict[Any, Ours]:
+    """Adjust the p values of a family of comparisons, as `speedup` does for its own: what chance explains is a tie."""
+    tested = {ours.cells: ours.p for ours in found.values() if ours.p is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {
+        key: replace(ours, verdict="tie")
+        if ours.verdict in ("faster", "slower") and adjusted.get(ours.cells, 0) >= ALPHA
+        else ours
+        for key, ours in found.items()
+    }
