@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from types import SimpleNamespace
 
 import psutil
