@@ -11,7 +11,8 @@ from vitbench.plan.configuration import check_keys, check_schema, fallback, reso
 from vitbench.errors import UserError
 from vitbench.plan.estimate import announce, check_start
 from vitbench.files import digest
-from vitbench.plan.grid import BEST, Grid
+from vitbench.cells import BEST
+from vitbench.plan.grid import Grid
 
 # Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
 # make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)

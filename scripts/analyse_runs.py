@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from vitbench import tables
+from vitbench.analysis import best_batch_size, parity
+from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
 from vitbench.analysis.physics import impossible_cells
 from vitbench.errors import run_logged
@@ -27,15 +29,15 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     def forms(role: str) -> dict[str, str]:
         return {image.id: image.form for image in archive.manifest(role) if image.valid}
 
-    gate = analysis.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
+    gate = parity.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
     data_sets = {role: (one["name"], archive.manifest(role)) for role, one in archive.grid["datasets"].items()}
     derived = {
         "summary": analysis.summary(table),
         "budget": analysis.time_budget(table),
-        "best": analysis.best_batch_sizes(table),
-        "images": analysis.images(data_sets),
+        "best": best_batch_size.best_batch_sizes(table),
+        "images": parity.images(data_sets),
         "parity": gate,
-        "speedup": analysis.speedup(table, baseline, gate, impossible_cells(tables.read(physics_table, "physics"))),
+        "speedup": speedups.speedup(table, baseline, gate, impossible_cells(tables.read(physics_table, "physics"))),
     }
     for name, frame in derived.items():
         write_atomically(out[name], tables.as_csv(frame))

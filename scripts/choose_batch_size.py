@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas
 
-from vitbench.analysis.summary import choose_batch_size
+from vitbench import tables
+from vitbench.analysis.best_batch_size import choose_batch_size
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.records import record as records
@@ -14,7 +15,7 @@ from vitbench.records import record as records
 def main(sweep: list[Path], out: Path) -> None:
     """Write the choice (batch_size, median seconds, reason) and the records that it rests on."""
     rows = [records.to_row(records.read(path), "live", str(path)) for path in sweep]
-    choice = choose_batch_size(pandas.DataFrame(rows, columns=records.COLUMNS))
+    choice = choose_batch_size(pandas.DataFrame(rows, columns=tables.COLUMNS["runs"]))
     write_atomically(out, json.dumps(choice | {"records": sorted(map(str, sweep))}, indent=1) + "\n")
 
 

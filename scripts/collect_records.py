@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas
 
+from vitbench import tables
+from vitbench.cells import NAME
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
-from vitbench.plan.grid import CELL
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, open_archive, record_paths
 from vitbench.records.mixing import refuse_mixed
@@ -22,13 +23,13 @@ def main(archive: Folder, out: Path) -> None:
     grid = archive.grid
     rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
     for role, name, reason in grid["skipped"]:
-        framework, variant, device, workers, size = CELL.fullmatch(name).groups()
-        row = dict.fromkeys(records.COLUMNS) | {"source": archive.source, "model": grid["model"]["name"]}
+        framework, variant, device, workers, size = NAME.fullmatch(name).groups()
+        row = dict.fromkeys(tables.COLUMNS["runs"]) | {"source": archive.source, "model": grid["model"]["name"]}
         row |= {"machine": grid["machine"], "protocol": grid["protocol"], "dataset": role}
         row |= {"framework": framework, "variant": variant, "device": device}
         row |= {"workers": int(workers), "batch_size": int(size) if size.isdigit() else None}
         rows.append(row | {"status": "skipped", "reason": reason})
-    table = pandas.DataFrame(rows, columns=records.COLUMNS)
+    table = pandas.DataFrame(rows, columns=tables.COLUMNS["runs"])
     refuse_mixed(table)
     write_atomically(out, as_csv(table))
 

@@ -15,11 +15,11 @@ import pandas
 from write_gallery import small
 
 from vitbench import tables
-from vitbench.analysis.summary import CONTROL_GROUP
+from vitbench.analysis.pairs import CONTROL_GROUP
+from vitbench.cells import cell_name
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.records.archive import open_archive
-from vitbench.records.record import cell_name
 
 CHARTS = {
     "speedup": "Who is faster",

@@ -45,12 +45,23 @@ CONDA = {
     "huggingface": {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "ruptures"),
         ]
     },
     "sparknlp": {
         "extra": ["openjdk=17"],
-        "conda": ["pyspark", "numpy", "pillow", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "requests"],
+        "conda": [
+            "pyspark",
+            "numpy",
+            "pillow",
+            "psutil",
+            "nvidia-ml-py",
+            "pyyaml",
+            "jsonschema",
+            "archspec",
+            "ruptures",
+            "requests",
+        ],
         "pip": ["spark-nlp", "jgo"],
     },
     "model": {

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vitbench import machine
+from vitbench.cells import BEST, NAME, Cell
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import HOME, sha256, sha256_of_files
+from vitbench.files import HOME, MEASUREMENTS, sha256, sha256_of_files
 from vitbench.frameworks import Task
 from vitbench.inputs import jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
@@ -18,7 +19,7 @@ from vitbench.measure import quiet as gates
 from vitbench.measure.harness import Passes
 from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_without_running
 from vitbench.plan import configuration
-from vitbench.plan.grid import BEST, CELL, MEASUREMENTS, Cell, Grid
+from vitbench.plan.grid import Grid
 
 MEASURING_CODE = (
     "measure.py",
@@ -153,7 +154,7 @@ def known_labels(images: list[Image], config: Path) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    if not CELL.fullmatch(options.cell):
+    if not NAME.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))
     machine.check_configured(grid.config["machine"])

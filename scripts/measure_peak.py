@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from vitbench import machine
-from vitbench.analysis import physics
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.inputs import arithmetic
 from vitbench.inputs.datasets import read_manifest
 from vitbench.measure import peak
 from vitbench.measure.processes import machine_lock
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
+from vitbench.records import peak_file
 
 
 def measure(grid: Grid, threads: int) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
     Raises:
         UserError: checkpoint or data set of the configuration are missing, or the latter has no valid image.
     """
-    shape = physics.read_shape(Path("resources/models") / grid.model.slug / "checkpoint")
+    shape = arithmetic.read_shape(Path("resources/models") / grid.model.slug / "checkpoint")
     manifest = Path(grid.manifest("sample"))
     if not manifest.exists():
         raise UserError(f"the data set {manifest} is missing: make it with `snakemake prepare`")
@@ -46,11 +47,11 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
         "model": grid.model.slug,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "threads": threads,
-        "flop_per_image": physics.flop_per_image(shape),
+        "flop_per_image": arithmetic.flop_per_image(shape),
         "decode_per_second": decode,
         "decode_library": f"Pillow {metadata.version('pillow')}",
         "decode_dataset": grid.datasets["sample"].slug,
-        "peak": physics.peaks(rates),
+        "peak": peak_file.peaks(rates),
         "rates": rates,
     }
 
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     grid = Grid(configuration.load(options.config))
     machine.check_configured(grid.config["machine"])
     found = measure(grid, options.threads)
-    physics.check(found, options.out)
+    peak_file.check(found, options.out)
     write_atomically(options.out, json.dumps(found, indent=1) + "\n")
     for one in found["peak"]:
         print(f"{one['device']}, {one['precision']}: {one['gflops']:.0f} GFLOP/s ({one['library']}, {one['shape']})")

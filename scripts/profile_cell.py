@@ -7,17 +7,18 @@ from pathlib import Path
 
 from measure import options_of_cell, prepare
 
+from vitbench.cells import BEST, NAME
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.measure import profiles
 from vitbench.measure.supervisor import Cancelled
 from vitbench.plan import configuration
-from vitbench.plan.grid import BEST, CELL, Grid
+from vitbench.plan.grid import Grid
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = options_of_cell(__doc__, "profile_cell.py", "profile.json", "the profile to write").parse_args(arguments)
     options.gate, options.repeat = None, 0
-    if not CELL.fullmatch(options.cell):
+    if not NAME.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))
     cell = grid.find(options.dataset, options.cell)

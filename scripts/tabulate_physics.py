@@ -8,13 +8,14 @@ from vitbench import tables
 from vitbench.analysis import physics
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.records import peak_file
 from vitbench.records.archive import Folder, open_archive
 
 
 def main(archive: Folder, runs: pandas.DataFrame, out: Path) -> None:
     """Write the table `physics`; records from elsewhere may come without what their machine can do."""
     place = archive.grid.get("peak")
-    peak = physics.checked(archive.document(place), place) if place in archive.paths() else None
+    peak = peak_file.checked(archive.document(place), place) if place in archive.paths() else None
     write_atomically(out, physics.tabulate(runs, peak).to_csv(index=False))
 
 

@@ -53,7 +53,7 @@ def main(folder: Path, out: Mapping[str, str]) -> None:
     for name, table in {
         "summary": summary,
         "best": published.best_batch_sizes(runs, repeats),
-        "parity": parity.reindex(columns=analysis.PARITY_COLUMNS),
+        "parity": parity.reindex(columns=tables.COLUMNS["parity"]),
         "speedup": speedups,
         "repeats": repeats,
         "scaling": published.scaling(runs, scaled),

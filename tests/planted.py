@@ -8,11 +8,12 @@ from pathlib import Path
 
 import write_configuration
 
-from vitbench.analysis import physics
+from vitbench.cells import BEST, Cell
 from vitbench.files import sha256
 from vitbench.inputs.datasets import COLUMNS, read_manifest
 from vitbench.measure import profiles
-from vitbench.plan.grid import BEST, Cell, Grid
+from vitbench.plan.grid import Grid
+from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
 
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
@@ -36,7 +37,7 @@ PEAK = {
     "decode_per_second": 400.0,
     "decode_library": "Pillow 13.0.0",
     "decode_dataset": "planted",
-    "peak": physics.peaks(_RATES),
+    "peak": peak_file.peaks(_RATES),
     "rates": _RATES,
 }
 
@@ -131,7 +132,7 @@ def profile(grid: Grid, cell: Cell) -> dict:
 def plant_profile(root: Path, grid: Grid, cell: Cell) -> Path:
     """Write the profile of a full cell below `root`."""
     path = root / grid.profile(cell)
-    profiles.write(path, profile(grid, cell))
+    profile_file.write(path, profile(grid, cell))
     return path
 
 

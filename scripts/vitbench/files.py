@@ -8,9 +8,11 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 HOME = Path(__file__).parents[2]  # the checkout
+MEASUREMENTS = PurePosixPath("measurements")
+RESOURCES = PurePosixPath("resources")
 
 
 @contextmanager

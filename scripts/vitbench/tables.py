@@ -2,6 +2,7 @@
 
 Every chart, the workbook and the page read tables through `read`, so that "empty" means one thing: NaN in a column of
 numbers, the empty string in a column of words. Columns that a later version adds pass through unharmed.
+pandas is imported where a table is read: what measures knows these columns, and its environment may lack pandas.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from vitbench.errors import UserError
 from vitbench.files import plain_cell, safe_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
@@ -85,6 +88,8 @@ def read(path: str | Path, table: str | None = None) -> pd.DataFrame:
     Words are strings ("" where empty), numbers float64 (NaN where empty), columns in TRUTHS are True or False.
     Raises `UserError` for a file that is missing, lacks columns or has a word where a number belongs.
     """
+    import pandas as pd
+
     path = Path(path)
     expected = COLUMNS[table or path.stem]
     try:
@@ -116,6 +121,8 @@ def read_context(path: str | Path) -> dict:
 
 
 def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    import pandas as pd
+
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     wrong = column[numbers.isna() & ~column.str.strip().str.lower().isin({"", "nan"})]
     if len(wrong):

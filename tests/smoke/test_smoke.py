@@ -14,9 +14,9 @@ from tree import ROOT
 from tree import smoke as snakemake
 
 from vitbench import tables
-from vitbench.analysis.stages import STAGES
-from vitbench.measure import profiles
+from vitbench.frameworks.stages import STAGES
 from vitbench.measure.harness import says_out_of_memory
+from vitbench.records import profile_file
 from vitbench.records import record as records
 
 VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
@@ -87,7 +87,7 @@ def test_the_stages_of_each_variant_are_known(smoke, runs):
 
 def test_the_profiles_say_what_they_were_made_of(smoke):
     for path in smoke.glob("measurements/**/profile.json"):
-        profile = profiles.checked(json.loads(path.read_text()), str(path))
+        profile = profile_file.checked(json.loads(path.read_text()), str(path))
         assert profile["sampled_peak_memory_mb"] > 100 and len(profile["plain_seconds"]) == 2
         if profile["framework"] == "sparknlp":
             details = profile["details"]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench import tables
+from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.statistics import FLOOR
-from vitbench.analysis.summary import CONTROL_GROUP, usable
-from vitbench.plan.grid import CONTROL
+from vitbench.analysis.summary import usable
+from vitbench.cells import CONTROL
 
 TWO = ("huggingface/pipeline", "sparknlp/tensorflow")
 FIVE = (*TWO, "sparknlp/tensorflow-no-onednn", "sparknlp/onnx", "sparknlp/onnx-tuned")

@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vitbench.analysis.stages import Stopwatch
 from vitbench.errors import UserError
 from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks.stages import Stopwatch
 from vitbench.measure import energy
 from vitbench.measure.energy import Package
 

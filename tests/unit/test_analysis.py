@@ -8,11 +8,12 @@ import numpy as np
 import pandas
 import pytest
 
-from vitbench import tables
+from vitbench import cells, tables
+from vitbench.analysis import best_batch_size, pairs, parity
+from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
-from vitbench.analysis.summary import BEST_GROUP, SAME_GROUP
+from vitbench.analysis.pairs import BEST_GROUP, SAME_GROUP
 from vitbench.inputs.datasets import Image
-from vitbench.records import record as records
 
 HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
 IMAGES = {"sample": 4, "full": 6}
@@ -54,7 +55,7 @@ def table(tmp_path):
     def make(*cells: list[dict]) -> pandas.DataFrame:
         rows = list(itertools.chain(*cells))
         path = tmp_path / "runs.csv"
-        pandas.DataFrame(rows, columns=records.COLUMNS).convert_dtypes().to_csv(path, index=False)
+        pandas.DataFrame(rows, columns=tables.COLUMNS["runs"]).convert_dtypes().to_csv(path, index=False)
         return tables.read(path)
 
     return make
@@ -88,8 +89,8 @@ class Said:
 
 
 def judge(runs, said=None, baseline=HF, least=0.99):
-    gate = analysis.parity(runs, baseline, said or Said(), labels, least)
-    return gate, analysis.speedup(runs, baseline, gate)
+    gate = parity.parity(runs, baseline, said or Said(), labels, least)
+    return gate, speedups.speedup(runs, baseline, gate)
 
 
 def drop(image: str):
@@ -115,7 +116,7 @@ def relabel(image: str, label: str):
 def test_summary_has_a_row_a_cell_with_median_range_and_spread(table):
     runs = table(cell(HF, "sample", 1, [4, 5, 9]), cell(HF, "sample", 8, [2, 2, 2]), cell(TF, "sample", 1, [3, 3, 4]))
     found = analysis.summary(runs)
-    assert [records.cell_name(row) for row in found.to_dict("records")] == [
+    assert [cells.cell_name(row) for row in found.to_dict("records")] == [
         f"{HF}/cpu/w1/bs1", f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs1",
     ]  # fmt: skip
     first = found.iloc[0]
@@ -204,9 +205,9 @@ CONTROL = "huggingface/pipeline-control"
 def test_the_control_is_compared_in_a_row_of_its_own_and_is_no_variant(table):
     runs = table(cell(HF, "full", 8, [6] * 5), cell(CONTROL, "full", 8, [6.3] * 5), cell(TF, "full", 8, [5.0] * 5))
     gate, speedups = judge(runs)
-    assert list(speedups.comparison) == [analysis.BEST_GROUP, analysis.CONTROL_GROUP]
+    assert list(speedups.comparison) == [pairs.BEST_GROUP, pairs.CONTROL_GROUP]
     assert gate.passed.all()
-    assert list(analysis.best_batch_sizes(runs).variant) == ["pipeline", "tensorflow"]
+    assert list(best_batch_size.best_batch_sizes(runs).variant) == ["pipeline", "tensorflow"]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_the_control_does_not_count_among_the_comparisons_of_holm(table):
 
 
 def choose(runs) -> dict:
-    return analysis.choose_batch_size(runs)
+    return best_batch_size.choose_batch_size(runs)
 
 
 def test_the_fastest_batch_size_is_best(table):
@@ -303,7 +304,7 @@ def test_best_batch_sizes_say_what_is_kept_and_when_the_sweep_would_now_choose_o
         cell(ONNX, "sample", 8, [None] * 3),
         cell(ONNX, "full", None, [None] * 3, statuses=dict.fromkeys(range(3), "error")),
     )
-    found = analysis.best_batch_sizes(runs).set_index("variant")
+    found = best_batch_size.best_batch_sizes(runs).set_index("variant")
     assert list(found.columns) == ["framework", "device", "workers", "batch_size", "median", "kept", "reason"]
     assert (found.batch_size["pipeline"], found.kept["pipeline"]) == (8, 1)
     assert "the full run keeps 1" in found.reason["pipeline"]
@@ -314,16 +315,15 @@ def test_best_batch_sizes_say_what_is_kept_and_when_the_sweep_would_now_choose_o
 
 def test_best_batch_sizes_leave_out_what_was_skipped(table):
     runs = table(cell(HF, "sample", 1, [9, 9, 9]), skipped(TF, "sample", 1), skipped(TF, "full", None))
-    assert list(analysis.best_batch_sizes(runs).variant) == ["pipeline"]
+    assert list(best_batch_size.best_batch_sizes(runs).variant) == ["pipeline"]
 
 
 # --- pairs
 
 
-def pairs(runs, baseline=HF) -> list[tuple[str, str, str]]:
+def named_pairs(runs, baseline=HF) -> list[tuple[str, str, str]]:
     return [
-        (records.cell_name(one), records.cell_name(other), group)
-        for one, other, group in analysis.comparisons(runs, baseline)
+        (cells.cell_name(one), cells.cell_name(other), group) for one, other, group in pairs.comparisons(runs, baseline)
     ]
 
 
@@ -332,31 +332,31 @@ def test_full_runs_are_compared_at_their_best_and_the_sample_at_the_same_batch_s
         cell(TF, "sample", 1, [9]), cell(TF, "sample", 8, [9]), cell(HF, "sample", 1, [9]), cell(HF, "sample", 8, [9]),
         cell(HF, "sample", 16, [9]), cell(HF, "full", 8, [9]), cell(TF, "full", 1, [9]),
     )  # fmt: skip
-    assert pairs(runs) == [
+    assert named_pairs(runs) == [
         (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs1", BEST_GROUP),
         (f"{HF}/cpu/w1/bs1", f"{TF}/cpu/w1/bs1", SAME_GROUP),
         (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs8", SAME_GROUP),
     ]
-    assert [pair[0].split("/cpu")[0] for pair in pairs(runs, TF)] == [TF] * 3
+    assert [pair[0].split("/cpu")[0] for pair in named_pairs(runs, TF)] == [TF] * 3
 
 
 def test_each_device_has_its_baseline_and_each_variant_its_gain_from_the_device(table):
     runs = table(
         *(cell(variant, "full", 8, [9], device=device) for device in ("gpu", "cpu") for variant in (HF, TF, ONNX))
     )
-    assert {(one, other) for one, other, _ in pairs(runs)} == {
+    assert {(one, other) for one, other, _ in named_pairs(runs)} == {
         (f"{HF}/{device}/w1/bs8", f"{variant}/{device}/w1/bs8") for device in ("cpu", "gpu") for variant in (TF, ONNX)
     } | {(f"{variant}/cpu/w1/bs8", f"{variant}/gpu/w1/bs8") for variant in (HF, TF, ONNX)}
-    assert len(pairs(runs)) == 7
+    assert len(named_pairs(runs)) == 7
 
 
 def test_what_was_skipped_is_not_compared(table):
     runs = table(cell(HF, "full", 8, [9]), cell(ONNX, "full", 8, [9]), skipped(TF, "full", None))
-    assert [other for _, other, _ in pairs(runs)] == [f"{ONNX}/cpu/w1/bs8"]
+    assert [other for _, other, _ in named_pairs(runs)] == [f"{ONNX}/cpu/w1/bs8"]
 
 
 def test_different_numbers_of_workers_are_not_compared(table):
-    assert pairs(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [9], workers=2))) == []
+    assert named_pairs(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [9], workers=2))) == []
 
 
 # --- parity
@@ -422,7 +422,7 @@ def test_probabilities_are_compared_where_both_give_them(table):
 
 
 def test_images_without_labels_are_compared_but_have_no_accuracy(table):
-    gate = analysis.parity(one_pair(table), HF, Said(), lambda role: dict.fromkeys(labels(role), ""), 0.99)
+    gate = parity.parity(one_pair(table), HF, Said(), lambda role: dict.fromkeys(labels(role), ""), 0.99)
     assert gate.iloc[0].passed and pandas.isna(gate.iloc[0].baseline_accuracy)
 
 
@@ -436,9 +436,9 @@ def test_parity_says_of_which_form_the_images_are_that_differ(table):
     forms = {"i0": "", "i1": "JPEG, CMYK", "i2": "JPEG, CMYK", "i3": "PNG, transparent", "i4": "", "i5": ""}
     said = Said().change(TF, relabel("i2", "owl")).change(TF, drop("i1")).change(TF, relabel("i4", "cat"))
     runs = one_pair(table)
-    row = analysis.parity(runs, HF, said, labels, 0.99, lambda role: forms).iloc[0]
+    row = parity.parity(runs, HF, said, labels, 0.99, lambda role: forms).iloc[0]
     assert row.differing == "2 of 2 JPEG, CMYK; 1 of 3 JPEG"
-    assert analysis.parity(runs, HF, Said(), labels, 0.99, lambda role: forms).iloc[0].differing == ""
+    assert parity.parity(runs, HF, Said(), labels, 0.99, lambda role: forms).iloc[0].differing == ""
 
 
 def test_what_the_data_sets_hold_is_counted_by_form_and_reason():
@@ -453,7 +453,7 @@ def test_what_the_data_sets_hold_is_counted_by_form_and_reason():
         image(5, False, "empty file"),
         image(6, False, "a link to nothing"),
     ]
-    found = analysis.images({"sample": ("mine", manifest), "full": ("photos-48", [image(1, True)])})
+    found = parity.images({"sample": ("mine", manifest), "full": ("photos-48", [image(1, True)])})
     assert found.values.tolist() == [
         ["sample", "mine", True, "PNG", 2, "=source 3"],
         ["sample", "mine", True, "JPEG", 1, "=source 2"],
@@ -532,7 +532,7 @@ def test_if_everything_failed_the_tables_are_there_and_empty_of_numbers(table):
     gate, ratio = judge(runs)
     assert not gate.passed.any() and ratio.speedup.isna().all() and list(ratio.verdict) == ["too few repeats"]
     assert list(analysis.summary(runs).status) == ["oom", "oom"]
-    assert analysis.best_batch_sizes(runs).batch_size.isna().all()
+    assert best_batch_size.best_batch_sizes(runs).batch_size.isna().all()
 
 
 def test_one_variant_alone_gives_empty_tables_with_their_columns(table):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from vitbench import tables
 from vitbench.errors import UserError
-from vitbench.records import record as records
 from vitbench.records.mixing import mark_mixed, refuse_mixed
 
 HF, TF = ("huggingface", "pipeline"), ("sparknlp", "tensorflow")
@@ -38,7 +38,7 @@ def runs(**last) -> pd.DataFrame:
         for repeat in (0, 1)
     ]
     rows[-1] |= last
-    return pd.DataFrame(rows, columns=records.COLUMNS).convert_dtypes()
+    return pd.DataFrame(rows, columns=tables.COLUMNS["runs"]).convert_dtypes()
 
 
 def test_one_machine_protocol_model_and_data_set_may_be_compared():

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from example_records import example_record
 
-from vitbench.analysis.physics import VIT_BASE, flop_per_image
 from vitbench.errors import UserError
 from vitbench.files import HOME
+from vitbench.inputs.arithmetic import VIT_BASE, flop_per_image
 from vitbench.plan import estimate
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid, archive_path

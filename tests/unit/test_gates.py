@@ -207,9 +207,9 @@ def test_processes_on_the_gpu_are_named_but_for_the_desktop(monkeypatch):
 def test_the_canary_of_a_record_is_relative_to_its_reference():
     half = {"gemm_gflops": 50.0, "decode_per_second": 180.0}
     given = {"before": USUAL, "after": half, "reference": USUAL}
-    assert [gates.relative_canary(given, part) for part in gates.CANARY] == [0.5, 180 / USUAL["decode_per_second"]]
-    assert gates.relative_canary({"reference": None}, "gemm_gflops") is None
-    assert gates.relative_canary(None, "gemm_gflops") is None
+    assert [records.relative_canary(given, part) for part in gates.CANARY] == [0.5, 180 / USUAL["decode_per_second"]]
+    assert records.relative_canary({"reference": None}, "gemm_gflops") is None
+    assert records.relative_canary(None, "gemm_gflops") is None
 
 
 # --- measured again

@@ -9,11 +9,12 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.plan import grid as module
 from vitbench.plan.configuration import definitions, load
-from vitbench.plan.grid import BEST, Cell, Grid
+from vitbench.plan.grid import Grid
 
 LINUX, ARM = "linux-x86_64", "linux-arm64"
 DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from vitbench.analysis import physics
-from vitbench.analysis.physics import VIT_BASE, Product
+from vitbench.inputs.arithmetic import VIT_BASE, Product
 from vitbench.measure import peak
+from vitbench.records import peak_file
 
 SMALL = replace(VIT_BASE, image_size=64, hidden_size=96, layers=2, heads=3, intermediate_size=192, labels=5)
 
@@ -31,7 +31,7 @@ def test_every_library_is_asked_for_every_product(rates):
 
 def test_the_rates_are_those_of_a_processor_core(rates):
     assert all(0.05 < one["gflops"] < 5000 for one in rates)
-    best = {one["precision"]: one["gflops"] for one in physics.peaks(rates)}
+    best = {one["precision"]: one["gflops"] for one in peak_file.peaks(rates)}
     assert best["float32"] == max(one["gflops"] for one in rates if one["precision"] == "float32") > 1
 
 

@@ -11,10 +11,12 @@ from test_analysis import HF, TF, cell
 
 from vitbench import tables
 from vitbench.analysis import physics
-from vitbench.analysis import summary as analysis
-from vitbench.analysis.physics import VIT_BASE, Product, flop_per_image, impossible, products
+from vitbench.analysis import speedup as speedups
+from vitbench.analysis.physics import impossible
 from vitbench.errors import UserError
-from vitbench.records import record as records
+from vitbench.inputs import arithmetic
+from vitbench.inputs.arithmetic import VIT_BASE, Product, flop_per_image, products
+from vitbench.records import peak_file
 
 PEAK = planted.PEAK
 
@@ -82,9 +84,9 @@ def test_the_shape_comes_from_the_checkpoint(tmp_path):
     }  # fmt: skip
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
-    assert physics.read_shape(tmp_path) == VIT_BASE
+    assert arithmetic.read_shape(tmp_path) == VIT_BASE
     path.write_text(json.dumps(config | {"id2label": None, "num_channels": 1}))
-    assert physics.read_shape(tmp_path) == replace(VIT_BASE, labels=2, channels=1)
+    assert arithmetic.read_shape(tmp_path) == replace(VIT_BASE, labels=2, channels=1)
 
 
 @pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}", '{"image_size": 224}'])
@@ -92,7 +94,7 @@ def test_a_checkpoint_without_a_shape_is_refused(content, tmp_path):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match="config.json does not say what shape"):
-        physics.read_shape(tmp_path)
+        arithmetic.read_shape(tmp_path)
 
 
 # --- the file
@@ -105,28 +107,28 @@ def test_the_peak_is_the_highest_rate_of_any_library():
         for library, precision, gflops in (("torch", "float32", 190.0), ("ONNX Runtime", "float32", 376.0),
                                            ("torch", "bfloat16", 758.0), ("oneDNN", "float32", 375.0))
     ]  # fmt: skip
-    assert [(one["precision"], one["library"], one["gflops"], one["shape"]) for one in physics.peaks(rates)] == [
+    assert [(one["precision"], one["library"], one["gflops"], one["shape"]) for one in peak_file.peaks(rates)] == [
         ("bfloat16", "torch", 758.0, "2x3x4"),
         ("float32", "ONNX Runtime", 376.0, "2x3x4"),
     ]
 
 
 def test_a_peak_that_somebody_raised_is_noticed():
-    assert physics.problems(PEAK) == []
+    assert peak_file.problems(PEAK) == []
     raised = copy.deepcopy(PEAK)
     raised["peak"][0]["gflops"] *= 2
-    assert physics.problems(raised) == ["$.peak is not the highest of $.rates"]
+    assert peak_file.problems(raised) == ["$.peak is not the highest of $.rates"]
     with pytest.raises(UserError, match="remove it to measure it again"):
-        physics.checked(raised, "peak.json")
+        peak_file.checked(raised, "peak.json")
 
 
 @pytest.mark.parametrize(
     "change", [{"rates": []}, {"decode_per_second": 0}, {"model": None}, {"more": 1}, {"flop_per_image": "much"}]
 )
 def test_a_file_that_does_not_fit_the_schema_is_refused(change):
-    assert physics.problems(PEAK | change)
+    assert peak_file.problems(PEAK | change)
     with pytest.raises(ValueError, match="is not valid"):
-        physics.check(PEAK | change, "peak.json")
+        peak_file.check(PEAK | change, "peak.json")
 
 
 # --- what is impossible
@@ -167,7 +169,7 @@ def runs(tmp_path):
     """Two cells of five repeats on the six images of the full set: 3 and 3.43 images a second."""
     rows = cell(HF, "full", 8, [2.0, 2.01, 1.99, 2.0, 2.0]) + cell(TF, "full", 8, [1.75, 1.74, 1.76, 1.75, 1.75])
     path = tmp_path / "runs.csv"
-    pd.DataFrame(rows, columns=records.COLUMNS).convert_dtypes().to_csv(path, index=False)
+    pd.DataFrame(rows, columns=tables.COLUMNS["runs"]).convert_dtypes().to_csv(path, index=False)
     return tables.read(path)
 
 
@@ -195,9 +197,9 @@ def test_a_cell_above_the_peak_is_an_error_and_gets_no_ratio(runs):
         [{"dataset": "full", "baseline": "huggingface/pipeline/cpu/w1/bs8", "candidate": name, "passed": True,
           "agreement": 1.0, "reason": ""}]
     )  # fmt: skip
-    ratio = analysis.speedup(runs, "huggingface/pipeline", gate).iloc[0]
+    ratio = speedups.speedup(runs, "huggingface/pipeline", gate).iloc[0]
     assert ratio.speedup == pytest.approx(2 / 1.75, rel=0.01)
-    row = analysis.speedup(runs, "huggingface/pipeline", gate, physics.impossible_cells(table)).iloc[0]
+    row = speedups.speedup(runs, "huggingface/pipeline", gate, physics.impossible_cells(table)).iloc[0]
     assert row.verdict == "impossible" and pd.isna(row.speedup) and name in row.reason
 
 

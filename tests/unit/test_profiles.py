@@ -10,11 +10,13 @@ import pytest
 from example_profiles import example_profile
 from example_records import example_repeat
 
-from vitbench.analysis.stages import STAGES, bound_by
+from vitbench.analysis.stages import bound_by
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
+from vitbench.frameworks.stages import STAGES
 from vitbench.measure import profiles, supervisor
 from vitbench.measure.processes import marked
+from vitbench.records import profile_file
 
 ALIKE = dict.fromkeys(STAGES, 1 / 6)
 
@@ -32,7 +34,7 @@ def measure(folder: Path, plan: dict, **more) -> dict:
     returned = profiles.measure(example_repeat(folder, plan, **more), out)
     assert [path.name for path in out.parent.iterdir()] == ["profile.json"]
     assert marked(str(out.parent / ".rep0.repeat")) == []
-    written = profiles.checked(json.loads(out.read_text()), str(out))
+    written = profile_file.checked(json.loads(out.read_text()), str(out))
     assert written == returned
     return written
 
@@ -83,7 +85,7 @@ def test_a_cell_without_a_batch_size_gets_a_profile_with_the_reason(tmp_path):
     repeat = example_repeat(tmp_path, {})
     repeat.known["batch_size"] = None
     profiles.write_without_running(repeat, out, "error", "no batch size worked")
-    written = profiles.checked(json.loads(out.read_text()), str(out))
+    written = profile_file.checked(json.loads(out.read_text()), str(out))
     assert (
         written["status"] == "error" and written["batch_size"] is None and written["reason"] == "no batch size worked"
     )
@@ -94,6 +96,6 @@ def test_a_cell_without_a_batch_size_gets_a_profile_with_the_reason(tmp_path):
 )
 def test_a_profile_that_does_not_fit_its_schema_is_refused(wrong):
     good = example_profile(passes=[1.0], shares=ALIKE)
-    assert profiles.checked(good, "profile.json") == good
+    assert profile_file.checked(good, "profile.json") == good
     with pytest.raises(UserError, match="profile.json"):
-        profiles.checked(good | wrong, "profile.json")
+        profile_file.checked(good | wrong, "profile.json")

@@ -13,9 +13,10 @@ import yaml
 from example_tables import FIVE, example, typed
 
 from vitbench import tables
-from vitbench.analysis import summary as analysis
+from vitbench.analysis import best_batch_size, pairs
+from vitbench.analysis import speedup as speedups
+from vitbench.cells import cell_name
 from vitbench.files import HOME
-from vitbench.records.record import cell_name
 from vitbench.series import published
 from vitbench.series import setup as conditions
 from vitbench.series.our_runs import Ours, Records, Side, correct_for_many, our_curve, stand_in
@@ -65,19 +66,19 @@ def records(repeats: int = 5, rates: dict[str, float] | None = None, gate: dict 
         runs.loc[rows, "throughput"] *= times
     runs["setting"] = runs.framework.map(SETTINGS)
     parity = passing(runs).assign(**(gate or {}))
-    speedup = analysis.speedup(runs, "huggingface/pipeline", parity)
-    best = analysis.best_batch_sizes(runs)
+    speedup = speedups.speedup(runs, "huggingface/pipeline", parity)
+    best = best_batch_size.best_batch_sizes(runs)
     shape = {"layers": 12}
     return Records(runs, best, parity, speedup, made.context, shape, {"sparknlp/tensorflow": "sparknlp/onnx"})
 
 
 def passing(runs: pandas.DataFrame) -> pandas.DataFrame:
     """The table `parity` where all labels are equal."""
-    pairs = [
+    compared = [
         {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
-        for one, other, _ in analysis.comparisons(runs, "huggingface/pipeline")
+        for one, other, _ in pairs.comparisons(runs, "huggingface/pipeline")
     ]
-    return typed(pairs, "parity").assign(agreement=1.0, passed=True)
+    return typed(compared, "parity").assign(agreement=1.0, passed=True)
 
 
 def headline(table: pandas.DataFrame, **where) -> pandas.Series:
@@ -266,7 +267,7 @@ def test_no_ratio_mixes_hardware(series, theirs):
         series = series._replace(runs=series.runs.assign(wall_seconds=series.runs.wall_seconds * 7))
     else:
         runs = given.runs.assign(wall_seconds=given.runs.wall_seconds * 7, throughput=given.runs.throughput / 7)
-        given = given._replace(runs=runs, speedup=analysis.speedup(runs, "huggingface/pipeline", given.parity))
+        given = given._replace(runs=runs, speedup=speedups.speedup(runs, "huggingface/pipeline", given.parity))
     for table, again in zip(before, replicate(series, given), strict=True):
         numbers = [
             column for column in table if column.startswith(("published", "ours")) and table[column].dtype == float

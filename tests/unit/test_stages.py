@@ -6,12 +6,12 @@ import time
 
 import pandas
 import pytest
-import tabulate_stages
 from example_profiles import example_profile
 
 from vitbench import tables
-from vitbench.analysis.stages import STAGES, Stopwatch, bound_by
+from vitbench.analysis.stages import bound_by, tabulate
 from vitbench.frameworks.sparknlp import profiler as sparknlp
+from vitbench.frameworks.stages import STAGES, Stopwatch
 
 ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
 
@@ -156,7 +156,7 @@ def runs(*walls: float, **changed) -> pandas.DataFrame:
 
 
 def table(profile: dict, measured: pandas.DataFrame) -> pandas.DataFrame:
-    found = tabulate_stages.stages([profile], measured)
+    found = tabulate([profile], measured)
     assert tuple(found.columns) == tables.COLUMNS["stages"]
     assert list(found.stage) == list(STAGES)
     return found
@@ -207,7 +207,7 @@ def test_a_failed_profile_is_rows_with_its_reason():
 
 def test_the_table_reads_back(tmp_path):
     failed = example_profile(passes=[], shares=ALIKE) | {"status": "error", "reason": "no", "method": None}
-    both = tabulate_stages.stages([example_profile(passes=[2.0], shares=ALIKE), failed], runs(2.0))
+    both = tabulate([example_profile(passes=[2.0], shares=ALIKE), failed], runs(2.0))
     both.convert_dtypes().to_csv(tmp_path / "stages.csv", index=False)
     back = tables.read(tmp_path / "stages.csv")
     assert list(back.within_10_percent) == [True] * 6 + [False] * 6

@@ -7,22 +7,9 @@ from typing import Any
 
 import pandas
 
-from vitbench.analysis.summary import CELL
+from vitbench import tables
+from vitbench.cells import CELL
 
-COLUMNS = [
-    *CELL[4:],
-    "repeats",
-    "alike",
-    "effective_batch_size",
-    "effective_batch_sizes",
-    "partition_rows",
-    "partitions",
-    "slots",
-    "waves",
-    "wave_factor",
-    "reached",
-    "reason",
-]
 SEEN = ["effective_batch_size", "effective_batch_sizes", "partition_rows", "partitions", "slots", "waves"]
 
 
@@ -56,7 +43,7 @@ def effective_batches(runs: pandas.DataFrame) -> pandas.DataFrame:
         row |= {"repeats": len(group), "alike": int(kinds.max())}
         row["wave_factor"] = wave_factor(seen["partitions"], seen["slots"])
         rows.append(row | _reached(row))
-    return pandas.DataFrame(rows, columns=COLUMNS)
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["effective_batches"]))
 
 
 def _reached(row: dict[str, Any]) -> dict[str, str]:

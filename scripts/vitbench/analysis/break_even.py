@@ -9,30 +9,11 @@ from typing import Any
 
 import pandas
 
+from vitbench import tables
 from vitbench.analysis.statistics import FLOOR, LEAST_BLOCKS
-from vitbench.analysis.summary import VARIANT, usable
-from vitbench.plan.grid import CONTROL
-from vitbench.records.record import cell_name
+from vitbench.analysis.summary import usable
+from vitbench.cells import CONTROL, VARIANT, cell_name
 
-COLUMNS = [
-    "device",
-    "workers",
-    "early",
-    "late",
-    "break_even",
-    "low",
-    "high",
-    "blocks",
-    "blocks_never",
-    "verdict",
-    "early_fixed_seconds",
-    "late_fixed_seconds",
-    "early_seconds_an_image",
-    "late_seconds_an_image",
-    "measured_images",
-    "extrapolated",
-    "reason",
-]
 # A line through measured points is believed up to this many times the largest of them.
 REACH = 2
 
@@ -107,7 +88,7 @@ def break_even(runs: pandas.DataFrame, gate: pandas.DataFrame, speedup: pandas.D
             rows.append(row | {"verdict": "parity failed", "reason": failed})
         else:
             rows.append(row | _meeting(cells[early], cells[late], floors.get(device, 1 + FLOOR)))
-    return pandas.DataFrame(rows, columns=COLUMNS)
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["break_even"]))
 
 
 def _meeting(early: pandas.DataFrame, late: pandas.DataFrame, floor: float) -> dict[str, Any]:

@@ -1,58 +1,19 @@
-"""Stages of a pass: their names, a stopwatch for those that Python calls, and the verdict of what bounds a cell."""
+"""Where the time of a pass goes: the table of stages, and what bounds a cell."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import statistics
 from typing import Any
 
-# What every framework does with an image, in this order; `other` is what is left of the pass (planning, iterating).
-STAGES = ("read", "decode", "preprocess", "forward", "postprocess", "other")
+import pandas
+
+from vitbench import tables
+from vitbench.analysis.summary import usable
+from vitbench.frameworks.stages import STAGES
+
 INPUT = ("read", "decode", "preprocess")
 # Largest relative difference between the sum of the stages and the wall time of the ordinary repeats.
 TOLERANCE = 0.10
-
-
-class Stopwatch:
-    """Seconds spent in each stage. Stages may be nested: time counts for the innermost one alone."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
-        self._open: list[tuple[str, float]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the block for stage `name`."""
-        self._settle()
-        self._open.append((name, time.perf_counter()))
-        try:
-            yield
-        finally:
-            self._settle()
-            self._open.pop()
-            if self._open:
-                self._open[-1] = (self._open[-1][0], time.perf_counter())
-
-    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its time counted for stage `name`."""
-
-        def inner(*arguments: Any, **named: Any) -> Any:
-            with self.stage(name):
-                return function(*arguments, **named)
-
-        return inner
-
-    def stages_of(self, pass_seconds: float) -> dict[str, float]:
-        """Seconds of each stage of a pass that took `pass_seconds`; what no stage claims is `other`."""
-        return self.seconds | {"other": max(0.0, pass_seconds - sum(self.seconds.values()))}
-
-    def _settle(self) -> None:
-        if self._open:
-            name, since = self._open[-1]
-            now = time.perf_counter()
-            self.seconds[name] += now - since
-            self._open[-1] = (name, now)
 
 
 def bound_by(shares: dict[str, float]) -> str:
@@ -67,3 +28,41 @@ def bound_by(shares: dict[str, float]) -> str:
         most = max(INPUT, key=lambda stage: shares[stage])
         return f"input (read + decode + preprocess, {whole_input:.0%}), most of it {most} ({shares[most]:.0%})"
     return f"{largest} ({shares[largest]:.0%})"
+
+
+CELL = ("framework", "variant", "device", "workers", "dataset")
+
+
+def tabulate(found: list[dict[str, Any]], runs: pandas.DataFrame) -> pandas.DataFrame:
+    """The table of stages (`tables.COLUMNS["stages"]`), six rows a profile.
+
+    It is made from profiles and the runs table of their source.
+
+    `share` is a stage's part of all instrumented passes together (samples of one pass may miss a short stage),
+    `sum_seconds` the median over the passes of what their stages add up to, `seconds` = share x sum_seconds,
+    `wall_seconds` the median of the cell's usable repeats, `difference` = sum_seconds / wall_seconds - 1.
+    """
+    rows = [row for profile in found for row in _rows(profile, runs[usable(runs)])]
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["stages"]))
+
+
+def _rows(profile: dict[str, Any], repeats: pandas.DataFrame) -> list[dict[str, Any]]:
+    same = [repeats[column] == profile[column] for column in (*CELL, "batch_size")]
+    walls = repeats[pandas.concat(same, axis=1).all(axis=1)].wall_seconds
+    cell = {column: profile[column] for column in (*CELL, "batch_size", "images", "status", "method", "reason")}
+    if profile["status"] != "ok":
+        return [cell | {"stage": stage} for stage in STAGES]
+    passes = [one["stages"] for one in profile["passes"]]
+    together = {stage: sum(one[stage] for one in passes) for stage in STAGES}
+    shares = {stage: spent / sum(together.values()) for stage, spent in together.items()}
+    total = statistics.median(sum(one.values()) for one in passes)
+    cell |= {"sum_seconds": total, "bound_by": bound_by(shares)}
+    if walls.empty:
+        cell["reason"] = "no usable repeat of this cell to compare the sum with"
+    else:
+        wall = float(walls.median())
+        difference = total / wall - 1
+        cell |= {"wall_seconds": wall, "difference": difference, "within_10_percent": abs(difference) <= TOLERANCE}
+        if not cell["within_10_percent"]:
+            cell["reason"] = f"the stages add up to {total / wall:.0%} of the wall time of the ordinary repeats"
+    return [cell | {"stage": stage, "seconds": shares[stage] * total, "share": shares[stage]} for stage in STAGES]

@@ -20,14 +20,14 @@ from typing import Any
 
 import pandas
 
-from vitbench.analysis import physics
-from vitbench.analysis import summary as analysis
+from vitbench import tables
+from vitbench.analysis import parity, physics
+from vitbench.cells import shuffled
 from vitbench.errors import UserError
 from vitbench.inputs.datasets import Image
-from vitbench.measure import profiles
 from vitbench.measure import quiet as gates
 from vitbench.measure.harness import Passes
-from vitbench.plan.grid import shuffled
+from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, Packed, PredictionRows, is_record, record_paths
 
@@ -442,7 +442,7 @@ def check_profiles(evidence: Evidence) -> Iterable[str]:
         raise NotChecked("no profile.json")
     for path in found:
         try:
-            profiles.checked(evidence.archive.document(path), path)
+            profile_file.checked(evidence.archive.document(path), path)
         except UserError as error:
             yield f"{error}; expected a profile"
 
@@ -465,8 +465,8 @@ def check_parity(evidence: Evidence) -> Iterable[str]:
         seen = [row[0] for path in known if evidence.planned[path]["dataset"] == role for row in known[path]]
         return evidence.images.get(role) or dict.fromkeys(seen, "")
 
-    table = pandas.DataFrame(rows, columns=records.COLUMNS)
-    compared = analysis.parity(table, grid["baseline"], predictions, labels, grid["agreement"])
+    table = pandas.DataFrame(rows, columns=tables.COLUMNS["runs"])
+    compared = parity.parity(table, grid["baseline"], predictions, labels, grid["agreement"])
     for row in compared.itertuples():
         if not row.passed and row.compared:
             yield f"{row.candidate} on {row.dataset}: {row.reason}; expected the labels of {row.baseline}"
@@ -477,7 +477,7 @@ def check_physics(evidence: Evidence) -> Iterable[str]:
     peaks: dict[str, dict[str, Any]] = {}
     for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):
         peak = evidence.archive.document(place)
-        if found := physics.problems(peak):
+        if found := peak_file.problems(peak):
             yield from (f"{place}: {one}; expected what peak.schema.yaml says" for one in found)
         else:
             peaks[_folder(place)] = peak

@@ -13,7 +13,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from vitbench.analysis.physics import Product, Shape, products
+from vitbench.inputs.arithmetic import Product, Shape, products
 
 # A processor is at its best on few images, whose matrices fit its caches; a GPU on many.
 BATCH_SIZES = {"cpu": (1, 8), "gpu": (8, 64)}

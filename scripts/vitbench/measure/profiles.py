@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from vitbench.errors import UserError
-from vitbench.files import HOME, write_atomically
 from vitbench.measure.harness import BUG
 from vitbench.measure.processes import kill_marked, machine_lock, reaper
 from vitbench.measure.supervisor import TAIL, Repeat, read_events, run_child, who_ordered, why_failed
+from vitbench.records import profile_file
 
 KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",
          "identity", "environment", "hashes")  # fmt: skip
@@ -95,7 +92,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
                     outcome = _failed(*why_failed(repeat, events.get("failed"), exit_status, output[-TAIL:]))
                 profile = _known(repeat, started) | outcome
                 profile |= {"sampled_peak_memory_mb": memory.peak_mb, "total_seconds": time.monotonic() - begin}
-                write(out, profile)
+                profile_file.write(out, profile)
                 return profile
             finally:
                 kill_marked(str(folder))
@@ -106,7 +103,7 @@ def write_without_running(repeat: Repeat, out: Path, status: str, reason: str) -
     """Write the profile of a cell that cannot even be started, with its status and reason; return it."""
     profile = _known(repeat, datetime.now(UTC)) | _failed(status, reason)
     profile |= {"sampled_peak_memory_mb": None, "total_seconds": 0.0}
-    write(out, profile)
+    profile_file.write(out, profile)
     return profile
 
 
@@ -118,40 +115,3 @@ def _known(repeat: Repeat, started: datetime) -> dict[str, Any]:
 def _failed(status: str, reason: str) -> dict[str, Any]:
     nothing = dict.fromkeys(MEASURED) | {"plain_seconds": [], "passes": [], "details": {}, "versions": {}}
     return {"status": status, "reason": reason} | nothing
-
-
-@cache
-def _validator():
-    import jsonschema
-    import yaml
-
-    path = HOME / "config" / "schema" / "profile.schema.yaml"
-    return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
-
-
-def problems(profile: Any) -> list[str]:
-    """What is wrong with a profile, in one line each; empty if it fits its schema."""
-    errors = sorted(_validator().iter_errors(profile), key=lambda e: str(e.json_path))
-    return [f"{error.json_path}: {error.message}" for error in errors]
-
-
-def write(path: Path, profile: dict[str, Any]) -> None:
-    """Write a profile atomically.
-
-    Raises:
-        ValueError: it does not fit its schema, which is a mistake of ours.
-    """
-    if found := problems(profile):
-        raise ValueError(f"the profile for {path} is not valid: {'; '.join(found)}")
-    write_atomically(path, json.dumps(profile, indent=1, ensure_ascii=False) + "\n")
-
-
-def checked(profile: Any, path: str) -> dict[str, Any]:
-    """The profile that was read from `path`.
-
-    Raises:
-        UserError: it does not fit the schema.
-    """
-    if found := problems(profile):
-        raise UserError(f"{path} is not a valid profile ({found[0]}): remove it to profile the cell again")
-    return profile

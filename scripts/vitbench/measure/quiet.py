@@ -290,10 +290,3 @@ def unavailable(device: str, before: dict, taken: dict) -> list[str]:
     """Names of what this system does not tell."""
     asked = {name: value for name, value in before.items() if name != "foreign_gpu_processes" or device == "gpu"}
     return sorted(name for name, value in {**asked, **taken}.items() if value is None)
-
-
-def relative_canary(gates: dict[str, Any] | None, part: str) -> float | None:
-    """The slower of a repeat's canaries in this part (of CANARY), relative to the reference; None if unknown."""
-    if not gates or not gates["reference"]:
-        return None
-    return min(gates[when][part] for when in ("before", "after")) / gates["reference"][part]

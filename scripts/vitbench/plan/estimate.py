@@ -14,11 +14,12 @@ from typing import Any
 
 import yaml
 
-from vitbench.analysis.physics import VIT_BASE, Shape, flop_per_image
+from vitbench.cells import CONTROL, Cell
 from vitbench.files import HOME
+from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
-from vitbench.plan.grid import CONTROL, Cell, Defined, Grid, archive_path
+from vitbench.plan.grid import Defined, Grid, archive_path
 from vitbench.plan.readiness import check_batch_sizes, check_disk
 from vitbench.records import record as records
 

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import random
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from vitbench.cells import BEST, CONTROL, PROFILE, Cell, shuffled
 from vitbench.errors import UserError
-from vitbench.files import digest
+from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import ADAPTERS
 from vitbench.machine import platform_name
 from vitbench.plan.configuration import definitions
 
-# The batch size of a full run stands in its path as this word, for it is known only after the sweep.
-BEST = "best"
-# Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
-CONTROL = "-control"
-# File that holds a full cell's profile.
-PROFILE = "profile.json"
 # Of a data set's definition: how it is served and what is said about it, not what is in it.
 NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
-MEASUREMENTS = PurePosixPath("measurements")
-RESOURCES = PurePosixPath("resources")
 ARCHIVES = RESOURCES / "archives"
 
 
@@ -46,26 +36,6 @@ class Defined:
 
     def __hash__(self) -> int:
         return hash(self.slug)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of the grid. `batch_size` is a number, or `best` on the full data set."""
-
-    dataset: str
-    framework: str
-    variant: str
-    device: str
-    workers: int
-    batch_size: int | str
-
-    @property
-    def name(self) -> str:
-        """framework/variant/device/wN/bsN, as in tables and on the command line."""
-        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}/bs{self.batch_size}"
-
-
-CELL = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")
 
 
 class Grid:
@@ -291,13 +261,6 @@ class Grid:
             f"no cell {name} on {role} in this configuration; there is "
             f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
         )
-
-
-def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:
-    """The cells of a role, given in the order of the configuration, in the order in which a block measures them."""
-    order = list(cells)
-    random.Random(f"{seed}/{role}/{block}").shuffle(order)
-    return order
 
 
 def _described(defined: Defined) -> dict[str, Any]:

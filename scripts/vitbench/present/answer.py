@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas
 
+from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.statistics import LEAST_BLOCKS
-from vitbench.analysis.summary import CONTROL_GROUP
 
 FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
 PACKAGES = {"huggingface": "transformers", "sparknlp": "spark-nlp"}

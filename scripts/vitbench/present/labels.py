@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from vitbench.cells import cell_name
 from vitbench.errors import UserError
-from vitbench.records.record import cell_name
 
 FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}

@@ -26,8 +26,8 @@ from typing import Any
 import yaml
 
 from vitbench.errors import UserError
+from vitbench.files import MEASUREMENTS, RESOURCES
 from vitbench.inputs.datasets import Image, read_manifest
-from vitbench.plan.grid import MEASUREMENTS, RESOURCES
 from vitbench.records import record as records
 
 PROVENANCE = Path("results", "provenance")

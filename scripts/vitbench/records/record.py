@@ -10,72 +10,9 @@ from typing import Any
 
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
-from vitbench.measure.quiet import relative_canary
+from vitbench.tables import COLUMNS
 
 STATUSES = ("ok", "oom", "timeout", "error", "skipped")
-
-# The first columns of results/runs.csv, in this order: others build on them.
-FIXED_COLUMNS = (
-    "source",
-    "machine",
-    "protocol",
-    "model",
-    "dataset",
-    "images",
-    "framework",
-    "variant",
-    "device",
-    "workers",
-    "batch_size",
-    "effective_batch_size",
-    "repeat",
-    "status",
-    "wall_seconds",
-    "cold_seconds",
-    "throughput",
-)
-MORE_COLUMNS = (
-    "block",
-    "order",
-    "started",
-    "start_seconds",
-    "load_seconds",
-    "first_batch_seconds",
-    "warm_passes",
-    "pass_seconds",
-    "threads",
-    "slots",
-    "partitions",
-    "effective_batch_sizes",
-    "peak_memory_mb",
-    "total_seconds",
-    "accuracy",
-    "flags",
-    "reason",
-    "accelerator",
-    "precision",
-    "setting",
-    "waves",
-    "partition_rows",
-    "attempts",
-    "set_aside_seconds",
-    "gates_seconds",
-    "canary_gemm",
-    "canary_decode",
-    "steal_share",
-    "foreign_cpu_share",
-    "suspect_because",
-    "peak_gpu_memory_mb",
-    "energy_joules",
-    "energy_source",
-    "code",
-    "packages",
-    "model_hash",
-    "data_hash",
-    "record",
-)
-COLUMNS = FIXED_COLUMNS + MORE_COLUMNS
-KEYS = ("machine", "protocol", "model", "dataset", "framework", "variant", "device", "workers", "batch_size")
 
 
 @cache
@@ -151,8 +88,8 @@ def read_predictions(path: Path) -> list[tuple[str, str, float | None]]:
 
 
 def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
-    """One row of the runs table (keys: COLUMNS; None where a value is missing) from a record."""
-    row: dict[str, Any] = {column: record.get(column) for column in COLUMNS}
+    """One row of the runs table (keys: `tables.COLUMNS["runs"]`; None where a value is missing) from a record."""
+    row: dict[str, Any] = {column: record.get(column) for column in COLUMNS["runs"]}
     row["source"], row["record"] = source, path
     row["pass_seconds"] = ";".join(f"{one['seconds']:.6g}" for one in record["passes"])
     for histogram in ("effective_batch_sizes", "partition_rows"):
@@ -175,8 +112,8 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     return row
 
 
-def cell_name(row: dict[str, Any]) -> str:
-    """A cell as people and tables name it: framework/variant/device/wN/bsN (`bsbest` where no size could be chosen)."""
-    size = row["batch_size"]
-    size = "best" if size is None or size != size else f"{size:.0f}"
-    return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
+def relative_canary(gates: dict[str, Any] | None, part: str) -> float | None:
+    """The slower of a repeat's canaries in this part (of CANARY), relative to the reference; None if unknown."""
+    if not gates or not gates["reference"]:
+        return None
+    return min(gates[when][part] for when in ("before", "after")) / gates["reference"][part]

@@ -13,7 +13,7 @@ import pandas
 
 from vitbench.analysis.statistics import ALPHA, FLOOR, LEAST_BLOCKS, compare, holm
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.records.record import cell_name
+from vitbench.cells import cell_name
 
 
 class Records(NamedTuple):

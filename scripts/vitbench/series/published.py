@@ -18,9 +18,9 @@ import yaml
 from scipy import stats
 
 from vitbench.analysis.statistics import ALPHA
-from vitbench.analysis.summary import VARIANT
+from vitbench.cells import VARIANT, cell_name
 from vitbench.errors import UserError
-from vitbench.records.record import COLUMNS, cell_name
+from vitbench.tables import COLUMNS
 
 NEEDED = {
     "runs.csv": """part environment framework framework_version device hardware workers dataset n_images batch_size
@@ -107,7 +107,7 @@ def _run(raw: dict[str, str], about: dict[str, Any], partitions: pandas.DataFram
     if split is not None and size is not None:
         # Spark NLP groups the rows of a partition, so that no batch is larger than the largest partition.
         effective = min(size, math.ceil(images / int(split.partitions)))
-    row = dict.fromkeys(COLUMNS) | {
+    row = dict.fromkeys(COLUMNS["runs"]) | {
         "source": "published",
         "machine": raw["environment"],
         "model": about["model"],

@@ -12,8 +12,8 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.statistics import LEAST_BLOCKS
-from vitbench.analysis.summary import VARIANT, seconds_by_block
-from vitbench.records.record import cell_name
+from vitbench.analysis.summary import seconds_by_block
+from vitbench.cells import VARIANT, cell_name
 from vitbench.series import published
 from vitbench.series.our_runs import (
     Bench,

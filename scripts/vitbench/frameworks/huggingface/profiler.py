@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from vitbench.analysis.stages import Stopwatch
+from vitbench.frameworks.stages import Stopwatch
 
 METHOD = "timers"
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vitbench.analysis.stages import STAGES
+from vitbench.frameworks.stages import STAGES
 
 METHOD = "partial pipelines + flight recorder"
 PARTIALS = ("list", "read", "decode", "assemble")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vitbench.analysis.batches import counts
-from vitbench.analysis.summary import VARIANT
+from vitbench.cells import VARIANT
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, variant_name
 

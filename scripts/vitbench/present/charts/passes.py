@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from vitbench.analysis.summary import NOT_FOR_CLAIMS, VARIANT
+from vitbench.analysis.summary import NOT_FOR_CLAIMS
+from vitbench.cells import VARIANT
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, number, size_words, variant_name
 

@@ -14,7 +14,7 @@ from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from vitbench.analysis.summary import CONTROL_GROUP
+from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.present import style
 from vitbench.present.labels import Cell, cell_names, flag_notes, framework_title, number, percentage
 

@@ -1,0 +1,56 @@
+"""Which cells are compared with which, and the rows of the runs table that are a cell's."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pandas
+
+from vitbench.cells import CONTROL, VARIANT
+
+BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
+CONTROL_GROUP = "A/A control"
+
+
+def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
+    """The pairs of cells to compare, as (baseline key, candidate key, group); keys hold dataset and cell columns.
+
+    On each device every variant against the baseline variant; every variant on another device against itself on the
+    first. On the full data set each at its best batch size, on the sample at the same batch size.
+    """
+    tried = runs[runs.status != "skipped"]
+    cells = tried[["dataset", *VARIANT, "batch_size"]].drop_duplicates().to_dict("records")
+    pairs = []
+    for one, other in [pair for first, second in combinations(cells, 2) for pair in ((first, second), (second, first))]:
+        if one["dataset"] != other["dataset"] or one["workers"] != other["workers"]:
+            continue
+        if one["dataset"] == "sample" and one["batch_size"] != other["batch_size"]:
+            continue
+        same_device, same_variant = one["device"] == other["device"], variant_of(one) == variant_of(other)
+        of_baseline = same_device and variant_of(one) == baseline and not same_variant
+        of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
+        if of_baseline and variant_of(other) == baseline + CONTROL:
+            pairs.append((one, other, CONTROL_GROUP))
+        elif of_baseline or of_devices and not one["variant"].endswith(CONTROL):
+            pairs.append((one, other, BEST_GROUP if one["dataset"] == "full" else SAME_GROUP))
+    groups = (BEST_GROUP, SAME_GROUP, CONTROL_GROUP)
+    return sorted(pairs, key=lambda pair: (groups.index(pair[2]), pair[0]["batch_size"]))
+
+
+def variant_of(cell: dict[str, Any]) -> str:
+    return f"{cell['framework']}/{cell['variant']}"
+
+
+def rows_of(runs: pandas.DataFrame, cell: dict[str, Any]) -> pandas.DataFrame:
+    keep = pandas.Series(True, index=runs.index)
+    for column, value in cell.items():
+        keep &= runs[column].isna() if pandas.isna(value) else runs[column] == value
+    return runs[keep]
+
+
+def records_of(runs: pandas.DataFrame, cell: dict[str, Any]) -> dict[int, str]:
+    """block → path of the record, of the ok repeats of a cell."""
+    good = rows_of(runs, cell)
+    good = good[good.status == "ok"]
+    return {int(block): record for block, record in zip(good.block, good.record, strict=True)}

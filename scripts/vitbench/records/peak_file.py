@@ -1,0 +1,54 @@
+"""The content of peak.json: the rates that were measured, and the highest of them by device and precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vitbench.errors import UserError
+from vitbench.files import HOME
+
+
+def peaks(rates: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The highest rate by device and precision, with the library and shape that reached it."""
+    best: dict[tuple[str, str], dict[str, Any]] = {}
+    for rate in rates:
+        key = (rate["device"], rate["precision"])
+        if key not in best or rate["gflops"] > best[key]["gflops"]:
+            best[key] = rate
+    return [
+        {name: best[key][name] for name in ("device", "precision", "gflops", "library", "version", "shape")}
+        for key in sorted(best)
+    ]
+
+
+@cache
+def _validator():
+    import jsonschema
+    import yaml
+
+    path = HOME / "config" / "schema" / "peak.schema.yaml"
+    return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
+
+
+def problems(peak: Any) -> list[str]:
+    """What is wrong with the content of a peak.json, in one line each."""
+    found = [f"{error.json_path}: {error.message}" for error in _validator().iter_errors(peak)]
+    if not found and peak["peak"] != peaks(peak["rates"]):
+        found.append("$.peak is not the highest of $.rates")
+    return sorted(found)
+
+
+def check(peak: dict[str, Any], path: Path) -> None:
+    """Raise a ValueError if what is to be written to `path` does not fit its schema: a mistake of ours."""
+    if found := problems(peak):
+        raise ValueError(f"what {path} is to hold is not valid: {'; '.join(found)}")
+
+
+def checked(peak: Any, path: str) -> dict[str, Any]:
+    """The content of the peak.json at `path`; UserError where it does not fit the schema."""
+    if found := problems(peak):
+        raise UserError(f"{path} is not valid ({found[0]}): remove it to measure it again")
+    return peak
