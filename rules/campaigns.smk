@@ -76,5 +76,5 @@ rule import:
 
 rule campaigns:
     input:
-        [get_campaign_products(name) for name in get_campaigns()],
+        get_all_campaign_products,
     localrule: True

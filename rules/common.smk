@@ -4,21 +4,20 @@ import os
 import re
 import sys
 import time
+from functools import cache
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
-from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
+from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
-from vitbench.plan.estimate import announce, check_start
 from vitbench.files import digest
-from vitbench.cells import BEST
+from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
+from vitbench.plan.estimate import announce, check_start
 from vitbench.plan.grid import Grid
 
-# Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
-# make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)
-DRAWN = "(.*/)?(published|campaigns|import)(/|$)"
-DRAWS_ONLY = any(re.match(DRAWN, word) for word in sys.argv[1:])
-UNUSABLE = None
+STARTED = time.time()
+# A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part.
+EXCLUSIVE, SHARED = 100, 1
 
 try:
     for path in workflow.overwrite_configfiles:
@@ -26,34 +25,37 @@ try:
     check_schema(config)
 except UserError as error:
     sys.exit(f"vitbench: {error}")
+
+# A configuration that cannot be measured here still draws published figures and campaigns: `get_usable` says why it
+# cannot, to the rules that measure.
+UNUSABLE = None
 try:
     GRID = Grid(resolve(config))
 except UserError as error:
     UNUSABLE = f"vitbench: {error}"
-    if workflow.is_main_process and not DRAWS_ONLY:
-        sys.exit(UNUSABLE)
     GRID = Grid(resolve(fallback()))
 
-STARTED = time.time()
 
-# A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part. The limit is set
-# here because a profile's `resources` are dropped as a whole when any is given on the command line.
-EXCLUSIVE, SHARED = 100, 1
-workflow.global_resources.setdefault("machine", EXCLUSIVE)
+def prepare_process():
+    """Everything that this workflow changes of the process that runs it, each with its reason."""
+    # A profile's `resources` are dropped as a whole when any is given on the command line; the lock must hold.
+    workflow.global_resources.setdefault("machine", EXCLUSIVE)
+    os.environ.update(
+        # Jobs run the Python that runs Snakemake, activated or not.
+        PATH=os.pathsep.join(
+            [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+        ),
+        # An absolute path in a command would be a changed rule in a moved folder.
+        VITBENCH_HOME=str(workflow.basedir),
+        # A repeat whose Snakemake is killed stops.
+        VITBENCH_ORDERED_BY=str(os.getpid()),
+    )
+    # Snakemake pastes this unquoted into the commands of `script:` jobs; its short name is found on the PATH above.
+    if " " in sys.executable:
+        sys.executable = os.path.basename(sys.executable)
 
-# Jobs run the Python that runs Snakemake, activated or not, and find the command `measure` without an absolute path in
-# their text, which Snakemake would take for a changed rule in a moved folder. A repeat whose Snakemake is killed stops.
-os.environ.update(
-    PATH=os.pathsep.join(
-        [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
-    ),
-    VITBENCH_HOME=str(workflow.basedir),
-    VITBENCH_ORDERED_BY=str(os.getpid()),
-)
 
-# Snakemake pastes this unquoted into the commands of `script:` jobs; by its short name it is found on the PATH above.
-if " " in sys.executable:
-    sys.executable = os.path.basename(sys.executable)
+prepare_process()
 
 
 # A source of tables and charts: nothing for what is measured here, published/, or a packed campaign; and the two that
@@ -71,7 +73,6 @@ wildcard_constraints:
     workers=r"\d+",
     batch_size=rf"\d+|{BEST}",
     repeat=r"\d+",
-    engine="onnx|tensorflow",
     source=f"(?:published/|{CAMPAIGN})?",
 
 
@@ -120,20 +121,6 @@ def get_model_definition(wildcards):
 
 def get_jar_lock(wildcards):
     return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
-
-
-def get_pretrained_engine(wildcards):
-    """Engine of the variant that finds this name in John Snow Labs' hub."""
-    variants = [variant.definition for variant in GRID.variants.values()]
-    return next(
-        variant["engine"]
-        for variant in variants
-        if variant.get("pretrained") == wildcards.name
-    )
-
-
-def get_pretrained_jars(wildcards):
-    return f"resources/jars/{get_pretrained_engine(wildcards)}-cpu"
 
 
 def get_batch_sizes():
@@ -282,6 +269,18 @@ def get_imported_presence(wildcards):
     return os.path.isdir(f"resources/campaigns/{IMPORTED}") or not done
 
 
+def get_all_campaign_products(wildcards):
+    """Everything that is drawn of any campaign; where there is none, how to make one."""
+    if not get_campaigns() and workflow.is_main_process:
+        print(
+            "vitbench: there is no campaign in resources/campaigns/: pack one with snakemake pack --config campaign=NAME",
+            file=sys.stderr,
+        )
+    return [
+        product for name in get_campaigns() for product in get_campaign_products(name)
+    ]
+
+
 def get_import_products(wildcards):
     """Everything that is drawn of the records that come from elsewhere."""
     get_imported_state(wildcards)
@@ -295,8 +294,23 @@ def get_usable(wildcards):
     return []
 
 
-def get_parts():
-    """Everything that any measurement needs: data sets, models in the form that is loaded, jars."""
+@cache
+def announce_once():
+    """Say what the run will take, or end it with what stands in its way, before anything costly starts."""
+    try:
+        announce(GRID)
+        check_start(GRID)
+    except UserError as error:
+        sys.exit(f"vitbench: {error}")
+
+
+def get_parts(wildcards):
+    """Everything that any measurement needs: data sets, models in the form that is loaded, jars.
+
+    Snakemake asks for it only where something is to be prepared or measured; jobs that it starts ask again.
+    """
+    if workflow.is_main_process:
+        announce_once()
     cells = GRID.sweep + GRID.full
     parts = {GRID.model_folder(cell) for cell in cells} | {
         GRID.jars(cell) for cell in cells
@@ -304,12 +318,21 @@ def get_parts():
     return get_manifests() + sorted(map(str, parts))
 
 
+def name_cell(wildcards, batch_size):
+    """A cell's name from the wildcards of its records' path; its variant stands there by its slug."""
+    return Cell(
+        get_role(wildcards),
+        wildcards.framework,
+        wildcards.variant,
+        wildcards.device,
+        wildcards.workers,
+        batch_size,
+    ).name
+
+
 def get_cell(wildcards):
-    """The cell that the path of a record names; its variant stands there by its slug."""
-    name = "{0.framework}/{0.variant}/{0.device}/w{0.workers}/bs{0.batch_size}".format(
-        wildcards
-    )
-    return GRID.find(get_role(wildcards), name)
+    """The cell that the path of a record names."""
+    return GRID.find(get_role(wildcards), name_cell(wildcards, wildcards.batch_size))
 
 
 def get_order(wildcards):
@@ -330,11 +353,8 @@ def get_measured_parts(wildcards):
 
 def get_sweep_of(wildcards):
     """Records from which the batch size of a full run is chosen, once."""
-    name = "{0.framework}/{0.variant}/{0.device}/w{0.workers}/bs{1}".format(
-        wildcards, BEST
-    )
-    cells = GRID.sweep_of(GRID.find("full", name))
-    return get_records(cells)
+    full = GRID.find("full", name_cell(wildcards, BEST))
+    return get_records(GRID.sweep_of(full))
 
 
 def get_published_runs(wildcards):
@@ -363,20 +383,6 @@ def get_sheets(wildcards):
         "repeats": "<results>/published/accidental_repeats.csv",
         "figures": "<reports>/published/figures.csv",
     }
-
-
-if workflow.is_main_process and "campaigns" in sys.argv[1:] and not get_campaigns():
-    print(
-        "vitbench: there is no campaign in resources/campaigns/: pack one with snakemake pack --config campaign=NAME",
-        file=sys.stderr,
-    )
-
-if workflow.is_main_process and not DRAWS_ONLY and "pack" not in sys.argv[1:]:
-    try:
-        announce(GRID)
-        check_start(GRID)
-    except UserError as error:
-        sys.exit(f"vitbench: {error}")
 
 
 onstart:

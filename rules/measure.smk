@@ -31,7 +31,7 @@ rule write_configuration:
 rule open_gate:
     input:
         config="<results>/provenance/config.yaml",
-        parts=get_parts(),
+        parts=get_parts,
         logits=f"<resources>/models/{GRID.model.slug}/logits.json",
         spark=get_spark_checks(),
     output:

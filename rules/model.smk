@@ -5,6 +5,30 @@
 # Made again when its definition changes: its path does.
 
 
+wildcard_constraints:
+    export="onnx|tensorflow",
+    # A set of jars, as a framework's `needs` names it; natives/ lies beside them.
+    set="(?!natives)[a-z0-9-]+",
+
+
+def get_pretrained(wildcards):
+    """The cell whose variant finds its model under this name in John Snow Labs' hub."""
+    cells = GRID.sweep + GRID.full
+    return next(
+        cell
+        for cell in cells
+        if GRID.definition(cell).get("pretrained") == wildcards.name
+    )
+
+
+def get_pretrained_jars(wildcards):
+    return str(GRID.jars(get_pretrained(wildcards)))
+
+
+def get_pretrained_engine(wildcards):
+    return GRID.definition(get_pretrained(wildcards))["engine"]
+
+
 rule build_checkpoint:
     output:
         directory("<resources>/models/{model}/checkpoint"),
@@ -86,7 +110,7 @@ rule export_tensorflow:
 rule check_logits:
     input:
         checkpoint="<resources>/models/{model}/checkpoint",
-        exports=expand("<resources>/models/{{model}}/{engine}", engine=GRID.exports()),
+        exports=expand("<resources>/models/{{model}}/{export}", export=GRID.exports()),
     output:
         "<resources>/models/{model}/logits.json",
     log:
@@ -109,8 +133,6 @@ rule fetch_jars:
         directory("<resources>/jars/{set}"),
     log:
         "<logs>/fetch_jars/{set}.log",
-    wildcard_constraints:
-        set=r"(onnx|tensorflow)-(cpu|gpu)",
     conda:
         "../envs/sparknlp.yaml"
     resources:
@@ -123,19 +145,19 @@ rule fetch_jars:
 
 rule import_annotator:
     input:
-        source="<resources>/models/{model}/{engine}",
-        jars="<resources>/jars/{engine}-cpu",
+        source="<resources>/models/{model}/{export}",
+        jars="<resources>/jars/{export}-cpu",
     output:
-        directory("<resources>/models/{model}/sparknlp-{engine}"),
+        directory("<resources>/models/{model}/sparknlp-{export}"),
     log:
-        "<logs>/import_annotator/{model}.{engine}.log",
+        "<logs>/import_annotator/{model}.{export}.log",
     conda:
         "../envs/sparknlp.yaml"
     threads: 10_000
     resources:
         machine=SHARED,
     message:
-        "importing {wildcards.model} into Spark NLP ({wildcards.engine})"
+        "importing {wildcards.model} into Spark NLP ({wildcards.export})"
     script:
         "../scripts/import_annotator.py"
 
@@ -170,8 +192,6 @@ rule check_spark:
         "<results>/provenance/spark-{set}.json",
     log:
         "<logs>/check_spark/{set}.log",
-    wildcard_constraints:
-        set=r"(onnx|tensorflow)-(cpu|gpu)",
     conda:
         "../envs/sparknlp.yaml"
     threads: 10_000

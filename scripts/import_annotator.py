@@ -25,7 +25,7 @@ if __name__ == "__main__":
     run_logged(
         snakemake.log[0],
         main,
-        snakemake.wildcards.engine,
+        snakemake.wildcards.export,
         Path(snakemake.input.source),
         Path(snakemake.input.jars),
         Path("resources/jars/natives"),

@@ -11,6 +11,7 @@ from example_records import example_record
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
+from vitbench.frameworks import FRAMEWORKS
 from vitbench.inputs.arithmetic import VIT_BASE, flop_per_image
 from vitbench.plan import estimate
 from vitbench.plan.configuration import load
@@ -45,7 +46,7 @@ def test_without_records_the_assumptions_are_used(grid):
     flop = flop_per_image(VIT_BASE)
     passes = ASSUMED["cold_pass_factor"] + ASSUMED["warm_passes"]
     expected = [
-        ASSUMED["start_and_load_seconds"]["huggingface"] + passes * 32 * flop / (rate * 1e9 * 2)
+        FRAMEWORKS["huggingface"].start_and_load_seconds + passes * 32 * flop / (rate * 1e9 * 2)
         for rate in ASSUMED["gflops_per_core"].values()
     ]
     assert any(seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(one) for one in expected)
@@ -66,7 +67,7 @@ def test_a_smaller_model_is_faster(grid):
 
 def test_the_images_of_a_manifest_are_counted(grid, tmp_path):
     manifest = tmp_path / grid.manifest("sample")
-    start = ASSUMED["start_and_load_seconds"]["huggingface"]
+    start = FRAMEWORKS["huggingface"].start_and_load_seconds
     before = seconds_of(grid, "sample", f"{HF}/bs8") - start
     manifest.parent.mkdir(parents=True)
     manifest.write_text("id\n" + '"a name\nof two lines"\n' * 16)
@@ -76,7 +77,7 @@ def test_the_images_of_a_manifest_are_counted(grid, tmp_path):
 def test_a_long_pass_uses_up_the_budget_so_there_are_fewer_of_them(grid, tmp_path):
     manifest = tmp_path / grid.manifest("sample")
     manifest.parent.mkdir(parents=True)
-    start, factor = ASSUMED["start_and_load_seconds"]["huggingface"], ASSUMED["cold_pass_factor"]
+    start, factor = FRAMEWORKS["huggingface"].start_and_load_seconds, ASSUMED["cold_pass_factor"]
     short = seconds_of(grid, "sample", f"{HF}/bs8") - start  # of 32 images
     manifest.write_text("id\n" + "x\n" * 32_000)
     long = seconds_of(grid, "sample", f"{HF}/bs8") - start

@@ -1,19 +1,20 @@
-"""The frameworks that can be measured: one adapter module each, found by name, behind one small interface.
+"""The frameworks that can be measured: each is a package here that declares itself, behind one small interface.
 
-A new framework is one module with a class `Adapter`, one line in `ADAPTERS` and a definition of its variants in
-`resources/variants.yaml`. Heavy imports stay inside the adapter's methods, so that listing them costs nothing.
+A new framework is one package with `FRAMEWORK` (`vitbench.frameworks.declaration`) in its `__init__`, the class
+`Adapter` in `adapter.py` and the function `profile` in `profiler.py`, and the definitions of its variants in
+`resources/variants.yaml` (docs/extend.md). Heavy imports stay inside the adapter's methods, so that a declaration costs
+nothing to read.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
-ADAPTERS = {
-    "huggingface": "vitbench.frameworks.huggingface.adapter",
-    "sparknlp": "vitbench.frameworks.sparknlp.adapter",
-}
+from vitbench.frameworks.declaration import Framework
 
 
 class Prediction(NamedTuple):
@@ -76,3 +77,22 @@ class Adapter(Protocol):
 
 class Unavailable(Exception):
     """The framework works, but not with what was asked for here (no such device, say); the record says why."""
+
+
+FRAMEWORKS: dict[str, Framework] = {
+    module.name: import_module(f"{__name__}.{module.name}").FRAMEWORK
+    for module in pkgutil.iter_modules(__path__)
+    if module.ispkg
+}
+# Module of each framework's class `Adapter`, imported in the process that measures and nowhere else.
+ADAPTERS = {name: f"{__name__}.{name}.adapter" for name in FRAMEWORKS}
+
+
+def title(framework: str) -> str:
+    """A framework's name for people; the plain name of one that records from elsewhere know and we do not."""
+    return FRAMEWORKS[framework].title if framework in FRAMEWORKS else framework
+
+
+def package(framework: str) -> str:
+    """The package whose version is the framework's."""
+    return FRAMEWORKS[framework].package if framework in FRAMEWORKS else framework

@@ -10,6 +10,8 @@ import yaml
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
+from vitbench.frameworks import FRAMEWORKS
+from vitbench.frameworks.declaration import Framework
 from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
@@ -28,8 +30,27 @@ VALIDATOR = jsonschema.validators.extend(
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of the configuration."""
-    return yaml.safe_load(SCHEMA.read_text())
+    """The JSON schema of the configuration: the file's, with the settings that each framework declares."""
+    found = yaml.safe_load(SCHEMA.read_text())
+    found["properties"]["define"]["properties"]["variants"]["properties"] = {
+        name: {
+            "type": "object",
+            "propertyNames": {"$ref": "#/$defs/name"},
+            "additionalProperties": _settings(framework),
+        }
+        for name, framework in FRAMEWORKS.items()
+    }
+    return found
+
+
+def _settings(framework: Framework) -> dict[str, Any]:
+    """The schema of a variant's definition: the framework's own settings, and how other platforms are served."""
+    served = {
+        "platforms": {"type": "array", "items": {"type": "string"}},
+        "otherwise": {"$ref": "#/$defs/variant"},
+    }
+    own = framework.settings
+    return own | {"type": "object", "additionalProperties": False, "properties": own["properties"] | served}
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import yaml
 
 from vitbench.cells import CONTROL, Cell
 from vitbench.files import HOME
+from vitbench.frameworks import FRAMEWORKS
+from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
@@ -71,7 +73,7 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
         else:
             one = images[cell.dataset] / rate
             passes = assumed["cold_pass_factor"] + _warm_passes(grid.config["passes"], one, assumed["warm_passes"])
-            total += assumed["start_and_load_seconds"][cell.framework] + passes * one
+            total += FRAMEWORKS[cell.framework].start_and_load_seconds + passes * one
     return total
 
 
@@ -113,7 +115,6 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
     sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
     cells = grid.sweep + grid.full
-    engines = grid.exports()
     models = Path("resources/models") / grid.model.slug
     steps = _forms(grid)
     work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
@@ -123,8 +124,8 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
         for role in to_make
     )
     parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
-    if "tensorflow" in engines and not (models / "tensorflow").exists():
-        parts.add(Path("resources/environments/tensorflow-export"))
+    environments = {one: Path(f"resources/environments/{one}-export") for one in grid.exports()}
+    parts |= {path for one, path in environments.items() if path.name in sizes and not (models / one).exists()}
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
     if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():
         to_download += weight_bytes(_shape(grid))
@@ -135,7 +136,9 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
 def _forms(grid: Grid) -> set[Path]:
     """The folders of the forms of the model that are made here."""
     models = Path("resources/models") / grid.model.slug
-    return {models / "checkpoint"} | {models / form for one in grid.exports() for form in (one, f"sparknlp-{one}")}
+    forms = {form for cell in grid.sweep + grid.full if (needs := grid.needs(cell)).export
+             for form in (needs.export, needs.form)}  # fmt: skip
+    return {models / CHECKPOINT} | {models / form for form in forms}
 
 
 def check_start(grid: Grid) -> None:

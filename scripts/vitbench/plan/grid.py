@@ -10,7 +10,8 @@ from typing import Any
 from vitbench.cells import BEST, CONTROL, PROFILE, Cell, shuffled
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
-from vitbench.frameworks import ADAPTERS
+from vitbench.frameworks import FRAMEWORKS
+from vitbench.frameworks.declaration import Needs
 from vitbench.machine import platform_name
 from vitbench.plan.configuration import definitions
 
@@ -71,7 +72,7 @@ class Grid:
             self._add_variant(wanted, defined["variants"], unsupported)
         if not self.variants:
             raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
-        self._check_pretrained()
+        self._check_models()
         self.baseline = self._baseline(defined["variants"])
         self.sweep = self._cells(list(self.variants), "sample")
         if config["control"]:
@@ -98,8 +99,8 @@ class Grid:
         framework, name = wanted.split("/")
         if name.endswith(CONTROL):
             raise UserError(f"frameworks: {wanted}: names in {CONTROL} are kept for the A/A control; take another name")
-        if framework not in ADAPTERS:
-            raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(ADAPTERS)}")
+        if framework not in FRAMEWORKS:
+            raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(FRAMEWORKS)}")
         definition = _find(defined[framework], f"frameworks: {wanted}", name)
         if self.platform in definition.get("platforms", [self.platform]):
             # How a platform is served is no part of what is measured, so it is none of the identity either.
@@ -118,10 +119,10 @@ class Grid:
         twin = self.variants[self.baseline]
         self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
 
-    def _check_pretrained(self) -> None:
+    def _check_models(self) -> None:
         """A variant that brings a model of its own may be compared with that model only."""
         for wanted, variant in self.variants.items():
-            of = variant.definition.get("of")
+            of = FRAMEWORKS[wanted.partition("/")[0]].model_of(variant.definition)
             hub = self.model.definition.get("hub", "").partition("@")[0]
             if of and of != hub:
                 raise UserError(
@@ -223,29 +224,26 @@ class Grid:
         """Path of the manifest of a role's data set."""
         return RESOURCES / "datasets" / self.datasets[role].slug / "manifest.csv"
 
+    def needs(self, cell: Cell) -> Needs:
+        """What a cell's variant needs on its device, as its framework declares."""
+        return FRAMEWORKS[cell.framework].needs(self.definition(cell), cell.device)
+
+    def definition(self, cell: Cell) -> dict[str, Any]:
+        """The definition of a cell's variant."""
+        return self.variants[f"{cell.framework}/{cell.variant}"].definition
+
     def model_folder(self, cell: Cell) -> PurePosixPath:
         """Folder of the model in the form that a cell's framework loads."""
-        engine, pretrained = self.engine(cell), self.pretrained(cell)
-        form = f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}" if engine else "checkpoint"
-        return RESOURCES / "models" / self.model.slug / form
+        return RESOURCES / "models" / self.model.slug / self.needs(cell).form
 
     def exports(self) -> list[str]:
-        """The engines that the model is exported for: those of all cells but the ones that come ready-made."""
-        cells = self.sweep + self.full
-        return sorted({self.engine(cell) for cell in cells if not self.pretrained(cell)} - {None})
-
-    def pretrained(self, cell: Cell) -> str | None:
-        """The name in John Snow Labs' hub under which a cell's variant finds its model; None for one made here."""
-        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("pretrained")
-
-    def engine(self, cell: Cell) -> str | None:
-        """The engine inside Spark NLP (tensorflow, onnx); None for a framework that needs no jars."""
-        return self.variants[f"{cell.framework}/{cell.variant}"].definition.get("engine")
+        """The exports that any form of the model is made of, whose logits are checked."""
+        return sorted({self.needs(cell).export for cell in self.sweep + self.full} - {None})
 
     def jars(self, cell: Cell) -> PurePosixPath | None:
         """Folder of the jars that a cell needs; None if it needs none."""
-        engine = self.engine(cell)
-        return RESOURCES / "jars" / f"{engine}-{cell.device}" if engine else None
+        jars = self.needs(cell).jars
+        return RESOURCES / "jars" / jars if jars else None
 
     def find(self, role: str, name: str) -> Cell:
         """The cell of a role with this name, in which the variant may be given by its slug.

@@ -8,16 +8,14 @@ import pandas
 
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.statistics import LEAST_BLOCKS
-
-FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
-PACKAGES = {"huggingface": "transformers", "sparknlp": "spark-nlp"}
+from vitbench.frameworks import package, title
 
 
 def name_variant(cell: str, versions: dict[str, str]) -> str:
     """A cell's framework and variant for people, with the version: "Spark NLP 5.5.3 (tensorflow)"."""
     framework, variant = cell.split("/")[:2]
-    version = versions.get(PACKAGES.get(framework, framework), "")
-    return f"{' '.join(filter(None, [FRAMEWORKS.get(framework, framework), version]))} ({variant})"
+    version = versions.get(package(framework), "")
+    return f"{' '.join(filter(None, [title(framework), version]))} ({variant})"
 
 
 def headline(speedup: pandas.DataFrame) -> pandas.Series | None:

@@ -11,7 +11,6 @@ import pandas as pd
 from vitbench.cells import cell_name
 from vitbench.errors import UserError
 
-FRAMEWORKS = {"huggingface": "Hugging Face", "sparknlp": "Spark NLP"}
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 LONGEST_NAME = 44
 NOT_REACHED = "batch size not reached"
@@ -66,11 +65,6 @@ def cell_names(table: pd.DataFrame) -> pd.Series:
     """`framework/variant/device/wN/bsN` of each row of a table with those columns."""
     rows = table[["framework", "variant", "device", "workers", "batch_size"]].to_dict("records")
     return pd.Series(list(map(cell_name, rows)), index=table.index, dtype=str)
-
-
-def framework_title(framework: str) -> str:
-    """The framework's name in prose."""
-    return FRAMEWORKS.get(framework, framework)
 
 
 def number(value: float) -> str:

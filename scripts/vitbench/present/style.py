@@ -17,6 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from vitbench.files import write_atomically
+from vitbench.frameworks import FRAMEWORKS
 
 # Okabe and Ito's palette: told apart with every common form of colour blindness.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#767676"
@@ -65,8 +66,8 @@ def theme() -> AbstractContextManager:
 
 def marks(variants: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mark]:
     """A mark for each (framework, variant), in the given order; each framework's first variant has its own colour."""
-    homes = {"huggingface": BLUE, "sparknlp": VERMILION}
-    others = iter(OTHERS * 4)
+    homes = {name: framework.color for name, framework in FRAMEWORKS.items()}
+    others = iter([color for color in OTHERS if color not in homes.values()] * 4)
     given: dict[tuple[str, str], Mark] = {}
     for place, (framework, variant) in enumerate(dict.fromkeys(variants)):
         color = homes.pop(framework, None) or next(others)

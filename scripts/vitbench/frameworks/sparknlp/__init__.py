@@ -1,1 +1,50 @@
 """Spark NLP, as a framework that can be measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitbench.frameworks.declaration import Framework, Needs
+
+# The library of `peak.json` that an engine inside Spark NLP multiplies with; TensorFlow's own lives in the JVM.
+LIBRARIES = {"onnx": "onnxruntime"}
+
+
+def needs(definition: dict[str, Any], device: str) -> Needs:
+    """An annotator, imported from the engine's export or downloaded ready-made, and the engine's jars."""
+    engine, pretrained = definition["engine"], definition.get("pretrained")
+    return Needs(
+        form=f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}",
+        export=None if pretrained else engine,
+        jars=f"{engine}-{device}",
+        library=LIBRARIES.get(engine),
+        # TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to.
+        precision="tensorfloat32" if device == "gpu" else "float32",
+    )
+
+
+FRAMEWORK = Framework(
+    name="sparknlp",
+    title="Spark NLP",
+    package="spark-nlp",
+    color="#D55E00",
+    settings={
+        "required": ["engine"],
+        "dependentRequired": {"pretrained": ["of"], "of": ["pretrained"]},
+        "properties": {
+            "engine": {"enum": ["tensorflow", "onnx"]},
+            "onednn": {"type": "boolean", "description": "TensorFlow only"},
+            "onnx_threads": {"type": "integer", "minimum": 1, "description": "ONNX only: threads a slot"},
+            "pretrained": {
+                "type": "string",
+                "pattern": "^[a-z0-9][a-z0-9_]*$",
+                "description": "name in John Snow Labs' hub",
+            },
+            "of": {"type": "string", "minLength": 1, "description": "the hub: NAME of the model that `pretrained` is"},
+        },
+    },
+    start_and_load_seconds=21,
+    needs=needs,
+    clustered=True,
+    model_of=lambda definition: definition.get("of"),
+)

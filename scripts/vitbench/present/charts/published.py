@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, ScalarFormatter
 
+from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, framework_title, number, size_words
+from vitbench.present.labels import DEVICES, number, size_words
 
-COLORS = {"huggingface": style.BLUE, "sparknlp": style.VERMILION}
+COLORS = {name: framework.color for name, framework in FRAMEWORKS.items()}
 HATCHES = {"cpu": "", "gpu": "////"}
 ONE_RUN = "One run each: no repeats, no interval; that the labels are the same was not checked."
 SLOT, PLOT_HEIGHT, LEFT, ROW = 0.78, 3.4, 0.75, 0.62
@@ -153,7 +154,7 @@ def _run_words(row) -> str:
     size = size_words(row.batch_size) if row.batch_size == row.batch_size else "batch size not stated"
     workers = f", {row.workers:.0f} workers" if row.workers != 1 else ""
     onednn = ", oneDNN off" if row.variant.endswith("no-onednn") else ""
-    return f"{framework_title(row.framework)}, {DEVICES[row.device]}{workers}{onednn}, {size}"
+    return f"{title(row.framework)}, {DEVICES[row.device]}{workers}{onednn}, {size}"
 
 
 def scaling(figure: dict, table: pd.DataFrame, context: dict) -> Figure:

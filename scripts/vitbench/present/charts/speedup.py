@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from vitbench.analysis.pairs import CONTROL_GROUP
+from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
-from vitbench.present.labels import Cell, cell_names, flag_notes, framework_title, number, percentage
+from vitbench.present.labels import Cell, cell_names, flag_notes, number, percentage
 
 DECIDED = ("faster", "slower", "tie")
 ONE_RUN = "one run"
@@ -132,10 +133,9 @@ def _sides(table: pd.DataFrame) -> Sides:
     frameworks = [{cell.framework for cell in cells} for cells in (baselines, candidates)]
     if len(frameworks[0]) == len(frameworks[1]) == 1 and frameworks[0] != frameworks[1]:
         (left,), (right,) = frameworks
-        colors = (style.VERMILION, style.BLUE) if "sparknlp" in left or "huggingface" in right else None
-        return Sides(
-            f"{framework_title(left)} faster", f"{framework_title(right)} faster", *(colors or _default_colors())
-        )
+        known = left in FRAMEWORKS and right in FRAMEWORKS
+        colors = (FRAMEWORKS[left].color, FRAMEWORKS[right].color) if known else _default_colors()
+        return Sides(f"{title(left)} faster", f"{title(right)} faster", *colors)
     for role, cells in (("baseline", baselines), ("candidate", candidates)):
         names = {cell.name for cell in cells}
         ends.append(f"{names.pop()} faster" if len(names) == 1 else f"{role} faster")

@@ -1,0 +1,49 @@
+"""What a framework says of itself, so that nothing outside its package needs to know its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# The form that every model has first: a Hugging Face checkpoint in safetensors.
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one variant of a framework needs on a device before it can be measured."""
+
+    form: str = CHECKPOINT
+    """form of the model that it loads: a folder below resources/models/<model>/"""
+    export: str | None = None
+    """the export of the checkpoint that `form` is made of (`onnx`, `tensorflow`), whose logits are checked"""
+    jars: str | None = None
+    """set of jars, a folder of envs/jars/; who needs jars needs Java and Spark"""
+    library: str | None = None
+    """library of `peak.json` that multiplies its matrices; None where its own rate cannot be measured"""
+    precision: str = "float32"
+    """of the matrix products; `tensorfloat32` where the engine takes it for float32 on a GPU unless told not to"""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """The declaration of a framework: `FRAMEWORK` in `vitbench.frameworks.<name>`."""
+
+    name: str
+    title: str
+    """its name for people"""
+    package: str
+    """the package whose version is its version, as records name it"""
+    color: str
+    """of its marks in every chart (Okabe–Ito where it can be: told apart by colour-blind people)"""
+    settings: dict[str, Any]
+    """JSON schema of a variant's settings (`type: object`); `platforms` and `otherwise` are added for all"""
+    start_and_load_seconds: float
+    """what starting and loading take in a repeat, until there are records to go by"""
+    needs: Callable[[dict[str, Any], str], Needs]
+    """(a variant's definition, device) → what it needs"""
+    clustered: bool = False
+    """whether it runs on more than one worker"""
+    model_of: Callable[[dict[str, Any]], str | None] = lambda definition: None
+    """a variant's definition → the hub's name of the only model that the variant is valid with; None for any"""
