@@ -64,6 +64,7 @@ lint: install
 	$(in_environment) snakefmt --check .
 	.venv/bin/python -m ruff check
 	.venv/bin/python -m ruff format --check
+	PYTHONPATH=scripts .venv/bin/lint-imports --no-cache
 
 lock: install
 	@$(in_environment) .venv/bin/python scripts/lock.py $(ARGS)

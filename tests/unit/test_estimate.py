@@ -53,7 +53,7 @@ def test_without_records_the_assumptions_are_used(grid):
 
 
 def test_more_images_take_longer_and_more_cores_less_but_starting_stays(grid, monkeypatch):
-    start = ASSUMED["start_and_load_seconds"]["sparknlp"]
+    start = FRAMEWORKS["sparknlp"].start_and_load_seconds
     sample, full = seconds_of(grid, "sample", f"{TF}/bs8") - start, seconds_of(grid, "full", f"{TF}/bsbest") - start
     assert sample > 0 and full == pytest.approx(sample * 48 / 32)
     monkeypatch.setattr(estimate, "cores", lambda: 8)
