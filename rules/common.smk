@@ -381,7 +381,7 @@ if workflow.is_main_process and not DRAWS_ONLY and "pack" not in sys.argv[1:]:
 
 onstart:
     # Snakemake's limit of 100 jobs a second (9.27.1) looks for jobs every second, and with each job that ends once more
-    # a second: after 80 measurements that took a tenth of a core beside each of them, and the gates called them suspect.
+    # a second: after 80 measurements that took a tenth of a core beside each of them, and the quiet probes called them suspect.
     workflow.scheduler.job_rate_limiter = None
 
 
