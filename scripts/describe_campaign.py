@@ -1,7 +1,7 @@
 """Write docs/NAME.md from the campaign NAME, as `snakemake campaigns` has just drawn it: tables, and charts made small.
 
-python scripts/describe_campaign.py standard            # writes docs/standard.md and docs/images/standard/
-python scripts/describe_campaign.py standard --check    # exit status 1 if the page says anything else
+python scripts/describe_campaign.py NAME            # writes docs/NAME.md and docs/images/NAME/
+python scripts/describe_campaign.py NAME --check    # exit status 1 if the page says anything else
 """
 
 from __future__ import annotations
