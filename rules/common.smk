@@ -387,7 +387,7 @@ def get_sheets(wildcards):
 
 onstart:
     # Snakemake's limit of 100 jobs a second (9.27.1) looks for jobs every second, and with each job that ends once more
-    # a second: after 80 measurements that took a tenth of a core beside each of them, and the gates called them suspect.
+    # a second: after 80 measurements that took a tenth of a core beside each of them, and the quiet probes called them suspect.
     workflow.scheduler.job_rate_limiter = None
 
 

@@ -8,7 +8,7 @@ CHARTS = [
     "passes",
     "break_even",
     "effective_batches",
-    "gates",
+    "quiet",
     "stages",
     "physics",
 ]
@@ -180,21 +180,21 @@ rule plot_effective_batches:
         "../scripts/plot_effective_batches.py"
 
 
-rule plot_gates:
+rule plot_quiet:
     input:
         runs="<results>/{source}runs.csv",
         context="<results>/{source}provenance/context.json",
         lib=library(),
     output:
         png=report(
-            "<reports>/{source}gates.png",
-            caption="../reports/captions/gates.rst",
+            "<reports>/{source}quiet.png",
+            caption="../reports/captions/quiet.rst",
             category="Method",
-            labels={"chart": "gates", "over": "time"},
+            labels={"chart": "quiet", "over": "time"},
         ),
-        svg="<reports>/{source}gates.svg",
+        svg="<reports>/{source}quiet.svg",
     log:
-        "<logs>/{source}plot_gates.log",
+        "<logs>/{source}plot_quiet.log",
     wildcard_constraints:
         source=MEASURED,
     conda:
@@ -202,9 +202,9 @@ rule plot_gates:
     resources:
         machine=SHARED,
     message:
-        "drawing the gates"
+        "drawing how quiet the machine was"
     script:
-        "../scripts/plot_gates.py"
+        "../scripts/plot_quiet.py"
 
 
 rule plot_stages:

@@ -48,7 +48,7 @@ rule open_gate:
         devices=GRID.config["devices"],
         batch_sizes=get_batch_sizes(),
         wants_spark=bool(get_spark_checks()),
-        canary_seconds=GRID.config["gates"]["canary_seconds"],
+        canary_seconds=GRID.config["quiet"]["canary_seconds"],
     message:
         "checking the machine, and reading every file once, before the first measurement"
     script:

@@ -12,7 +12,7 @@ from vitbench.records.archive import open_archive
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python scripts/check_records.py resources/campaigns/standard (exit status 0: nothing wrong; "
+        epilog="example: python scripts/check_records.py resources/campaigns/NAME (exit status 0: nothing wrong; "
         "1: the reasons, a line each: file, what is wrong, what was expected)",
     )
     parser.add_argument(

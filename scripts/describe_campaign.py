@@ -1,7 +1,7 @@
 """Write docs/NAME.md from the campaign NAME, as `snakemake campaigns` has just drawn it: tables, and charts made small.
 
-python scripts/describe_campaign.py standard            # writes docs/standard.md and docs/images/standard/
-python scripts/describe_campaign.py standard --check    # exit status 1 if the page says anything else
+python scripts/describe_campaign.py NAME            # writes docs/NAME.md and docs/images/NAME/
+python scripts/describe_campaign.py NAME --check    # exit status 1 if the page says anything else
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHARTS = {
     "stages": "Where the time of a pass goes",
     "physics": "Share of what the machine can do",
     "effective_batches": "Batches that the engines saw",
-    "gates": "How quiet the machine was",
+    "quiet": "How quiet the machine was",
 }
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
@@ -133,7 +133,7 @@ def _batches(frame: pandas.DataFrame) -> list[str]:
     return table(_variant(frame), columns)
 
 
-def _gates(runs: pandas.DataFrame) -> list[str]:
+def _quiet(runs: pandas.DataFrame) -> list[str]:
     rows = [
         {"what": words, "median": runs[column].median(), "least": runs[column].min(), "most": runs[column].max()}
         for column, words in (
@@ -191,7 +191,7 @@ def describe(name: str, results: Path) -> str:
     lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():
         lines += ["", f"## {heading}", "", *written(read[part])]
-    lines += ["", "## Gates", "", *_gates(read["runs"])]
+    lines += ["", "## Quiet", "", *_quiet(read["runs"])]
     lines += ["", "## Charts"]
     for chart, words in CHARTS.items():
         lines += ["", f"![{words}](images/{name}/{chart}.png)"]

@@ -15,7 +15,7 @@ from vitbench.frameworks import Task
 from vitbench.inputs import jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
-from vitbench.measure import quiet as gates
+from vitbench.measure import quiet
 from vitbench.measure.harness import Passes
 from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_without_running
 from vitbench.plan import configuration
@@ -119,7 +119,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         },
         "measuring": {
             "passes": grid.config["passes"],
-            "gates": grid.config["gates"],
+            "quiet": grid.config["quiet"],
             "timeout_minutes": grid.config["timeout_minutes"],
             "seed": grid.config["seed"],
         },
@@ -136,8 +136,8 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         task=task,
         labels=known_labels(images, Path("resources/models") / grid.model.slug / "checkpoint" / "config.json"),
         passes=Passes(**grid.config["passes"]),
-        limits=gates.Limits(**grid.config["gates"]),
-        reference=gates.reference(
+        limits=quiet.Limits(**grid.config["quiet"]),
+        reference=quiet.reference(
             MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}",
             json.loads(arguments.gate.read_text())["canaries"] if arguments.gate else [],
         ),

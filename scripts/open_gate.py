@@ -8,7 +8,7 @@ from vitbench import machine
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
 from vitbench.inputs.datasets import read_all, valid_images
-from vitbench.measure import quiet as gates
+from vitbench.measure import quiet
 from vitbench.plan import readiness
 
 # Canaries of the gate: before the first record, they alone say how fast this machine is.
@@ -58,7 +58,7 @@ def main(
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),
         "bytes_read": read,
-        "canaries": [gates.canary(canary_seconds) for _ in range(CANARIES)],
+        "canaries": [quiet.canary(canary_seconds) for _ in range(CANARIES)],
     }
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 

@@ -55,7 +55,7 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         "versions": dict(sorted(versions.items())),
         "answer": answer(speedup, versions),
         "notes": mark_mixed(runs),
-        "gates": config["gates"],
+        "quiet": config["quiet"],
         "vitbench": archive.version or describe_checkout(),
     }
     write_atomically(out, json.dumps(context, indent=1, ensure_ascii=False) + "\n")

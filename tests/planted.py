@@ -86,7 +86,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "peak_memory_mb": 1000.0,
         "waves": None,
         "partition_rows": None,
-        "gates": None,
+        "quiet": None,
         "attempts": [],
         "peak_gpu_memory_mb": None,
         "energy": None,
@@ -103,7 +103,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
             "variant": grid.variant_slug(cell),
             "definition": {},
         },
-        "measuring": {"passes": grid.config["passes"], "gates": grid.config["gates"]},
+        "measuring": {"passes": grid.config["passes"], "quiet": grid.config["quiet"]},
         "environment": {
             "machine": "a planted machine, 2 cores",
             "platform": "planted",

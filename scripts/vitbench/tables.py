@@ -37,7 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
             load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
-            waves partition_rows attempts set_aside_seconds gates_seconds canary_gemm canary_decode steal_share
+            waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
             data_hash record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size

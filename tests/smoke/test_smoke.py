@@ -103,7 +103,7 @@ def test_repeats_ran_one_at_a_time_in_the_seeded_order(smoke, runs):
 
 
 def test_the_charts_are_pictures_with_words(smoke):
-    charts = "speedup batch_sweep wall_time passes break_even effective_batches gates stages"
+    charts = "speedup batch_sweep wall_time passes break_even effective_batches quiet stages"
     for chart in charts.split():
         with Image.open(smoke / f"reports/{chart}.png") as image:
             assert min(image.size) > 400 and len(image.convert("L").getcolors(256)) > 2

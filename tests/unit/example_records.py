@@ -59,7 +59,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "peak_memory_mb": 900.5,
         "waves": None,
         "partition_rows": None,
-        "gates": None,
+        "quiet": None,
         "attempts": [],
         "peak_gpu_memory_mb": None,
         "energy": None,

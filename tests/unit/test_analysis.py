@@ -153,14 +153,14 @@ def flagged(rows: list[dict], **flags: str) -> list[dict]:
 
 
 def test_the_time_budget_adds_up_and_leaves_out_interruptions(table):
-    """Three repeats of 20 s: 2 s start, 3 s load, 10 s passes, 1 s gates; the second was measured twice."""
-    repeats = cell(HF, "full", 8, [4, 4, 4], pass_seconds="6;4", gates_seconds=1.0, set_aside_seconds=0.0)
+    """Three repeats of 20 s: 2 s start, 3 s load, 10 s passes, 1 s quiet; the second was measured twice."""
+    repeats = cell(HF, "full", 8, [4, 4, 4], pass_seconds="6;4", quiet_seconds=1.0, set_aside_seconds=0.0)
     for row, started in zip(repeats, ("12:00:00", "12:00:45", "13:00:00"), strict=True):
         row["started"] = f"2026-11-24T{started}+00:00"
     repeats[1]["set_aside_seconds"] = 23.0  # began at 12:00:22, two seconds after the first had ended
     budget = analysis.time_budget(table(repeats, skipped(TF, "full", 8))).set_index("part")
     assert dict(budget.seconds) == {
-        "start": 6, "load": 9, "passes": 30, "gates": 3, "attempts set aside": 23,
+        "start": 6, "load": 9, "passes": 30, "quiet": 3, "attempts set aside": 23,
         "own overhead": 3 * 4 + 2, "total": 85,
     }  # fmt: skip
     assert budget.share["own overhead"] == pytest.approx(14 / 85) and budget.share.iloc[:-1].sum() == pytest.approx(1)

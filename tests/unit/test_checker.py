@@ -220,8 +220,8 @@ def lose_an_image_without_a_flag(run):
 
 
 def remove_a_flag(run):
-    gates = QUIET | {"after": PROBE | {"gemm_gflops": 50.0}}
-    change(paths(run)[0], gates=gates)
+    quiet = QUIET | {"after": PROBE | {"gemm_gflops": 50.0}}
+    change(paths(run)[0], quiet=quiet)
 
 
 def invent_a_flag(run):
@@ -233,7 +233,7 @@ def set_a_good_attempt_aside(run):
     record = json.loads(path.read_text())
     attempt = {"status": "ok", "wall_seconds": 3.0, "pass_seconds": [3.0, 3.0], "flags": [], "reason": None}
     earlier = datetime.fromisoformat(record["started"]) - timedelta(seconds=50)
-    change(path, attempts=[attempt | {"started": earlier.isoformat(), "gates": QUIET, "total_seconds": 9.0}])
+    change(path, attempts=[attempt | {"started": earlier.isoformat(), "quiet": QUIET, "total_seconds": 9.0}])
 
 
 def another_machine(run):
@@ -329,8 +329,8 @@ def test_it_is_named_in_the_measurements_alone_too(run, fault):
     assert reasons(run / "measurements")
 
 
-def test_quiet_gates_are_no_fault(run):
-    change(paths(run)[0], gates=QUIET)
+def test_quiet_probes_are_no_fault(run):
+    change(paths(run)[0], quiet=QUIET)
     assert reasons(run) == []
 
 

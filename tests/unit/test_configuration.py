@@ -33,7 +33,7 @@ BAD = {
         {"at_least": 1}, {"at_most": 1}, {"agree_within": 0}, {"agree_within": 2}, {"budget_seconds": 0},
         {"warmup": 3}, {"at_least": 9}, 3,
     ],
-    "gates": [
+    "quiet": [
         {"canary_seconds": 0}, {"gemm_slower": 0}, {"decode_slower": 1}, {"gemm_slower": "a little"}, {"steal": 2},
         {"foreign_cpu": -1}, {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
     ],

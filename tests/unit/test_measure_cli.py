@@ -152,7 +152,7 @@ def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
     assert record["identity"]["dataset"] == place.datasets["sample"].slug
     assert record["identity"]["definition"] == {"image_processor": "pil"}
     assert record["hashes"]["manifest"] == sha256(Path(place.manifest("sample"))) and record["hashes"]["jars"] is None
-    assert record["measuring"] == {key: place.config[key] for key in ("passes", "gates", "timeout_minutes", "seed")}
+    assert record["measuring"] == {key: place.config[key] for key in ("passes", "quiet", "timeout_minutes", "seed")}
     assert f"{HF}/bs8 on sample, repeat 1: ok, " in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""The charts about the method: passes, break-even, effective batches, stages, physics and gates, read back."""
+"""The charts about the method: passes, break-even, effective batches, stages, physics and quiet, read back."""
 
 import hashlib
 import os
@@ -12,9 +12,9 @@ import matplotlib.colors
 import numpy as np
 import plot_break_even
 import plot_effective_batches
-import plot_gates
 import plot_passes
 import plot_physics
+import plot_quiet
 import plot_stages
 import pytest
 from drawn import collisions, words
@@ -24,9 +24,8 @@ from vitbench import tables
 from vitbench.analysis import batches, break_even
 from vitbench.present import style
 from vitbench.present.charts import break_even as break_even_chart
-from vitbench.present.charts import effective_batches, passes
+from vitbench.present.charts import effective_batches, passes, quiet
 from vitbench.present.charts import physics as physics_chart
-from vitbench.present.charts import quiet as gates
 from vitbench.present.charts import stages as stages_chart
 
 SIZES = tuple(2**power for power in range(11))
@@ -53,7 +52,7 @@ def figures(run: Tables) -> dict:
         "effective_batches": effective_batches.draw(seen(run), run.context),
         "stages": stages_chart.draw(stages(run, {"sparknlp/onnx": 0.8}), run.context),
         "physics": physics_chart.draw(physics(run), run.summary, run.context),
-        "gates": gates.draw(run.runs, run.context),
+        "quiet": quiet.draw(run.runs, run.context),
     }
 
 
@@ -86,7 +85,7 @@ def test_files_are_the_same_in_two_processes(tmp_path):
         plot_effective_batches: [derived[1]],
         plot_stages: [tmp_path / "stages.csv"],
         plot_physics: [tmp_path / "physics.csv", paths["summary"]],
-        plot_gates: [paths["runs"]],
+        plot_quiet: [paths["runs"]],
     }
     tabulated = [str(path) for path in (paths["runs"], paths["parity"], paths["speedup"], *derived)]
     derive_tables.main(*tabulated)
@@ -117,7 +116,7 @@ def test_derived_tables_come_back_in_their_types(tmp_path):
 
 @pytest.mark.parametrize(
     "module",
-    [derive_tables, plot_passes, plot_break_even, plot_effective_batches, plot_stages, plot_physics, plot_gates],
+    [derive_tables, plot_passes, plot_break_even, plot_effective_batches, plot_stages, plot_physics, plot_quiet],
 )
 def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
     compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
@@ -306,13 +305,13 @@ def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
     assert "Crossed out: above the machine's peak: an error" in words(figure, monkeypatch)
 
 
-# --- gates
+# --- quiet
 
 
 def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
     run = example(TWO, repeats=5, flags=SET_ASIDE)
     run.runs.loc[0, ["attempts", "canary_gemm"]] = [1, 0.7]
-    figure = gates.draw(run.runs, run.context)
+    figure = quiet.draw(run.runs, run.context)
     axes = figure.axes[0]
     by_marker = {}
     for line in axes.lines:
@@ -331,9 +330,9 @@ def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
 def test_what_the_system_does_not_tell_is_said_and_not_drawn(monkeypatch):
     run = example(TWO)
     run.runs["steal_share"] = np.nan
-    figure = gates.draw(run.runs, run.context)
+    figure = quiet.draw(run.runs, run.context)
     assert "Not available on this system: share taken by the hypervisor" in " ".join(words(figure, monkeypatch).split())
     run.runs["foreign_cpu_share"] = np.nan
-    assert len(gates.draw(run.runs, run.context).axes) == 1
+    assert len(quiet.draw(run.runs, run.context).axes) == 1
     colors = {hexes(line).upper() for line in figure.axes[1].lines}
     assert colors == {style.BLUE.upper()}

@@ -18,7 +18,7 @@ from vitbench.records import record as records
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
 # Columns that a record does not have under their own names.
 DERIVED = (
-    "partition_rows", "attempts", "set_aside_seconds", "gates_seconds", "canary_gemm", "canary_decode", "steal_share",
+    "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
     "data_hash",
 )  # fmt: skip
@@ -148,11 +148,11 @@ def test_a_row_says_what_its_record_says():
 def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
     speeds = {"before": (95.0, 190.0), "after": (90.0, 140.0)}
     probes = {when: {"gemm_gflops": gemm, "decode_per_second": rate} for when, (gemm, rate) in speeds.items()}
-    gates = probes | {"reference": {"gemm_gflops": 100.0, "decode_per_second": 200.0}}
-    gates["seconds"], gates["findings"] = 2.5, ["on battery power", "3.1 GB free before"]
-    gates["during"] = {"steal_share": 0.01, "foreign_cpu_share": None}
+    quiet = probes | {"reference": {"gemm_gflops": 100.0, "decode_per_second": 200.0}}
+    quiet["seconds"], quiet["findings"] = 2.5, ["on battery power", "3.1 GB free before"]
+    quiet["during"] = {"steal_share": 0.01, "foreign_cpu_share": None}
     record = example_record(
-        gates=gates,
+        quiet=quiet,
         attempts=[{"total_seconds": 30.0}],
         energy={"joules": 12.5, "source": "rapl", "quality": "counter"},
         partition_rows={"16": 2},
@@ -164,7 +164,7 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "partition_rows": "16:2",
         "attempts": 1,
         "set_aside_seconds": 30.0,
-        "gates_seconds": 2.5,
+        "quiet_seconds": 2.5,
         "canary_gemm": pytest.approx(0.9),
         "canary_decode": pytest.approx(0.7),
         "suspect_because": "on battery power; 3.1 GB free before",

@@ -13,7 +13,7 @@ TABLES = {
     *("write_context", "write_summary"),
 }
 CHARTS = {f"plot_{name}" for name in ("speedup", "batch_sweep", "wall_time")} | {"write_workbook"}
-CHARTS |= {f"plot_{name}" for name in ("passes", "break_even", "effective_batches", "gates", "stages", "physics")}
+CHARTS |= {f"plot_{name}" for name in ("passes", "break_even", "effective_batches", "quiet", "stages", "physics")}
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -62,9 +62,9 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
 def time_budget(runs: pandas.DataFrame) -> pandas.DataFrame:
     """Where the time of a run went: a row a part, with seconds and its share of the whole, `total` last.
 
-    Own overhead is what is neither start, load, passes nor gates: describing and stopping a repeat, writing its record,
-    and the time from the end of one repeat to the start of the next (hashes, Snakemake). Attempts that were set aside
-    are a part of their own. Gaps above INTERRUPTION seconds are no part of the run: it was stopped and continued.
+    Own overhead is what is neither start, load, passes nor quiet probes: describing and stopping a repeat, writing its
+    record, and the time from the end of one repeat to the start of the next (hashes, Snakemake). Attempts that were set
+    aside are a part of their own. Gaps above INTERRUPTION seconds are no part of the run: it was stopped and continued.
     """
     tried = runs[runs.started != ""]
     begun = pandas.to_datetime(tried.started, utc=True)  # of the attempt that counts, after those that were set aside
@@ -77,7 +77,7 @@ def time_budget(runs: pandas.DataFrame) -> pandas.DataFrame:
         "start": tried.start_seconds.sum(),
         "load": tried.load_seconds.sum(),
         "passes": passes,
-        "gates": tried.gates_seconds.sum(),
+        "quiet": tried.quiet_seconds.sum(),
         "attempts set aside": tried.set_aside_seconds.sum(),
     }
     inside = tried.total_seconds.sum() - sum(parts.values()) + parts["attempts set aside"]

@@ -25,7 +25,7 @@ from vitbench.analysis import parity, physics
 from vitbench.cells import shuffled
 from vitbench.errors import UserError
 from vitbench.inputs.datasets import Image
-from vitbench.measure import quiet as gates
+from vitbench.measure import quiet
 from vitbench.measure.harness import Passes
 from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
@@ -264,7 +264,7 @@ def _wrong_accuracy(path: str, record: Record, rows: PredictionRows, images: dic
 
 
 def check_flags(evidence: Evidence) -> Iterable[str]:
-    """A record is flagged if, and only if, its passes and gates say so."""
+    """A record is flagged if, and only if, its passes and quiet probes say so."""
     for path, record in evidence.good.items():
         warm = [one["seconds"] for one in record["passes"][1:]]
         effective, asked = record["effective_batch_size"], record["batch_size"]
@@ -275,20 +275,20 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
         }
         if record["measuring"].get("passes"):
             expected["not warm"] = not Passes(**record["measuring"]["passes"]).agree(warm)
-        if record["gates"] is not None:
-            expected["suspect"] = bool(_findings(record) or record["gates"]["findings"])
+        if record["quiet"] is not None:
+            expected["suspect"] = bool(_findings(record) or record["quiet"]["findings"])
         for flag, raised in expected.items():
             if (flag in record["flags"]) != raised:
                 had, wanted = ("not ", "") if raised else ("", "not ")
-                yield f"{path}: {had}flagged `{flag}`, expected {wanted}flagged by its passes and gates"
+                yield f"{path}: {had}flagged `{flag}`, expected {wanted}flagged by its passes and quiet probes"
 
 
 def _findings(record: Record) -> list[str]:
-    """What the gates find in a record's probes by the limits that it was measured with, if it has any."""
-    found, limits = record["gates"], record["measuring"].get("gates")
+    """What the findings are in a record's probes by the limits that it was measured with, if it has any."""
+    found, limits = record["quiet"], record["measuring"].get("quiet")
     if not limits:
         return []
-    return gates.findings(found["before"], found["after"], found["during"], found["reference"], gates.Limits(**limits))
+    return quiet.findings(found["before"], found["after"], found["during"], found["reference"], quiet.Limits(**limits))
 
 
 def check_attempts(evidence: Evidence) -> Iterable[str]:
@@ -569,7 +569,7 @@ def _unusable(record: Record) -> list[str]:
             wrong.append(f"started {started}, expected a date and time with its zone")
     if not all(size.isdigit() for size in record["effective_batch_sizes"] or {}):
         wrong.append("effective_batch_sizes with a word for a size, expected numbers")
-    for name, settings in (("passes", Passes), ("gates", gates.Limits)):
+    for name, settings in (("passes", Passes), ("quiet", quiet.Limits)):
         stated = record["measuring"].get(name)
         if stated and not (isinstance(stated, dict) and stated.keys() == {one.name for one in fields(settings)}):
             wrong.append(

@@ -123,10 +123,10 @@ def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, fl
     for path in Path(folder).rglob("rep*.json"):
         try:
             record = json.loads(path.read_text())
-            every = [record["gates"], *(attempt["gates"] for attempt in record["attempts"])]
+            every = [record["quiet"], *(attempt["quiet"] for attempt in record["attempts"])]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
-        canaries += [probe for gates in every if gates for probe in (gates["before"], gates["after"])]
+        canaries += [probe for quiet in every if quiet for probe in (quiet["before"], quiet["after"])]
     known = {name: [one[name] for one in canaries if one[name]] for name in CANARY}
     return {name: median(values) for name, values in known.items()} if all(known.values()) else None
 

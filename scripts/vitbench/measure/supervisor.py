@@ -20,7 +20,7 @@ import psutil
 
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
-from vitbench.measure import quiet as gates
+from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, Passes, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.records.record import check, predictions_path, read_predictions, write
@@ -66,7 +66,7 @@ class Repeat:
     labels: dict[str, str]
     """id → label of each valid image; empty labels where the data set has none"""
     passes: Passes
-    limits: gates.Limits
+    limits: quiet.Limits
     reference: dict[str, float] | None
     """what the canaries are compared with; None before the first"""
     timeout_seconds: float
@@ -121,38 +121,38 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     """Run the repeat once, between two probes of the machine; its record, still without `attempts`."""
     begin, started = time.monotonic(), datetime.now(UTC)
     device = repeat.task.device
-    processes = gates.cpu_by_process()
-    before = gates.probe(device, repeat.reference, repeat.limits)
+    processes = quiet.cpu_by_process()
+    before = quiet.probe(device, repeat.reference, repeat.limits)
     launched = time.monotonic()
     exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
     ours = [os.getpid(), *(process.pid for process in marked(str(folder)))]  # a JVM may outlive its driver by a moment
-    held_by = gates.holders(processes, gates.cpu_by_process(), ended - launched, ours)
+    held_by = quiet.holders(processes, quiet.cpu_by_process(), ended - launched, ours)
     events = read_events(folder)
     output = (folder / "output.log").read_text(errors="replace")
     print(output, end="", flush=True)
     if exit_status == BUG:
         raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
-    after = gates.probe(device, repeat.reference, repeat.limits)
+    after = quiet.probe(device, repeat.reference, repeat.limits)
     record = repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
     taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
     if cpu:
-        taken = gates.during(cpu["begin"], cpu["end"], cpu["own_seconds"], held_by)
-    found = gates.findings(before, after, taken, repeat.reference, repeat.limits) if cpu else []
+        taken = quiet.during(cpu["begin"], cpu["end"], cpu["own_seconds"], held_by)
+    found = quiet.findings(before, after, taken, repeat.reference, repeat.limits) if cpu else []
     if found:
         record["flags"] = [*record["flags"], "suspect"]
     for line in held_by:
         print(f"beside this repeat ran {line}", flush=True)
     return record | {
         "total_seconds": time.monotonic() - begin,
-        "gates": {
+        "quiet": {
             "before": before,
             "after": after,
             "during": taken,
             "reference": repeat.reference,
-            "unavailable": gates.unavailable(device, before, taken) if cpu else [],
+            "unavailable": quiet.unavailable(device, before, taken) if cpu else [],
             "findings": found,
             "seconds": launched - begin + time.monotonic() - ended,
         },
@@ -160,19 +160,19 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
 
 
 def _why_again(record: dict[str, Any]) -> str:
-    return "; ".join(record["gates"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
+    return "; ".join(record["quiet"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
 
 
 def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
     """What a record keeps of an earlier attempt."""
-    kept = ("started", "status", "wall_seconds", "flags", "reason", "gates", "total_seconds")
+    kept = ("started", "status", "wall_seconds", "flags", "reason", "quiet", "total_seconds")
     return {key: record[key] for key in kept} | {"pass_seconds": [one["seconds"] for one in record["passes"]]}
 
 
 def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
     """Write the record of a repeat that cannot even be started, with its status and reason; return the record."""
     record = repeat.known | _failed(status, reason) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-    record |= {"total_seconds": 0.0, "gates": None, "attempts": []}
+    record |= {"total_seconds": 0.0, "quiet": None, "attempts": []}
     write_atomically(predictions_path(out), ",".join(Prediction._fields) + "\n")
     write(out, record)
     return record

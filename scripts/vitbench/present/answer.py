@@ -97,7 +97,7 @@ def _measurements_line(tried: pandas.DataFrame) -> str:
 
 
 def _disturbance(suspect: pandas.DataFrame) -> str:
-    """What the gates found beside the first suspect repeat, in brackets; "" where there is none."""
+    """What the quiet probes found beside the first suspect repeat, in brackets; "" where there is none."""
     reasons = suspect.suspect_because[suspect.suspect_because != ""]
     if reasons.empty:
         return ""

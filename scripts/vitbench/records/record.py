@@ -97,12 +97,12 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["flags"] = ";".join(record["flags"])
     row["attempts"] = len(record["attempts"])
     row["set_aside_seconds"] = sum(attempt["total_seconds"] for attempt in record["attempts"])
-    row["gates_seconds"] = record["gates"]["seconds"] if record["gates"] else 0.0
-    row["canary_gemm"] = relative_canary(record["gates"], "gemm_gflops")
-    row["canary_decode"] = relative_canary(record["gates"], "decode_per_second")
-    row["suspect_because"] = "; ".join(record["gates"]["findings"]) if record["gates"] else ""
+    row["quiet_seconds"] = record["quiet"]["seconds"] if record["quiet"] else 0.0
+    row["canary_gemm"] = relative_canary(record["quiet"], "gemm_gflops")
+    row["canary_decode"] = relative_canary(record["quiet"], "decode_per_second")
+    row["suspect_because"] = "; ".join(record["quiet"]["findings"]) if record["quiet"] else ""
     for share in ("steal_share", "foreign_cpu_share"):
-        row[share] = record["gates"]["during"][share] if record["gates"] else None
+        row[share] = record["quiet"]["during"][share] if record["quiet"] else None
     energy = record["energy"] or {"joules": None, "source": None}
     row["energy_joules"], row["energy_source"] = energy["joules"], energy["source"]
     hashes = record["hashes"]
@@ -112,8 +112,8 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     return row
 
 
-def relative_canary(gates: dict[str, Any] | None, part: str) -> float | None:
+def relative_canary(quiet: dict[str, Any] | None, part: str) -> float | None:
     """The slower of a repeat's canaries in this part (of CANARY), relative to the reference; None if unknown."""
-    if not gates or not gates["reference"]:
+    if not quiet or not quiet["reference"]:
         return None
-    return min(gates[when][part] for when in ("before", "after")) / gates["reference"][part]
+    return min(quiet[when][part] for when in ("before", "after")) / quiet["reference"][part]

@@ -1,4 +1,4 @@
-"""The gates chart: was the machine quiet? The canary of each repeat over time, and who else used the processor."""
+"""The quiet chart: was the machine quiet? The canary of each repeat over time, and who else used the processor."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def _canary(axes: Axes, tried: pd.DataFrame, context: dict) -> None:
     for column, (_, color, marker, limit, dashes) in PARTS.items():
         axes.plot(tried["at"], tried[column], color=color, linewidth=0.6, linestyle=dashes or "-", zorder=2)
         axes.plot(tried["at"], tried[column], marker=marker, markersize=4.5, color=color, linestyle="none", zorder=3)
-        axes.axhline(1 - context["gates"][limit], color=color, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
+        axes.axhline(1 - context["quiet"][limit], color=color, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
     # Marks of a whole repeat stand around its matrix product.
     bad, again = tried[_has(tried, "suspect")], tried[tried["attempts"] > 0]
     axes.plot(bad["at"], bad["canary_gemm"], marker="s", markersize=9, markerfacecolor="none", markeredgewidth=1.8,
               markeredgecolor=style.VERMILION, linestyle="none", zorder=4)  # fmt: skip
     axes.plot(again["at"], again["canary_gemm"], marker="o", markersize=12, markerfacecolor="none", markeredgewidth=1.2,
               markeredgecolor=style.INK, linestyle="none", zorder=5)  # fmt: skip
-    least = min(tried[list(PARTS)].min(axis=None), *(1 - context["gates"][part[3]] for part in PARTS.values()))
+    least = min(tried[list(PARTS)].min(axis=None), *(1 - context["quiet"][part[3]] for part in PARTS.values()))
     axes.set_ylim(least - 0.05, max(1.1, tried[list(PARTS)].max(axis=None) + 0.03))
     axes.set_ylabel("speed / usual speed")
 
@@ -109,7 +109,7 @@ def _keys(tried: pd.DataFrame, known: list[str], context: dict) -> list[Line2D]:
         keys.append(Line2D([], [], color=color, marker=marker, markersize=4.5, linewidth=0.6, linestyle=dashes or "-",
                            label=words))  # fmt: skip
         keys.append(Line2D([], [], color=color, linewidth=1.2, linestyle=(0, (1, 1.5)),
-                           label=f"its limit: {context['gates'][limit]:.0%} slower"))  # fmt: skip
+                           label=f"its limit: {context['quiet'][limit]:.0%} slower"))  # fmt: skip
     if _has(tried, "suspect").any():
         keys.append(Line2D([], [], marker="s", markersize=9, markerfacecolor="none", markeredgecolor=style.VERMILION,
                            markeredgewidth=1.8, linestyle="none", label="suspect: set aside"))  # fmt: skip

@@ -1,14 +1,14 @@
-"""Draw `reports/gates`: the entry point of the rule `plot_gates`."""
+"""Draw `reports/quiet`: the entry point of the rule `plot_quiet`."""
 
 from vitbench import tables
 from vitbench.errors import run_logged
 from vitbench.present import style
-from vitbench.present.charts import quiet as gates
+from vitbench.present.charts import quiet
 
 
 def main(runs_csv: str, context_json: str, png: str, svg: str) -> None:
     """Read the tables and write both files."""
-    figure = gates.draw(tables.read(runs_csv, "runs"), tables.read_context(context_json))
+    figure = quiet.draw(tables.read(runs_csv, "runs"), tables.read_context(context_json))
     style.save(figure, png, svg)
 
 

@@ -1,4 +1,4 @@
-"""Gates: what a canary feels, what others took, which repeat is suspect, and that it is measured again."""
+"""Quiet probes: what a canary feels, what others took, which repeat is suspect, and that it is measured again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from example_records import PATIENT, example_record, example_repeat
 
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
-from vitbench.measure import quiet as gates
-from vitbench.measure import supervisor
+from vitbench.measure import quiet, supervisor
 from vitbench.measure.harness import Passes
 from vitbench.measure.quiet import Limits
 from vitbench.records import record as records
@@ -47,8 +46,8 @@ def burn(seconds: float, burnt: Event, enough: Event) -> None:
 
 
 def test_a_quiet_machine_has_no_findings():
-    assert gates.findings(QUIET, QUIET, NOTHING_TAKEN, USUAL, LIMITS) == []
-    assert gates.findings(QUIET, QUIET, NOTHING_TAKEN, None, LIMITS) == []
+    assert quiet.findings(QUIET, QUIET, NOTHING_TAKEN, USUAL, LIMITS) == []
+    assert quiet.findings(QUIET, QUIET, NOTHING_TAKEN, None, LIMITS) == []
 
 
 @pytest.mark.parametrize(
@@ -70,30 +69,30 @@ def test_a_quiet_machine_has_no_findings():
     ],
 )
 def test_each_disturbance_is_one_finding_with_its_number(before, after, taken, words):
-    found = gates.findings(QUIET | before, QUIET | after, NOTHING_TAKEN | taken, USUAL, LIMITS)
+    found = quiet.findings(QUIET | before, QUIET | after, NOTHING_TAKEN | taken, USUAL, LIMITS)
     assert len(found) == 1 and words in found[0]
 
 
 def test_what_a_system_does_not_tell_is_no_finding_and_named():
     dumb = QUIET | {"on_battery": None, "clock_mhz": None}
     taken = dict.fromkeys(NOTHING_TAKEN) | {"holders": []}
-    assert gates.findings(dumb, dumb, taken, USUAL, LIMITS) == []
-    silent = gates.unavailable("cpu", dumb, taken)
+    assert quiet.findings(dumb, dumb, taken, USUAL, LIMITS) == []
+    silent = quiet.unavailable("cpu", dumb, taken)
     assert {"clock_mhz", "on_battery", "steal_share", "foreign_cpu_share"} <= set(silent)
-    assert "foreign_gpu_processes" not in silent and "foreign_gpu_processes" in gates.unavailable("gpu", dumb, taken)
+    assert "foreign_gpu_processes" not in silent and "foreign_gpu_processes" in quiet.unavailable("gpu", dumb, taken)
 
 
 def test_a_faster_canary_is_no_finding():
     fast = QUIET | {"gemm_gflops": 150.0, "decode_per_second": 300.0}
-    assert gates.findings(fast, fast, NOTHING_TAKEN, USUAL, LIMITS) == []
+    assert quiet.findings(fast, fast, NOTHING_TAKEN, USUAL, LIMITS) == []
 
 
 # --- what is measured
 
 
 def test_the_canary_counts_arithmetic_and_photographs():
-    one = gates.canary(0.05)
-    assert one.keys() == set(gates.CANARY) and all(value > 1 for value in one.values())
+    one = quiet.canary(0.05)
+    assert one.keys() == set(quiet.CANARY) and all(value > 1 for value in one.values())
 
 
 def test_a_slow_canary_is_taken_again_and_the_faster_counts(monkeypatch):
@@ -102,30 +101,30 @@ def test_a_slow_canary_is_taken_again_and_the_faster_counts(monkeypatch):
 
     def take(_seconds: float) -> dict[str, float]:
         takes.append(1)
-        return dict(zip(gates.CANARY, next(speeds), strict=True))
+        return dict(zip(quiet.CANARY, next(speeds), strict=True))
 
-    monkeypatch.setattr(gates, "BETWEEN_TAKES", 0)
+    monkeypatch.setattr(quiet, "BETWEEN_TAKES", 0)
     monkeypatch.setattr(
-        gates, "canary", lambda _: takes.append(1) or dict(zip(gates.CANARY, next(speeds), strict=True))
+        quiet, "canary", lambda _: takes.append(1) or dict(zip(quiet.CANARY, next(speeds), strict=True))
     )
-    assert gates.patient_canary(USUAL, LIMITS) == {"gemm_gflops": 95, "decode_per_second": 200} and len(takes) == 3
+    assert quiet.patient_canary(USUAL, LIMITS) == {"gemm_gflops": 95, "decode_per_second": 200} and len(takes) == 3
     speeds = iter([(91, 181)])
-    gates.patient_canary(USUAL, LIMITS)
+    quiet.patient_canary(USUAL, LIMITS)
     speeds = iter([(1, 1)])
-    assert gates.patient_canary(None, LIMITS) == {"gemm_gflops": 1, "decode_per_second": 1}
+    assert quiet.patient_canary(None, LIMITS) == {"gemm_gflops": 1, "decode_per_second": 1}
 
 
 def test_a_hiccup_does_not_slow_the_canary_and_a_neighbour_that_stays_does(monkeypatch):
     now, lengths = [0.0], []
-    monkeypatch.setattr(gates.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(quiet.time, "perf_counter", lambda: now[0])
 
     def work() -> None:
         now[0] += lengths.pop(0)
 
     lengths[:] = [0.01] * 3 + [0.5, 0.5] + [0.01] * 100
-    assert gates._rate(work, 2.0) == pytest.approx(100)
+    assert quiet._rate(work, 2.0) == pytest.approx(100)
     lengths[:] = [0.02] * 200
-    assert gates._rate(work, 2.0) == pytest.approx(50)
+    assert quiet._rate(work, 2.0) == pytest.approx(50)
 
 
 def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
@@ -133,59 +132,59 @@ def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
         before, after = ({"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in speeds)
         return {"before": before, "after": after}
 
-    assert gates.reference(tmp_path) is None
+    assert quiet.reference(tmp_path) is None
     for number, (speeds, earlier) in enumerate([((10, 20), (1, 2)), ((30, 40), None), (None, None)]):
-        record = {"gates": speeds and gated(*speeds), "attempts": [{"gates": gated(*earlier)}] if earlier else []}
+        record = {"quiet": speeds and gated(*speeds), "attempts": [{"quiet": gated(*earlier)}] if earlier else []}
         path = tmp_path / "model" / f"bs{number}" / "rep0.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(record))
     more = [{"gemm_gflops": 50.0, "decode_per_second": 100.0}]
-    assert gates.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
+    assert quiet.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
 
 
 def test_a_broken_record_is_one_line_that_names_it(tmp_path):
     (tmp_path / "rep0.json").write_text("{")
     with pytest.raises(UserError, match="rep0.json is not a record"):
-        gates.reference(tmp_path)
+        quiet.reference(tmp_path)
 
 
 def test_another_process_is_seen_measured_and_named():
-    begin, own, processes = gates.cpu_counters(), gates.tree_cpu_seconds(), gates.cpu_by_process()
+    begin, own, processes = quiet.cpu_counters(), quiet.tree_cpu_seconds(), quiet.cpu_by_process()
     burnt, enough = multiprocessing.get_context("spawn").Event(), multiprocessing.get_context("spawn").Event()
     other = multiprocessing.get_context("spawn").Process(target=burn, args=(1.0, burnt, enough))
     since = time.monotonic()
     other.start()
     burnt.wait()  # however busy the machine is, it has then had its second
     seconds = time.monotonic() - since
-    named = gates.holders(processes, gates.cpu_by_process(), seconds, ours=[os.getpid()])
-    children = gates.tree_cpu_seconds() - own  # the tree of this process holds the other one
-    taken = gates.during(begin, gates.cpu_counters(), own_cpu_seconds=0.0, held_by=named)
+    named = quiet.holders(processes, quiet.cpu_by_process(), seconds, ours=[os.getpid()])
+    children = quiet.tree_cpu_seconds() - own  # the tree of this process holds the other one
+    taken = quiet.during(begin, quiet.cpu_counters(), own_cpu_seconds=0.0, held_by=named)
     enough.set()
     other.join()
     assert any(f"({other.pid})" in line for line in named)
     assert children > 0.9
-    assert taken["foreign_cpu_share"] is None or taken["foreign_cpu_share"] > 0.9 / (seconds * gates.machine.cores())
+    assert taken["foreign_cpu_share"] is None or taken["foreign_cpu_share"] > 0.9 / (seconds * quiet.machine.cores())
 
 
 def test_what_is_dead_and_not_yet_collected_holds_nothing():
     dead = subprocess.Popen([sys.executable, "-c", "sum(range(10**7))"])
     while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert not any(pid == dead.pid for pid, _ in gates.cpu_by_process())
+    assert not any(pid == dead.pid for pid, _ in quiet.cpu_by_process())
     dead.wait()
 
 
 def test_what_was_used_by_the_repeat_itself_is_not_foreign():
     begin = {"elapsed": 0.0, "busy": 100.0, "steal": None, "throttled": 1.0}
     end = {"elapsed": 10.0, "busy": 112.0, "steal": None, "throttled": 1.5}
-    taken = gates.during(begin, end, own_cpu_seconds=11.0, held_by=[])
-    assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * gates.machine.cores()))
+    taken = quiet.during(begin, end, own_cpu_seconds=11.0, held_by=[])
+    assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * quiet.machine.cores()))
     assert taken["throttled_seconds"] == 0.5 and taken["steal_share"] is None
 
 
 def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monkeypatch):
-    monkeypatch.setattr(gates.machine, "cores", lambda: 1000)
-    assert gates.cpu_counters()["busy"] is None
+    monkeypatch.setattr(quiet.machine, "cores", lambda: 1000)
+    assert quiet.cpu_counters()["busy"] is None
 
 
 @pytest.mark.parametrize(("file", "said"), [("firmware/acpi/platform_profile", "quiet"), (None, None)])
@@ -193,21 +192,21 @@ def test_the_power_mode_is_read_where_there_is_one(tmp_path, file, said):
     if file:
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text("quiet\n")
-    assert gates.power_mode(tmp_path) == said
+    assert quiet.power_mode(tmp_path) == said
 
 
 def test_processes_on_the_gpu_are_named_but_for_the_desktop(monkeypatch):
     answer = SimpleNamespace(returncode=0, stdout="12, /usr/bin/python3\n13, /usr/lib/xorg/Xorg\n")
-    monkeypatch.setattr(gates.subprocess, "run", lambda *_arguments, **_more: answer)
-    assert gates.gpu_processes() == ["python3"]
+    monkeypatch.setattr(quiet.subprocess, "run", lambda *_arguments, **_more: answer)
+    assert quiet.gpu_processes() == ["python3"]
     answer.returncode = 9
-    assert gates.gpu_processes() is None
+    assert quiet.gpu_processes() is None
 
 
 def test_the_canary_of_a_record_is_relative_to_its_reference():
     half = {"gemm_gflops": 50.0, "decode_per_second": 180.0}
     given = {"before": USUAL, "after": half, "reference": USUAL}
-    assert [records.relative_canary(given, part) for part in gates.CANARY] == [0.5, 180 / USUAL["decode_per_second"]]
+    assert [records.relative_canary(given, part) for part in quiet.CANARY] == [0.5, 180 / USUAL["decode_per_second"]]
     assert records.relative_canary({"reference": None}, "gemm_gflops") is None
     assert records.relative_canary(None, "gemm_gflops") is None
 
@@ -217,7 +216,7 @@ def test_the_canary_of_a_record_is_relative_to_its_reference():
 
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
-    """Measure with a fake framework, while the gates find in each attempt what the test says."""
+    """Measure with a fake framework, while the probes find in each attempt what the test says."""
     monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
     monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
@@ -225,7 +224,7 @@ def measure(tmp_path, monkeypatch):
 
     def run(found: list[list[str]], plan: dict | None = None, retries: int = 2, **more) -> dict:
         answers = iter(found)
-        monkeypatch.setattr(gates, "findings", lambda *_arguments: next(answers))
+        monkeypatch.setattr(quiet, "findings", lambda *_arguments: next(answers))
         limits = replace(PATIENT, retries=retries)
         supervisor.measure(example_repeat(tmp_path, plan or {}, limits=limits, **more), out)
         return records.read(out)
@@ -236,23 +235,23 @@ def measure(tmp_path, monkeypatch):
 def test_a_quiet_repeat_is_measured_once(measure):
     record = measure([[]])
     assert record["flags"] == [] and record["attempts"] == []
-    assert record["gates"]["findings"] == [] and 0 < record["gates"]["seconds"] < record["total_seconds"]
-    assert record["gates"]["before"]["gemm_gflops"] > 0
+    assert record["quiet"]["findings"] == [] and 0 < record["quiet"]["seconds"] < record["total_seconds"]
+    assert record["quiet"]["before"]["gemm_gflops"] > 0
 
 
 def test_a_suspect_repeat_is_measured_again_and_both_are_kept(measure, capfd):
     record = measure([["steal"], []])
     assert record["flags"] == [] and len(record["attempts"]) == 1
     aside = record["attempts"][0]
-    assert aside["flags"] == ["suspect"] and aside["gates"]["findings"] == ["steal"] and aside["status"] == "ok"
+    assert aside["flags"] == ["suspect"] and aside["quiet"]["findings"] == ["steal"] and aside["status"] == "ok"
     assert len(aside["pass_seconds"]) == 3 and aside["started"] <= record["started"]
     assert "measuring again: steal" in capfd.readouterr().out
 
 
 def test_one_that_stays_suspect_keeps_the_last_attempt_flagged(measure):
     record = measure([["one"], ["two"], ["three"]])
-    assert record["flags"] == ["suspect"] and record["gates"]["findings"] == ["three"]
-    assert [one["gates"]["findings"] for one in record["attempts"]] == [["one"], ["two"]]
+    assert record["flags"] == ["suspect"] and record["quiet"]["findings"] == ["three"]
+    assert [one["quiet"]["findings"] for one in record["attempts"]] == [["one"], ["two"]]
 
 
 def test_one_that_did_not_become_warm_is_measured_again(measure):
@@ -268,7 +267,7 @@ def test_no_retries_measure_once(measure):
 
 def test_a_failure_is_not_measured_again(measure):
     record = measure([], {"at": {"load": ["fail", "RuntimeError", "no"]}})
-    assert record["status"] == "error" and record["attempts"] == [] and record["gates"]["findings"] == []
+    assert record["status"] == "error" and record["attempts"] == [] and record["quiet"]["findings"] == []
 
 
 def test_a_record_keeps_what_a_set_aside_attempt_looked_like(measure):
