@@ -41,7 +41,7 @@ rule all:
 
 rule prepare:
     input:
-        "<results>/provenance/gate.json",
+        "<results>/provenance/ready.json",
     localrule: True
 
 

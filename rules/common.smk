@@ -343,7 +343,7 @@ def get_order(wildcards):
 
 
 def get_measured_parts(wildcards):
-    """What one repeat needs besides the gate."""
+    """What one repeat needs besides `check_ready`."""
     cell = get_cell(wildcards)
     parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
     if cell.batch_size == BEST:

@@ -1,4 +1,4 @@
-# Measurements. In: data sets, models, jars and the configuration, all behind one gate. Out: for each repeat a record,
+# Measurements. In: data sets, models, jars and the configuration, all behind one barrier, `check_ready`. Out: for each repeat a record,
 # measurements/<machine>/p<protocol>/<model>/<dataset>/<framework>/<variant>/<device>/w<N>/bs<N>/rep<N>.json, and its
 # predictions. Cost: all the hours there are.
 # A time is an observation, not a build product: what was measured is in its path, and the rules below make only records
@@ -28,16 +28,16 @@ rule write_configuration:
         "../scripts/write_configuration.py"
 
 
-rule open_gate:
+rule check_ready:
     input:
         config="<results>/provenance/config.yaml",
         parts=get_parts,
         logits=f"<resources>/models/{GRID.model.slug}/logits.json",
         spark=get_spark_checks(),
     output:
-        "<results>/provenance/gate.json",
+        "<results>/provenance/ready.json",
     log:
-        "<logs>/open_gate.log",
+        "<logs>/check_ready.log",
     conda:
         "../envs/report.yaml"
     threads: 10_000
@@ -52,13 +52,13 @@ rule open_gate:
     message:
         "checking the machine, and reading every file once, before the first measurement"
     script:
-        "../scripts/open_gate.py"
+        "../scripts/check_ready.py"
 
 
 # What the machine can do at most, alone on it and before the first measurement.
 rule measure_peak:
     input:
-        gate="<results>/provenance/gate.json",
+        ready="<results>/provenance/ready.json",
         config="<results>/provenance/config.yaml",
         checkpoint="<resources>/models/{model}/checkpoint",
         manifest=str(GRID.manifest("sample")),
@@ -83,7 +83,7 @@ rule measure_peak:
 
 rule measure:
     input:
-        gate="<results>/provenance/gate.json",
+        ready="<results>/provenance/ready.json",
         config="<results>/provenance/config.yaml",
         parts=get_measured_parts,
     output:
@@ -107,7 +107,7 @@ rule measure:
         "measuring {params.cell} on {params.role}, repeat {wildcards.repeat}"
     shell:
         'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
-        " --repeat {wildcards.repeat} --threads {threads} --gate {input.gate:q} --out {output.record:q} > {log:q} 2>&1"
+        " --repeat {wildcards.repeat} --threads {threads} --ready {input.ready:q} --out {output.record:q} > {log:q} 2>&1"
 
 
 # The choice is made once and kept beside the records: a sweep that is measured again never repeats hours of full runs;

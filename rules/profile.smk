@@ -1,11 +1,11 @@
-# Profiles. In: one gate, the chosen batch sizes, and every record of the full runs, so that profiles are made last.
+# Profiles. In: what `check_ready` found, the chosen batch sizes, and every record of the full runs, so that profiles are made last.
 # Out: beside the records of each full cell a profile.json, made once like a record and kept like one (rules/measure.smk
 # says why), and from all of them <results>/stages.csv. Cost: about the time of ten passes and one start a variant.
 
 
 rule profile_cell:
     input:
-        gate="<results>/provenance/gate.json",
+        ready="<results>/provenance/ready.json",
         config="<results>/provenance/config.yaml",
         parts=get_measured_parts,
         records=get_records_of_cell,

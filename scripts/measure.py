@@ -49,9 +49,7 @@ def options_of_cell(description: str, command: str, out: str, what: str) -> argp
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = options_of_cell(__doc__, "measure.py", "rep0.json", "the record to write; predictions go beside it")
     parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
-    parser.add_argument(
-        "--gate", type=Path, help="the gate's facts: its canaries are what this repeat's are held against"
-    )
+    parser.add_argument("--ready", type=Path, help="ready.json: its canaries are what this repeat's are held against")
     return parser.parse_args(arguments)
 
 
@@ -139,7 +137,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         limits=quiet.Limits(**grid.config["quiet"]),
         reference=quiet.reference(
             MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}",
-            json.loads(arguments.gate.read_text())["canaries"] if arguments.gate else [],
+            json.loads(arguments.ready.read_text())["canaries"] if arguments.ready else [],
         ),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )

@@ -17,7 +17,7 @@ from vitbench.plan.grid import Grid
 
 def main(arguments: list[str] | None = None) -> int:
     options = options_of_cell(__doc__, "profile_cell.py", "profile.json", "the profile to write").parse_args(arguments)
-    options.gate, options.repeat = None, 0
+    options.ready, options.repeat = None, 0
     if not NAME.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import check_ready
 import hub_server
 import measure
 import numpy
-import open_gate
 import yaml
 from PIL import Image
 
@@ -188,9 +188,9 @@ def no_valid_image(folder: Path) -> None:
 
 
 def opened(folder: Path, manifest: Path, batch_sizes: list[int]) -> None:
-    """Open the gate of this machine on one data set."""
+    """Check this machine and one data set before the first measurement."""
     here = machine.machine_id()
-    open_gate.main(here, machine.cores(), ["cpu"], batch_sizes, False, 0.1, [manifest], folder / "gate.json")
+    check_ready.main(here, machine.cores(), ["cpu"], batch_sizes, False, 0.1, [manifest], folder / "ready.json")
 
 
 def batch_at_the_gate(folder: Path) -> None:

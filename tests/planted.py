@@ -177,7 +177,7 @@ def plant_run(root: Path, grid: Grid) -> Path:
     plant_peak(root, grid)
     for cell in grid.full:
         (root / grid.choice(cell)).write_text(json.dumps({"batch_size": 8, "median": 1.0, "reason": "planted"}))
-    (root / "results/provenance/gate.json").write_text(json.dumps({"machine": "a planted machine", "cores": 2}))
+    (root / "results/provenance/ready.json").write_text(json.dumps({"machine": "a planted machine", "cores": 2}))
     return root
 
 

@@ -49,7 +49,7 @@ def test_everything_comes_back_as_it_was(sound, tmp_path):
     pack(live, "mine", tmp_path, "v1")
     packed = open_archive(tmp_path / "mine")
     assert isinstance(packed, Packed) and packed.source == "campaigns/mine" and packed.version == "v1"
-    assert packed.grid == live.grid and packed.config == live.config and packed.gate == live.gate
+    assert packed.grid == live.grid and packed.config == live.config and packed.ready == live.ready
     assert packed.paths() == live.paths()
     for path in live.paths():
         assert packed.document(path) == live.document(path)

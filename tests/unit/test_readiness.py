@@ -8,8 +8,8 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+import check_ready
 import doctor
-import open_gate
 import pytest
 
 from vitbench import machine
@@ -112,13 +112,13 @@ def test_a_model_of_the_hub_counts_as_a_download(tmp_path, monkeypatch):
 SEEDED_AND_HUB = ("vit-base-seeded", "vit-base-patch16-224")
 
 
-# --- at the gate
+# --- before the first measurement
 
 
 @pytest.fixture
 def gate(tmp_path, monkeypatch):
-    """Opens the gate on a data set of so many images, on this machine or one that is a little different."""
-    monkeypatch.setattr(open_gate.quiet, "canary", lambda _: {})
+    """Checks a data set of so many images, on this machine or one that is a little different."""
+    monkeypatch.setattr(check_ready.quiet, "canary", lambda _: {})
     monkeypatch.setattr(machine, "check_configured", lambda _: None)
 
     def gate(images: int = 3, devices=("cpu",), batch_sizes=(1,), wants_spark=False) -> dict:
@@ -130,8 +130,8 @@ def gate(tmp_path, monkeypatch):
         manifest.write_text("\n".join([",".join(datasets.COLUMNS), *rows]) + "\n")
         for n in range(images):
             (manifest.parent / "images" / f"{n}.jpg").write_text("x")
-        out = tmp_path / "gate.json"
-        open_gate.main("auto", machine.cores(), list(devices), list(batch_sizes), wants_spark, 0.1, [manifest], out)
+        out = tmp_path / "ready.json"
+        check_ready.main("auto", machine.cores(), list(devices), list(batch_sizes), wants_spark, 0.1, [manifest], out)
         return json.loads(out.read_text())
 
     return gate
@@ -152,7 +152,7 @@ def test_a_sound_machine_passes_the_gate_and_is_described(gate):
 def test_the_gate_stays_shut_and_says_why(gate, monkeypatch, tmp_path, asked, begins):
     monkeypatch.setattr(machine, "gpus", lambda: ())
     assert problem(lambda: gate(**asked)).startswith(begins)
-    assert not (tmp_path / "gate.json").exists()
+    assert not (tmp_path / "ready.json").exists()
 
 
 def test_memory_is_asked_of_those_who_run_spark_only(gate, monkeypatch):
@@ -168,4 +168,4 @@ def test_less_memory_will_do_for_hugging_face(gate, monkeypatch):
 def test_a_full_disk_is_told_at_the_gate(gate, disk):
     disk(1e6)
     assert "free on the disk" in problem(gate)
-    assert not Path("gate.json").exists()
+    assert not Path("ready.json").exists()

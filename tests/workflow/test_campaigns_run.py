@@ -11,7 +11,15 @@ from tree import Tree
 
 from vitbench import tables
 
-NEVER = {"measure", "profile_cell", "build_dataset", "build_checkpoint", "fetch_jars", "open_gate", "choose_batch_size"}
+NEVER = {
+    "measure",
+    "profile_cell",
+    "build_dataset",
+    "build_checkpoint",
+    "fetch_jars",
+    "check_ready",
+    "choose_batch_size",
+}
 FORMS = (".csv", ".svg", ".xlsx")
 
 

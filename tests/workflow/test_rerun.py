@@ -133,7 +133,7 @@ def test_more_repeats_measure_the_new_blocks(tree):
     """The gate is made again for them, and its being made again must neither hold them back nor repeat the old ones."""
     planned = tree.planned("--config", "repeats=4")
     assert planned["measure"] == CELLS + FULL
-    assert planned["open_gate"] == 1
+    assert planned["check_ready"] == 1
 
 
 def test_one_more_batch_size_measures_that(tree):

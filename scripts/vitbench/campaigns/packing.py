@@ -117,8 +117,8 @@ def _files(archive: Folder) -> dict[str, bytes]:
         "shared.json": _json(shared),
         "predictions.csv": predictions,
     }
-    if archive.gate is not None:
-        files["gate.json"] = _json(scrub(archive.gate, archive.root))
+    if archive.ready is not None:
+        files["ready.json"] = _json(scrub(archive.ready, archive.root))
     return files | {f"manifests/{role}.csv": archive.manifest_bytes(role) for role in archive.grid["datasets"]}
 
 

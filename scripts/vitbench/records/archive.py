@@ -58,9 +58,9 @@ class Folder:
         return yaml.safe_load(_read(self.root / PROVENANCE / "config.yaml"))
 
     @cached_property
-    def gate(self) -> dict[str, Any] | None:
-        """What the gate found before the first measurement; None where none was opened."""
-        path = self.root / PROVENANCE / "gate.json"
+    def ready(self) -> dict[str, Any] | None:
+        """What `check_ready` found before the first measurement; None where it did not run."""
+        path = self.root / PROVENANCE / "ready.json"
         return _read_json(path) if path.exists() else None
 
     def paths(self) -> list[str]:
@@ -123,8 +123,8 @@ class Packed(Folder):
         return yaml.safe_load(_read(self.root / "config.yaml"))
 
     @cached_property
-    def gate(self) -> dict[str, Any] | None:
-        return _read_json(self.root / "gate.json") if (self.root / "gate.json").exists() else None
+    def ready(self) -> dict[str, Any] | None:
+        return _read_json(self.root / "ready.json") if (self.root / "ready.json").exists() else None
 
     @cached_property
     def _lines(self) -> dict[str, dict[str, Any]]:

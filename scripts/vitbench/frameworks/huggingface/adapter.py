@@ -64,7 +64,7 @@ class Adapter:
     def classify(self) -> Iterator[Prediction]:
         self.batches.clear()
         answers = self.pipeline(self.paths, batch_size=self.task.batch_size)
-        # Fewer or more answers than images is for the gate to find, which goes by id.
+        # Fewer or more answers than images is for the check of each pass to find, which goes by id.
         for image, answer in zip_longest((image for image, _ in self.task.images), answers):
             if answer is not None:
                 yield Prediction(image or "more answers than images", answer[0]["label"], answer[0]["score"])

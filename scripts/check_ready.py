@@ -1,4 +1,4 @@
-"""The gate before the first measurement: everything is there, and every file was read once."""
+"""Before the first measurement: everything is there, and every file was read once (rule `check_ready`)."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from vitbench.inputs.datasets import read_all, valid_images
 from vitbench.measure import quiet
 from vitbench.plan import readiness
 
-# Canaries of the gate: before the first record, they alone say how fast this machine is.
+# Canaries of this check: before the first record, they alone say how fast this machine is.
 CANARIES = 5
 
 
