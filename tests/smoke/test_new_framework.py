@@ -1,0 +1,29 @@
+"""A new framework is one package and one block of YAML: with these alone it is measured, drawn and in the workbook."""
+
+import shutil
+from pathlib import Path
+
+import openpyxl
+import tree
+
+from vitbench import tables
+
+TOY = Path(__file__).parents[1] / "toy_framework"
+
+
+def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(tmp_path):
+    copy = tree.clone(tmp_path / "a clone")
+    shutil.copytree(TOY / "loop", copy.root / "scripts/vitbench/frameworks/loop")
+    with open(copy.root / "resources/variants.yaml", "a") as variants:
+        variants.write((TOY / "variants.yaml").read_text())
+    wanted = ["frameworks=[huggingface/pipeline,loop/plain]", "batch_sizes=[4]", "profile=false"]
+    output = copy.snakemake("--cores", "all", "--configfile", "config/smoke.yaml", "--config", *wanted)
+    runs = tables.read(copy.root / "results/runs.csv")
+    assert set(runs[runs.framework == "loop"].dataset) == {"sample", "full"} and set(runs.status) == {"ok"}, output
+    parity = tables.read(copy.root / "results/parity.csv")
+    assert parity[parity.candidate.str.startswith("loop/plain")].agreement.eq(1).all()
+    for chart in ("speedup", "batch_sweep", "wall_time"):
+        assert "Plain loop" in output or (copy.root / f"reports/{chart}.svg").stat().st_size > 0
+    book = openpyxl.load_workbook(copy.root / "reports/benchmark.xlsx")
+    assert any(cell.value == "loop" for row in book["Runs"].iter_rows() for cell in row)
+    assert "Plain loop" in (copy.root / "results/summary.txt").read_text()

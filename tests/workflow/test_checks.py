@@ -1,0 +1,52 @@
+"""What is checked before anything costly starts is checked whatever folders and files are called."""
+
+import pytest
+import tree as trees
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A clone in which nothing was measured; its name and a folder in it are those of things that are only drawn."""
+    copy = trees.clone(tmp_path_factory.mktemp("published") / "run1")
+    (copy.root / "campaigns").mkdir()
+    (copy.root / "campaigns/mine.yaml").write_text("repeats: 2\n")
+    return copy
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of photographs below one that is called import."""
+    folder = tmp_path / "import" / "pics"
+    folder.mkdir(parents=True)
+    return folder
+
+
+WHERE = {
+    "photographs in …/import/pics": lambda pictures: ["--config", f"photos={pictures}"],
+    "a configuration at campaigns/mine.yaml": lambda pictures: ["--configfile", "campaigns/mine.yaml", "--config"],
+    "a folder …/published/run1": lambda pictures: ["--config"],
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_the_estimate_is_said(fresh, pictures, where):
+    said = fresh.snakemake("--dry-run", *WHERE[where](pictures), "seed=2")
+    assert "measurements and 2 profiles to do" in said
+
+
+@pytest.mark.parametrize("where", list(WHERE)[1:])
+def test_a_batch_that_no_data_set_fills_is_refused(fresh, pictures, where):
+    said = fresh.snakemake("--dry-run", *WHERE[where](pictures), "batch_sizes=[10000]", check=False)
+    assert "batch_sizes" in said and "This was a dry-run" not in said
+
+
+@pytest.mark.parametrize("target", ["published", "campaigns", "reports/published/benchmark.xlsx"])
+def test_what_is_only_drawn_asks_for_nothing_that_measuring_needs(fresh, target):
+    said = fresh.snakemake("--dry-run", target, "--config", "frameworks=[none/such]", "baseline=none/such")
+    assert "measurements" not in said
+
+
+def test_a_configuration_that_cannot_be_measured_ends_with_one_line(fresh):
+    said = fresh.snakemake("--dry-run", "--config", "frameworks=[none/such]", "baseline=none/such", check=False)
+    assert [line for line in said.splitlines() if line.startswith("vitbench: ")][-1].count("no such framework") == 1
+    assert "Traceback" not in said
