@@ -76,7 +76,10 @@ def _make(root: Path, work: Path, lock: int | None) -> None:
     """Make the environment in `work/.venv`, whole and stamped, ready to be renamed to `root/.venv`."""
     environment = work / ".venv"
     # Where .venv is activated, this is its own Python, which is about to go: the one that it was made of is not.
-    base = (sys._base_executable, "-I", "-B")
+    executable = Path(sys._base_executable)
+    if executable.is_relative_to(root / ".venv"):  # a broken one, which does not know what it was made of
+        executable = executable.resolve()
+    base = (executable, "-I", "-B")
     # Without pip: venv would have the new python install it, wherever that then says.
     _run("making .venv", lock, *base, "-m", "venv", "--without-pip", environment)
     wheel = _pip_wheel()
