@@ -65,6 +65,8 @@ rule export_onnx:
         "../scripts/export_onnx.py"
 
 
+# uv is told the folder: asked where to install, the Python of an environment that somebody removes meanwhile names the
+# user's own.
 rule install_tensorflow:
     input:
         checkout("envs", "tensorflow-export.txt"),
@@ -80,7 +82,8 @@ rule install_tensorflow:
         "installing the environment that writes SavedModels"
     shell:
         '{{ uv venv --quiet --clear --python "$(command -v python)" {output:q}'
-        " && uv pip sync --quiet --require-hashes --python {output:q}/bin/python {input:q}"
+        " && uv pip sync --quiet --require-hashes --python {output:q}/bin/python"
+        " --target {output:q}/lib/python3.11/site-packages {input:q}"
         ' || {{ echo "vitbench: the packages of envs/tensorflow-export.txt cannot be installed, see above:'
         " check network and proxy,"
         " set UV_DEFAULT_INDEX to a mirror, or put their wheels into a folder and set UV_FIND_LINKS to it"

@@ -7,12 +7,17 @@ from vitbench here.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Nothing is read from there, and the mere import would make ~/.keras and ~/.cache/huggingface.
+os.environ["KERAS_HOME"] = os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="vitbench-")
 
 import numpy
 import tensorflow
@@ -98,6 +103,7 @@ def _replace(message: Message, field: str, values: list) -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(shutil.rmtree, os.environ["HF_HOME"])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the Hugging Face checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="folder to be made for the SavedModel")

@@ -14,6 +14,8 @@ import pytest
 import unlock
 from snakemake.cli import parse_config
 
+from vitbench.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys._base_executable  # what .venv was made with
 OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS", "PYTHON", "VITBENCH_PHOTOS")
@@ -126,21 +128,21 @@ def test_dry_make_shows_the_steps_and_does_none(tree):
 
 
 def test_install_once_and_again_after_a_failure_a_new_lock_and_a_move(tree, capfd):
-    lock, stamp = tree / "envs" / "uv.txt", tree / ".venv" / "vitbench-installed.txt"
-    python, mark = tree / ".venv" / "bin" / "python", tree / ".venv" / "mark"
+    lock, python, mark = tree / "envs" / "uv.txt", tree / ".venv" / "bin" / "python", tree / ".venv" / "mark"
     right = lock.read_text()
     lock.write_text(right.replace("--hash=sha256:", "--hash=sha256:00000000"))
     answer = make(tree, "install", f"PYTHON={PYTHON}")
     assert answer.returncode != 0
     assert said(answer)[-1].startswith("vitbench: fetching uv failed (status ")
     assert "Traceback" not in answer.stderr
-    assert not stamp.exists()
+    assert not list(tree.glob(".venv/*")) and not list(tree.glob(".venv.building*"))
 
     lock.write_text(right)
+    mark.parent.mkdir()
     mark.touch()
     answer = make(tree, "install", f"PYTHON={PYTHON}")
     assert answer.returncode == 0, answer.stderr
-    assert not mark.exists()  # nothing of the environment that was cut short is trusted
+    assert not mark.exists()  # nothing of an environment without a stamp is trusted
     assert installed(python) >= {"xlsxwriter", "uv", "pip"}
 
     mark.touch()
@@ -150,10 +152,18 @@ def test_install_once_and_again_after_a_failure_a_new_lock_and_a_move(tree, capf
     assert "installing" not in answer.stdout
     assert install.install(tree) is False
 
+    right = (tree / "envs" / "default.txt").read_text()
+    (tree / "envs" / "default.txt").write_text(right.replace("--hash=sha256:", "--hash=sha256:00000000"))
+    with pytest.raises(UserError, match="installing envs/default.txt failed"):
+        install.install(tree)
+    assert mark.exists()  # what was there stands until the new one is whole
+    (tree / "envs" / "default.txt").write_text(right)
+    assert install.install(tree) is False
+
     write_small_lock(tree, "xlsxwriter", "threadpoolctl")
     assert install.install(tree) is True
-    assert mark.exists()  # brought up to date in place
-    assert "threadpoolctl" in installed(python)
+    assert "the locks have changed" in capfd.readouterr().out
+    assert not mark.exists() and "threadpoolctl" in installed(python)
 
     moved = tree.rename(tree.with_name("moved to here"))
     assert install.install(moved) is True
@@ -200,7 +210,8 @@ def recorder(tree):
         "import json, os, sys; "
         "print(json.dumps([os.environ['PATH'].split(':')[0], *sys.argv[1:]]), file=open('called.jsonl', 'a'))"
     )
-    script(tree / ".venv" / "bin" / "python", f'[ "$1" = -c ] || exec "{PYTHON}" -c "{code}" "$@"')
+    prefix = '[ "$1" != -c ] || exec dirname "$(dirname "$0")"'  # what it is asked for before anything else
+    script(tree / ".venv" / "bin" / "python", f'{prefix}\nexec "{PYTHON}" -c "{code}" "$@"')
     (tree / ".venv" / "vitbench-installed.txt").write_text(install.stamp_text(tree))
 
     def run(*arguments, **environment):
