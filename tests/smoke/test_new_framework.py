@@ -16,7 +16,7 @@ def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(tmp_path):
     shutil.copytree(TOY / "loop", copy.root / "scripts/vitbench/frameworks/loop")
     with open(copy.root / "resources/variants.yaml", "a") as variants:
         variants.write((TOY / "variants.yaml").read_text())
-    wanted = ["frameworks=[huggingface/pipeline,loop/plain]", "batch_sizes=[4]", "profile=false"]
+    wanted = ["frameworks=[huggingface/pipeline,loop/plain]", "batch_sizes=[4]", "profile=False"]
     output = copy.snakemake("--cores", "all", "--configfile", "config/smoke.yaml", "--config", *wanted)
     runs = tables.read(copy.root / "results/runs.csv")
     assert set(runs[runs.framework == "loop"].dataset) == {"sample", "full"} and set(runs.status) == {"ok"}, output
