@@ -6,14 +6,26 @@ A new framework is one module with a class `Adapter`, one line in `ADAPTERS` and
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from vitbench.inputs.checkpoints import Checkpoint
 
 ADAPTERS = {
     "huggingface": "vitbench.frameworks.huggingface.adapter",
     "sparknlp": "vitbench.frameworks.sparknlp.adapter",
 }
+
+
+def refusal(framework: str, variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
+    """Why a framework's variant (its definition) cannot do a model, as the end of a sentence; None where it can.
+
+    Each framework's package says it in a function `refuses(variant, checkpoint)`.
+    """
+    package = importlib.import_module(ADAPTERS[framework].rpartition(".")[0])
+    return package.refuses(variant, checkpoint)
 
 
 class Prediction(NamedTuple):
