@@ -7,12 +7,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import machine
+from vitbench import accuracy, machine
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.inputs import jars
-from vitbench.inputs.datasets import Image, check_unchanged, valid_images
+from vitbench.inputs import checkpoints, jars
+from vitbench.inputs.datasets import check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet as gates
 from vitbench.measure.harness import Passes
@@ -94,6 +94,9 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         natives=str(Path("resources/jars/natives").resolve()),
         temporary=str(out.with_name(f".{out.stem}.repeat")),
     )
+    labels = {image.id: image.label for image in images}
+    of_model = checkpoints.labels(Path("resources/models") / grid.model.slug / "checkpoint")
+    matched = accuracy.match(labels.values(), of_model)
     places = {place: number for number, place in enumerate(grid.order)}
     known = {
         "schema": 1,
@@ -102,6 +105,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         "model": grid.model.name,
         "dataset": arguments.dataset,
         "images": len(images),
+        "labels": accuracy.stated(matched),
         "framework": cell.framework,
         "variant": cell.variant,
         "device": cell.device,
@@ -133,7 +137,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     return Repeat(
         known=known,
         task=task,
-        labels=known_labels(images, Path("resources/models") / grid.model.slug / "checkpoint" / "config.json"),
+        labels=accuracy.expected(labels, matched),
         passes=Passes(**grid.config["passes"]),
         limits=gates.Limits(**grid.config["gates"]),
         reference=gates.reference(
@@ -142,13 +146,6 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         ),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )
-
-
-def known_labels(images: list[Image], config: Path) -> dict[str, str]:
-    """id → label of each image, empty where the model has no such label: to count that as wrong would mean nothing."""
-    known = json.loads(config.read_text(encoding="utf-8")).get("id2label") if config.exists() else None
-    of_model = set((known or {}).values())
-    return {image.id: image.label if known is None or image.label in of_model else "" for image in images}
 
 
 def main(arguments: list[str] | None = None) -> int:
