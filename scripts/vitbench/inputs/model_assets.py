@@ -21,13 +21,13 @@ def refusal(checkpoint: Checkpoint) -> str | None:
     preprocessing = checkpoint.preprocessing
     if not preprocessing.squashes:
         return (
-            "it only resizes images to a square and crops none (`preprocessing: square` in the model's definition does "
-            "that in all frameworks)"
+            "Spark NLP only resizes images to a square and crops none (`preprocessing: square` in the model's "
+            "definition does that in all frameworks)"
         )
     if preprocessing.filter not in RESAMPLE:
         return (
-            f"it resizes by {', '.join(RESAMPLE)} only, and the model wants {preprocessing.filter} (`resample` in "
-            "preprocessor_config.json)"
+            f"Spark NLP resizes by {', '.join(RESAMPLE)} only, and the model wants {preprocessing.filter} (`resample` "
+            "in preprocessor_config.json)"
         )
     return None
 

@@ -103,7 +103,7 @@ class Grid:
         for wanted in config["frameworks"]:
             self._add_variant(wanted, defined["variants"], unsupported)
         if not self.variants:
-            raise UserError(f"frameworks: none of them can be measured on {self.platform}; {'; '.join(self.notes)}")
+            raise UserError(f"frameworks: none of them can be measured here; {'; '.join(self.notes)}")
         self._check_pretrained()
         self.baseline = self._baseline(defined["variants"], unsupported)
         self.sweep = self._cells(list(self.variants), "sample")
