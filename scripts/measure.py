@@ -64,7 +64,8 @@ def measuring_code_sha256() -> str:
 def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: int) -> Repeat:
     """Put together all that the repeat needs; whatever is missing is said before anything is started."""
     manifest, model = Path(grid.manifest(arguments.dataset)), Path(grid.model_folder(cell))
-    for path, what in ((manifest, "data set"), (model, "model")):
+    checkpoint = Path("resources/models") / grid.model.slug / "checkpoint"
+    for path, what in ((manifest, "data set"), (model, "model"), (checkpoint, "model's checkpoint")):
         if not path.exists():
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
     if cell.device == "gpu" and not machine.gpus():
@@ -95,8 +96,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         temporary=str(out.with_name(f".{out.stem}.repeat")),
     )
     labels = {image.id: image.label for image in images}
-    of_model = checkpoints.labels(Path("resources/models") / grid.model.slug / "checkpoint")
-    matched = accuracy.match(labels.values(), of_model)
+    matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     places = {place: number for number, place in enumerate(grid.order)}
     known = {
         "schema": 1,

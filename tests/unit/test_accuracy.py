@@ -17,7 +17,7 @@ from vitbench import accuracy, tables
 from vitbench.analysis import physics
 from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack
-from vitbench.files import write_atomically
+from vitbench.files import safe_cell, write_atomically
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import open_archive, record_paths
@@ -91,18 +91,22 @@ def test_a_record_cannot_call_unknown_what_its_model_answers_nor_one_text_anothe
 # --- one of three folders is a label of the model, from record to packed campaign
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """A finished run whose model knows astronauts only, and calls so whatever it sees."""
-    folder = planted.plant_run(tmp_path_factory.mktemp("labels") / "run", Grid(load(HOME / "config" / "config.yaml")))
+def plant(folder: Path, answer: str, labels: dict[str, str | None], share: float | None) -> Path:
+    """A finished run whose model calls every image the same; its records say this of labels and accuracy."""
+    planted.plant_run(folder, Grid(load(HOME / "config" / "config.yaml")))
     for path in (folder / one for one in record_paths(open_archive(folder).grid)):
-        record = json.loads(path.read_text()) | {"labels": {"coffee": None, "rocket": None}, "accuracy": 1.0}
-        path.write_text(json.dumps(record))
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels, "accuracy": share}))
         with open(predictions_path(path), newline="") as handle:
             header, *rows = csv.reader(handle)
         with open(predictions_path(path), "w", newline="") as handle:
-            csv.writer(handle).writerows([header, *([image, "astronaut", score] for image, _, score in rows)])
+            csv.writer(handle).writerows([header, *([image, safe_cell(answer), score] for image, _, score in rows)])
     return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run whose model knows astronauts only, which are a third of the images."""
+    return plant(tmp_path_factory.mktemp("labels") / "run", "astronaut", {"coffee": None, "rocket": None}, 1.0)
 
 
 def test_checker_accepts_it_packs_it_and_accepts_the_campaign(run, tmp_path):
@@ -139,3 +143,13 @@ def test_summary_and_parity_say_the_same_accuracy(run, tmp_path):
     summary, parity = pandas.read_csv(out["summary"]), pandas.read_csv(out["parity"])
     assert set(summary.accuracy) == {1.0}
     assert set(parity.baseline_accuracy) == set(parity.candidate_accuracy) == {1.0}
+
+
+@pytest.mark.parametrize("answer", ["=1+1", "-2", "'quoted'"])
+def test_a_label_that_a_spreadsheet_would_compute_comes_back_from_every_archive(tmp_path, answer):
+    live = open_archive(plant(tmp_path / "run", answer, dict.fromkeys(("astronaut", "coffee", "rocket")), None))
+    pack(live, "mine", tmp_path, "v1")
+    path = record_paths(live.grid)[0]
+    for archive in (live, open_archive(tmp_path / "mine")):
+        assert {label for _, label, _ in archive.predictions(path)} == {answer}
+        assert {row[1] for row in checker.Evidence.gather(archive).predictions(path)} == {answer}
