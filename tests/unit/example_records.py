@@ -65,6 +65,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "energy": None,
         "total_seconds": 15.5,
         "accuracy": 0.75,
+        "labels": {"another": None},
         "flags": [],
         "reason": None,
         "accelerator": "cpu",

@@ -426,10 +426,11 @@ def test_images_without_labels_are_compared_but_have_no_accuracy(table):
     assert gate.iloc[0].passed and pandas.isna(gate.iloc[0].baseline_accuracy)
 
 
-def test_without_a_label_that_the_model_knows_the_record_has_no_accuracy_and_parity_has_none(table):
-    cells = (cell(variant, "full", 8, [9, 9, 9], accuracy=None) for variant in (HF, TF))
-    row = judge(table(*cells))[0].iloc[0]
-    assert row.passed and pandas.isna(row.baseline_accuracy) and pandas.isna(row.candidate_accuracy)
+def test_images_whose_label_the_model_has_not_are_compared_and_do_not_count_for_accuracy(table):
+    known = {image: label if label == "cat" else "" for image, label in labels("full").items()}
+    said = Said().change(TF, relabel("i0", "owl"))
+    row = analysis.parity(one_pair(table), HF, said, lambda role: known, 0.8).iloc[0]
+    assert row.passed and row.compared == 6 and (row.baseline_accuracy, row.candidate_accuracy) == (1, 0.5)
 
 
 def test_parity_says_of_which_form_the_images_are_that_differ(table):

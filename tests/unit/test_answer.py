@@ -100,6 +100,15 @@ def test_a_run_ends_with_eight_lines():
     assert "repeats=5 (make standard), about 12 min more" in lines[6]
 
 
+def test_labels_that_the_model_has_not_are_one_line_more_unless_it_knows_none_by_its_making():
+    run = example(TWO)
+    note = "accuracy over 2 of 6 images; no label of the model: kat; nearest: cat for kat"
+    data_sets = {role: one | {"labels": note} for role, one in run.context["datasets"].items()}
+    lines = closing(run, datasets=data_sets)
+    assert len(lines) == 9 and lines[7] == f"A{note[1:]}."
+    assert len(closing(run, datasets=data_sets, label_note="labels are not valid")) == 8
+
+
 def test_failures_and_flags_are_counted_and_what_was_skipped_is_not_a_failure():
     run = example(
         (*TWO, "sparknlp/onnx"),

@@ -20,10 +20,11 @@ from typing import Any
 
 import pandas
 
-from vitbench import tables
+from vitbench import accuracy, tables
 from vitbench.analysis import parity, physics
 from vitbench.cells import shuffled
 from vitbench.errors import UserError
+from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
 from vitbench.measure import quiet
 from vitbench.measure.harness import Passes
@@ -114,7 +115,9 @@ class Evidence:
             header, *rows = self.archive.prediction_rows(path)
         except (UserError, ValueError):
             return None
-        return rows if header == ["id", "label", "score"] and all(len(row) == 3 for row in rows) else None
+        if header != ["id", "label", "score"] or not all(len(row) == 3 for row in rows):
+            return None
+        return [[image, plain_cell(label), score] for image, label, score in rows]
 
     def manifest(self, role: str) -> list[Image] | None:
         """Rows of a role's manifest; None where it is not there."""
@@ -255,12 +258,12 @@ def check_predictions(evidence: Evidence) -> Iterable[str]:
 
 
 def _wrong_accuracy(path: str, record: Record, rows: PredictionRows, images: dict[str, str]) -> Iterable[str]:
-    predicted = {image: label for image, label, _ in rows}
-    labelled = {image: label for image, label in images.items() if label}
-    right = sum(predicted.get(image) == label for image, label in labelled.items())
-    accuracy = right / len(labelled) if labelled else None
-    if not _same(record["accuracy"], accuracy):
-        yield f"{path}: accuracy {record['accuracy']}, expected {accuracy} from its predictions and the manifest"
+    matched = record.get("labels", {})
+    found = accuracy.share_right(rows, accuracy.expected(images, matched))
+    if not _same(record["accuracy"], found):
+        yield f"{path}: accuracy {record['accuracy']}, expected {found} from its predictions and the manifest"
+    for label, other in accuracy.contradicted(matched, {label for _, label, _ in rows}):
+        yield f"{path}: labels: {label} is {other}, expected what its text and the predictions say"
 
 
 def check_flags(evidence: Evidence) -> Iterable[str]:

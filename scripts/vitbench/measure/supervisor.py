@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from vitbench.accuracy import share_right
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.measure import quiet
@@ -64,7 +65,7 @@ class Repeat:
     """fields of the record that do not depend on the outcome"""
     task: Task
     labels: dict[str, str]
-    """id → label of each valid image; empty labels where the data set has none"""
+    """id → the label that the model should give each valid image, empty where it does not count for accuracy"""
     passes: Passes
     limits: quiet.Limits
     reference: dict[str, float] | None
@@ -310,9 +311,6 @@ def _outcome(
 def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]]) -> dict[str, Any]:
     warm = [one["seconds"] for one in passes[1:]]
     valid = min(one["valid"] for one in passes[1:])
-    predicted = {image: label for image, label, _ in read_predictions(folder / "predictions.csv")}
-    labelled = {image: label for image, label in repeat.labels.items() if label}
-    right = sum(predicted.get(image) == label for image, label in labelled.items())
     flags = {
         "not warm": not repeat.passes.agree(warm),
         "labels changed between passes": any(one["changed"] for one in passes),
@@ -331,6 +329,6 @@ def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[
         "wall_seconds": done["median"],
         "throughput": valid / done["median"],
         "valid_predictions": valid,
-        "accuracy": right / len(labelled) if labelled else None,
+        "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
         "flags": [flag for flag, raised in flags.items() if raised],
     }

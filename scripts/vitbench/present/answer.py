@@ -54,7 +54,7 @@ def closing_lines(
     published: pandas.DataFrame,
     minutes_for_verdict: float,
 ) -> list[str]:
-    """The eight lines of the end of a run.
+    """The eight lines of the end of a run, and one more for each data set some of whose labels are not the model's.
 
     Args:
         published: the published runs (resources/published/runs.csv).
@@ -79,10 +79,17 @@ def closing_lines(
         _measurements_line(tried) + _left_out(context),
         "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
         verdict,
+        *_unknown_labels(context),
         "Times are valid, labels are not: the seeded model does not know these photographs."
         if context["label_note"]
         else "With your own photographs: make photos=~/Pictures",
     ]
+
+
+def _unknown_labels(context: dict[str, Any]) -> list[str]:
+    """What accuracy does not count; nothing where the model knows none of it by its making."""
+    notes = {one.get("labels", "") for one in context["datasets"].values()} - {""}
+    return [] if context["label_note"] else [f"{one[0].upper()}{one[1:]}." for one in sorted(notes)]
 
 
 def _measurements_line(tried: pandas.DataFrame) -> str:

@@ -11,6 +11,7 @@ by its path below the working directory that it was measured in (measurements/â€
     record(path)     the same of a record, checked
     predictions(path), prediction_rows(path)   of the record at `path`
     manifest(role), manifest_bytes(role)       of a role's data set
+    labels(role), matched_labels(role)         of its images, and of the model, as `vitbench.accuracy` wants them
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import yaml
 
 from vitbench.errors import UserError
-from vitbench.files import MEASUREMENTS, RESOURCES
+from vitbench.files import MEASUREMENTS, RESOURCES, plain_cell
 from vitbench.inputs.datasets import Image, read_manifest
 from vitbench.records import record as records
 
@@ -89,6 +90,16 @@ class Folder:
     def manifest(self, role: str) -> list[Image]:
         """Rows of the manifest of a role's data set."""
         return read_manifest(self.manifest_path(role))
+
+    def labels(self, role: str) -> dict[str, str]:
+        """id â†’ label of each valid image of a role's data set, empty where it has none."""
+        return {image.id: image.label for image in self.manifest(role) if image.valid}
+
+    def matched_labels(self, role: str) -> dict[str, str | None]:
+        """What the records of a role say of its labels (`vitbench.accuracy.stated`)."""
+        cells = [cell for cell in self.grid["cells"] if cell["dataset"] == role]
+        read = (self.record(path) for path in record_paths(self.grid | {"cells": cells}))
+        return next((record["labels"] for record in read if "labels" in record), {})
 
     def manifest_bytes(self, role: str) -> bytes:
         """The manifest of a role's data set as it is, for its hash stands in the records."""
@@ -165,7 +176,7 @@ class Packed(Folder):
 
     def predictions(self, path: str) -> list[tuple[str, str, float | None]]:
         rows = self.prediction_rows(path)[1:]
-        return [(image, label, float(score) if score else None) for image, label, score in rows]
+        return [(image, plain_cell(label), float(score) if score else None) for image, label, score in rows]
 
     def manifest_path(self, role: str) -> Path:
         return self.root / "manifests" / f"{role}.csv"
