@@ -429,7 +429,7 @@ def test_images_without_labels_are_compared_but_have_no_accuracy(table):
 def test_images_whose_label_the_model_has_not_are_compared_and_do_not_count_for_accuracy(table):
     known = {image: label if label == "cat" else "" for image, label in labels("full").items()}
     said = Said().change(TF, relabel("i0", "owl"))
-    row = analysis.parity(one_pair(table), HF, said, lambda role: known, 0.8).iloc[0]
+    row = parity.parity(one_pair(table), HF, said, lambda role: known, 0.8).iloc[0]
     assert row.passed and row.compared == 6 and (row.baseline_accuracy, row.candidate_accuracy) == (1, 0.5)
 
 
