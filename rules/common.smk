@@ -4,14 +4,25 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
-sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
+# This checkout; as a module of another workflow, not the folder of the Snakefile that was started.
+HOME = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=True))
 
+if not os.path.isdir(os.path.join(HOME, "scripts")):
+    sys.exit(
+        "vitbench: a module cannot be taken from afar, since its library is needed on disk: clone it, and write the path "
+        "of its Snakefile into the module's `snakefile:`"
+    )
+sys.path.insert(0, os.path.join(HOME, "scripts"))
+
+from vitbench import environment
 from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
 from vitbench.errors import UserError
 from vitbench.plan.estimate import announce, check_start
 from vitbench.files import digest
 from vitbench.plan.grid import BEST, Grid
+from vitbench.plan.readiness import check_writable
 
 # Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
 # make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)
@@ -19,9 +30,15 @@ DRAWN = "(.*/)?(published|campaigns|import)(/|$)"
 DRAWS_ONLY = any(re.match(DRAWN, word) for word in sys.argv[1:])
 UNUSABLE = None
 
+# Another workflow, whose module this is, has an environment, jobs and configuration of its own.
+OURS_ALONE = workflow.modifier.is_main_snakefile()
+
 try:
-    for path in workflow.overwrite_configfiles:
-        check_keys(path)
+    check_writable(Path())
+    if OURS_ALONE:
+        LEFT_OUT = environment.adopt()
+        for path in workflow.overwrite_configfiles:
+            check_keys(path)
     check_schema(config)
 except UserError as error:
     sys.exit(f"vitbench: {error}")
@@ -46,7 +63,7 @@ os.environ.update(
     PATH=os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     ),
-    VITBENCH_HOME=str(workflow.basedir),
+    VITBENCH_HOME=HOME,
     VITBENCH_ORDERED_BY=str(os.getpid()),
 )
 
@@ -76,7 +93,7 @@ wildcard_constraints:
 
 def checkout(*parts):
     """A file of this checkout, relative to the working directory: moving both leaves every input its name."""
-    return os.path.relpath(os.path.join(workflow.basedir, *parts))
+    return os.path.relpath(os.path.join(HOME, *parts))
 
 
 def library():
