@@ -37,7 +37,7 @@ LEFT_OUT = re.compile(
 )
 # None of them holds a secret.
 RECORDED = re.compile(
-    r"(OMP|GOMP|GOTO|KMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|TBB|DNNL|ONEDNN|ORT|CUDA|CUDNN|NVIDIA|MALLOC|PYTORCH)_"
+    r"(OMP|GOMP|GOTO|KMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|TBB|DNNL|ONEDNN|CUDA|CUDNN|NVIDIA|MALLOC|PYTORCH)_"
     r"|TORCH[A-Z]*_|TF_(CUDNN|DISABLE|ENABLE|FORCE|GPU|NUM|XLA)_"
     r"|(ATEN_CPU_CAPABILITY|GLIBC_TUNABLES|LD_(PRELOAD|LIBRARY_PATH|AUDIT|BIND_NOW)|XLA_FLAGS)$"
 )
@@ -124,7 +124,7 @@ def recorded(base: Mapping[str, str] | None = None) -> dict[str, str]:
     return {
         name: re.sub(rf"(?<![^:]){re.escape(home)}(?=[/:]|$)", "~", value) if home else value
         for name, value in sorted(base.items())
-        if RECORDED.match(name) and not LEFT_OUT.match(name)
+        if value and RECORDED.match(name) and not LEFT_OUT.match(name)
     }
 
 
