@@ -2,6 +2,7 @@
 # tell rules their inputs. Nothing here is heavy: a bare Snakemake without torch, pyspark or Java parses it.
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -30,13 +31,34 @@ DRAWN = "(.*/)?(published|campaigns|import)(/|$)"
 DRAWS_ONLY = any(re.match(DRAWN, word) for word in sys.argv[1:])
 UNUSABLE = None
 
-# Another workflow, whose module this is, has an environment, jobs and configuration of its own.
+# Another workflow, whose module this is, has an environment and a configuration of its own. (What is measured gets the
+# same environment in either case: every process of ours sees to it.)
 OURS_ALONE = workflow.modifier.is_main_snakefile()
+PROFILE = os.environ.get("SNAKEMAKE_PROFILE")
+
+if workflow.is_main_process and PROFILE:
+    print(
+        f"vitbench: SNAKEMAKE_PROFILE={PROFILE} adds its settings to this run: unset it if it is another project's",
+        file=sys.stderr,
+    )
+if workflow.is_main_process and "conda" in {
+    str(method) for method in workflow.deployment_settings.deployment_method
+}:
+    if not shutil.which("conda"):
+        sys.exit(
+            "vitbench: --sdm conda was asked for, maybe by a profile, and there is no conda here: leave it out, the "
+            "locked environment (`make install`) needs none"
+        )
 
 try:
     check_writable(Path())
     if OURS_ALONE:
         LEFT_OUT = environment.adopt()
+        if workflow.is_main_process and LEFT_OUT:
+            print(
+                f"vitbench: left out of this run: {', '.join(LEFT_OUT)}",
+                file=sys.stderr,
+            )
         for path in workflow.overwrite_configfiles:
             check_keys(path)
     check_schema(config)
@@ -336,7 +358,15 @@ def get_order(wildcards):
 
 
 def get_measured_parts(wildcards):
-    """What one repeat needs besides the gate."""
+    """What one repeat needs besides the gate; the run ends where it would be measured on another machine.
+
+    Snakemake knows its executor only when it looks at the jobs.
+    """
+    if not workflow.local_exec:
+        sys.exit(
+            "vitbench: an executor that sends jobs to other machines was asked for, maybe by a profile, and measurements "
+            "belong to this one: leave it out (--executor local), or run Snakemake over there"
+        )
     cell = get_cell(wildcards)
     parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
     if cell.batch_size == BEST:

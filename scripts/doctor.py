@@ -29,8 +29,8 @@ RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
 
 # What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
-# home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or None
-# if that is the checkout's own; left_out and recorded are names of variables (vitbench.environment).
+# home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or
+# None if that is the checkout's own; left_out and recorded are names of variables (vitbench.environment).
 Facts = namedtuple(
     "Facts",
     "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present "

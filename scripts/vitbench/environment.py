@@ -41,7 +41,7 @@ RECORDED = re.compile(
     r"|TORCH[A-Z]*_|TF_(CUDNN|DISABLE|ENABLE|FORCE|GPU|NUM|XLA)_"
     r"|(ATEN_CPU_CAPABILITY|GLIBC_TUNABLES|LD_(PRELOAD|LIBRARY_PATH|AUDIT|BIND_NOW)|XLA_FLAGS)$"
 )
-# Java's options that a site needs to reach the network. (_JAVA_OPTIONS would win over the command line, these never do.)
+# Variables with options for every Java, and those of these options that a site needs to reach the network.
 _JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 _NETWORK = re.compile(r"-D(https?|ftp|socks|java\.net|javax\.net\.ssl|jdk\.tls|jdk\.http)[A-Z.]")
 # Spark parts lists of folders at the comma, and takes the rest for patterns or for parts of an address.
@@ -157,8 +157,8 @@ def name_problem(folder: Path) -> str:
     if not (odd := sorted({letter for letter in str(folder) if letter in ODD or ord(letter) < 32})):
         return ""
     return (
-        f"{repr(str(folder))[1:-1]}: Spark takes {' '.join(map(ascii, odd))} in a folder's name for something else: rename that folder, "
-        "or run with --directory elsewhere"
+        f"{repr(str(folder))[1:-1]}: Spark takes {' '.join(map(ascii, odd))} in a folder's name for something else: "
+        "rename that folder, or run with --directory elsewhere"
     )
 
 

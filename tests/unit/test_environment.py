@@ -41,7 +41,7 @@ def other_pyspark(tmp_path) -> Path:
     return tmp_path / "spark/python"
 
 
-# --- what is left out, set, passed on ----------------------------------------------------------------------------------
+# --- what is left out, set, passed on ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_every_process_speaks_utf_8(locale, tmp_path):
     assert subprocess.run(["locale", "charmap"], env=made, capture_output=True, text=True).stdout.strip() == "UTF-8"
 
 
-# --- a repeat's own process --------------------------------------------------------------------------------------------
+# --- a repeat's own process -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_our_own_packages_in_pythonpath_are_no_strangers(tmp_path):
     assert done.returncode == 0 and done.stdout.split()[1] == pyspark.__file__, done.stderr
 
 
-# --- a JVM -------------------------------------------------------------------------------------------------------------
+# --- a JVM ------------------------------------------------------------------------------------------------------------
 
 SESSION = """
 import json, sys
@@ -251,7 +251,7 @@ def test_spark_writes_in_the_repeats_folder_only(session):
     assert not Path(session["folder"], "not ours").exists()
 
 
-# --- user, disk, folder ------------------------------------------------------------------------------------------------
+# --- user, disk, folder -----------------------------------------------------------------------------------------------
 
 
 def as_nobody(monkeypatch, home: str | None = None) -> None:
@@ -298,7 +298,7 @@ CHECK = (
 
 @MAY_MOUNT
 def test_a_disk_that_forbids_to_run_anything_is_named(tmp_path):
-    command = [sys.executable, "-c", CHECK.format("spark_problem"), str(tmp_path)]
+    command = [sys.executable, "-c", CHECK, str(tmp_path)]
     clean = os.environ | {"PYTHONPATH": str(HOME / "scripts")}
     for options, expected in (("noexec", f"the disk at {tmp_path} is mounted noexec"), ("size=1m", "")):
         mounted = [*MOUNTED, str(tmp_path), options, *command]
