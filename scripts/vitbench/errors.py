@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from vitbench import progress
 
@@ -52,7 +53,10 @@ def exit_with_user_errors(main: Callable[[], int | None]) -> None:
     except Exception as error:
         if (line := disk_problem(error)) is None:
             raise
-        print(f"vitbench: {line}", file=sys.stderr)
+        # The log may lie on that disk: then nobody would read it there.
+        for stream in filter(None, (progress.terminal, sys.stderr)):
+            with suppress(OSError):
+                print(f"vitbench: {line}", file=stream, flush=True)
         status = 1
     sys.exit(status)
 

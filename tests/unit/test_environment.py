@@ -291,9 +291,11 @@ def test_other_names_are_names(tmp_path, name):
     assert environment.spark_problem(tmp_path / name) == ""
 
 
-CHECK = (
-    "import sys; from pathlib import Path; from vitbench import environment; print(environment.{}(Path(sys.argv[1])))"
-)
+CHECK = """
+import pathlib, sys
+from vitbench import environment
+print(environment.spark_problem(pathlib.Path(sys.argv[1])))
+"""
 
 
 @MAY_MOUNT
@@ -344,6 +346,36 @@ def test_a_disk_that_fills_midway_is_one_line_and_no_record(tmp_path, step):
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("vitbench: "))
     assert done.returncode == 1 and "is full: free some room" in line, done.stderr
     assert done.stdout.splitlines()[-1] == "['before.json']"
+
+
+LOGGED = """
+import sys
+from pathlib import Path
+from vitbench.errors import run_logged
+from vitbench.files import write_atomically
+folder = Path(sys.argv[1])
+(folder / "whole").write_text("as it was")
+def main():
+    if sys.argv[2] == "all":  # not even the log has room
+        with open(folder / "filling", "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    write_atomically(folder / "whole", b"x" * 10_000_000)
+try:
+    run_logged(folder / "log", main)
+finally:
+    assert (folder / "whole").read_text() == "as it was"
+"""
+
+
+@MAY_MOUNT
+@pytest.mark.parametrize("how", ["all", "file"])
+def test_a_job_on_a_disk_that_fills_says_so_where_it_can_be_read(tmp_path, how):
+    clean = os.environ | {"PYTHONPATH": str(HOME / "scripts")}
+    command = [*MOUNTED, str(tmp_path), "size=200k", sys.executable, "-c", LOGGED, str(tmp_path), how]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("vitbench: No space left on device: free some room") and "Trace" not in done.stderr
 
 
 @pytest.mark.parametrize(
