@@ -4,17 +4,41 @@ import os
 import re
 import shutil
 import sys
+import tarfile
+import tempfile
 import time
 from pathlib import Path
 
-# This checkout; as a module of another workflow, not the folder of the Snakefile that was started.
-HOME = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=True))
 
-if not os.path.isdir(os.path.join(HOME, "scripts")):
-    sys.exit(
-        "vitbench: a module cannot be taken from afar, since its library is needed on disk: clone it, and write the path "
-        "of its Snakefile into the module's `snakefile:`"
-    )
+def unpack_checkout(source):
+    """Folder of the checkout that holds a rule file; of one from afar, `github(…)`, a copy under .snakemake/.
+
+    From afar, Snakemake fetches single files out of a clone that it keeps. Our library is a folder, and jobs need it.
+    """
+    if not hasattr(source, "hosted_repo"):
+        return os.path.dirname(source.get_path_or_uri(secret_free=True))
+    commit = source.hosted_repo.repo.commit(source.ref)
+    folder = os.path.abspath(f".snakemake/vitbench-{commit.hexsha[:12]}")
+    if not os.path.isdir(folder):
+        os.makedirs(".snakemake", exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=".snakemake") as partial:
+            with tempfile.TemporaryFile() as packed:
+                source.hosted_repo.repo.archive(packed, commit.hexsha)
+                packed.seek(0)
+                with tarfile.open(fileobj=packed) as archive:
+                    archive.extractall(f"{partial}/whole", filter="data")
+            os.rename(f"{partial}/whole", folder)
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if f"{folder}/scripts" not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [*known, f"{folder}/scripts"])
+        )
+    return folder
+
+
+# As a module of another workflow, not the folder of the Snakefile that was started.
+HOME = unpack_checkout(workflow.current_basedir)
+
 sys.path.insert(0, os.path.join(HOME, "scripts"))
 
 from vitbench import environment

@@ -140,7 +140,7 @@ MODULE = """
 configfile: "config/config.yaml"
 
 module vitbench:
-    snakefile: {snakefile!r}
+    snakefile: {snakefile}
     config: config
 
 use rule * from vitbench
@@ -151,21 +151,31 @@ rule theirs:
 """
 
 
-@pytest.fixture
-def deployed(tmp_path) -> Tree:
-    """What a deployment of a workflow as a module makes: its config/, and a Snakefile that uses all of its rules."""
+@pytest.fixture(params=["of this disk", "of GitHub"])
+def deployed(request, tmp_path, monkeypatch) -> Tree:
+    """What a deployment of a workflow as a module makes: its config/, and a Snakefile that uses all of its rules.
+
+    From GitHub, Snakemake takes it out of a clone in its cache, which is made here beforehand.
+    """
     folder = tmp_path / "deployed"
     shutil.copytree(ROOT / "config", folder / "config")
-    (folder / "Snakefile").write_text(MODULE.format(snakefile=str(ROOT / "Snakefile")))
+    snakefile = repr(str(ROOT / "Snakefile"))
+    if request.param == "of GitHub":
+        snakefile = 'github("somebody/vitbench", path="Snakefile", tag="v0")'
+        source = trees.clone(tmp_path / "source").root
+        cache = tmp_path / "cache/snakemake/snakemake/source-cache/snakemake-git-cache/github.com/somebody/vitbench"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+        for command in (["init", "-q"], ["add", "-A"], [*somebody, "commit", "-qm", "all"], ["tag", "v0"]):
+            subprocess.run(["git", *command], cwd=source, check=True)
+        subprocess.run(["git", "clone", "-q", "--bare", source, cache], check=True)
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=snakefile))
     return Tree(folder)
 
 
-def test_as_a_module_the_whole_workflow_is_planned(deployed):
+def test_as_a_module_the_workflow_is_planned_and_the_published_numbers_are_drawn(deployed):
     planned = deployed.planned("--cores", "all")
     assert planned["measure"] > 0 and planned["plot_speedup"] == 1 and "theirs" not in planned
-
-
-def test_as_a_module_the_published_numbers_are_drawn(deployed):
     deployed.snakemake("--cores", "all", "reports/published/speedup.png", "reports/published/benchmark.xlsx")
     for name in ("speedup.png", "benchmark.xlsx"):
         assert (deployed.root / "reports/published" / name).stat().st_size > 5000
