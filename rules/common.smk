@@ -30,9 +30,8 @@ def unpack_checkout(source):
             os.rename(f"{partial}/whole", folder)
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if f"{folder}/scripts" not in known:
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [*known, f"{folder}/scripts"])
-        )
+        paths = filter(None, [*known, f"{folder}/scripts"])
+        os.environ.update(PYTHONPATH=os.pathsep.join(paths))
     return folder
 
 

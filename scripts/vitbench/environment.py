@@ -23,6 +23,7 @@ import re
 import shlex
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -173,6 +174,12 @@ def noexec_problem(folder: Path) -> str:
         f"the disk at {disk} is mounted noexec, and the engines' libraries must run from {folder.resolve()}: mount it "
         f"with exec (mount -o remount,exec {disk}), or run with --directory on another disk"
     )
+
+
+def plain_temporary() -> str:
+    """The system's folder for temporary files, or /tmp where Spark would not take that one's name for a name."""
+    folder = tempfile.gettempdir()
+    return "/tmp" if " " in folder or name_problem(Path(folder)) else folder
 
 
 def home_problem(base: Mapping[str, str] | None = None) -> str:

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyspark
@@ -289,6 +290,13 @@ def test_a_folder_whose_name_spark_reads_otherwise_is_refused_first(tmp_path, le
 def test_other_names_are_names(tmp_path, name):
     (tmp_path / name).mkdir()
     assert environment.spark_problem(tmp_path / name) == ""
+
+
+@pytest.mark.parametrize(("name", "plain"), [("a b", False), ("a,b", False), ("[a]", False), ("für", True)])
+def test_links_for_spark_lie_in_a_plain_folder_whatever_tmpdir_is_called(tmp_path, monkeypatch, name, plain):
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    assert environment.plain_temporary() == (str(tmp_path / name) if plain else "/tmp")
 
 
 CHECK = """
