@@ -37,6 +37,7 @@ def main(
     readiness.check_cores(threads)
     if wants_spark:
         readiness.check_memory()
+        readiness.check_spark(Path())
     readiness.check_disk(Path())
     read = 0
     for part in parts:

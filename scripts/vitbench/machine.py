@@ -12,13 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vitbench import environment
 from vitbench.errors import UserError
 
-# Environment variables that change how fast a library works, by how they begin; none of them holds a secret.
-VARIABLES = re.compile(
-    "(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|DNNL|ONEDNN|CUDA|NVIDIA|MALLOC|PYTORCH|TORCH)_|"
-    "TF_(CUDNN|DISABLE|ENABLE|FORCE|GPU|NUM|XLA)_|(ATEN_CPU_CAPABILITY|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|LD_PRELOAD)$"
-)
 PACKAGES = (
     *("numpy", "onnxruntime", "openvino", "pillow", "psutil", "pyspark", "safetensors", "spark-nlp"),
     *("torch", "torchvision", "transformers"),
@@ -160,7 +156,7 @@ def fingerprint() -> dict[str, Any]:
         "kernel": kernel(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "load_before": list(os.getloadavg()),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if VARIABLES.match(name)},
+        "variables": environment.recorded(),
     }
 
 

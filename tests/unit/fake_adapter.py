@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import json
 import os
 import resource
 import signal
@@ -182,3 +183,18 @@ def hang(adapter: Adapter, pids: str) -> None:
     Path(pids).with_suffix(".partial").write_text(f"{os.getpid()} {grandchild.pid}")
     os.rename(Path(pids).with_suffix(".partial"), pids)
     time.sleep(1000)
+
+
+def look(_adapter: Adapter, path: str) -> None:
+    """Say what this process was given: its variables, where it imports from, and which pyspark it gets."""
+    import pyspark
+
+    told = {"variables": dict(os.environ), "path": sys.path, "pyspark": [pyspark.__version__, pyspark.__file__]}
+    Path(path).write_text(json.dumps(told))
+
+
+def fill(adapter: Adapter) -> None:
+    """Write into the folder for temporary files until the disk takes no more, and then once more."""
+    with open(Path(adapter.task.temporary) / "filling", "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)

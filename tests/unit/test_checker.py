@@ -401,3 +401,40 @@ def test_the_help_shows_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         check_records.main(["--help"])
     assert ended.value.code == 0 and "python scripts/check_records.py" in capsys.readouterr().out
+
+
+def other(run: Path, monkeypatch, **changes) -> Path:
+    """Measure another configuration in the folder of a finished run; the configuration that the folder is of now."""
+    monkeypatch.setattr(planted, "IMAGES", {"sample": 31, "full": 47})
+    more = run / "other.yaml"
+    more.write_text(json.dumps({"datasets": {"sample": "photos-31", "full": "photos-47"}} | changes))
+    planted.plant_run(run, Grid(load(more)))
+    return run
+
+
+@pytest.mark.parametrize("changes", [{}, {"repeats": 2}, {"model": "vit-tiny-seeded"}])
+def test_two_configurations_one_after_the_other_are_both_sound(run, monkeypatch, changes):
+    """Each record is held against the manifest of its own data set, not against that of the last one in its role."""
+    assert reasons(other(run, monkeypatch, **changes)) == []
+
+
+def test_the_record_of_another_configuration_is_still_checked(run, monkeypatch):
+    lied = paths(run, "huggingface", "bs8", "sample")[0]
+    other(run, monkeypatch)
+    change(lied, accuracy=0.5, images=30)
+    found = reasons(run)
+    assert any("accuracy 0.5, expected 1.0" in one for one in found)
+    assert any("30 images, expected 32" in one for one in found)
+
+
+@pytest.mark.parametrize("slug", ["../elsewhere", "sample-photos-32-00000000", None])
+def test_a_data_set_that_is_not_there_is_no_excuse_for_a_crash(run, slug):
+    manifest = open_archive(run).manifest_path("sample")
+    (run / "resources/elsewhere").mkdir()
+    (run / "resources/elsewhere/manifest.csv").write_text("".join(manifest.open().readlines()[:4]))
+    record = paths(run, "sample")[0]
+    known = json.loads(record.read_text())["identity"]
+    change(record, identity=known | {"dataset": slug})
+    found = reasons(run)
+    assert any("expected sample-photos-32" in one for one in found)
+    assert not any("as in the manifest" in one for one in found), "a record may not choose what it is held against"

@@ -23,7 +23,7 @@ from vitbench.measure.harness import Passes, check_pass
 from vitbench.measure.processes import MARK, kill_marked, marked
 from vitbench.records import record as records
 
-# Seconds to wait for the lock of the machine, which a real measurement may hold.
+# Seconds to wait for what must happen: a neighbour may be busy, or hold the machine's lock to measure.
 PATIENCE = 300
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "scripts"
@@ -65,7 +65,7 @@ def assert_left(folder: Path, *names: str) -> None:
     assert marked(str(folder / "measurements" / ".rep0.repeat")) == []
 
 
-def wait_until(happened, seconds: float = 15) -> None:
+def wait_until(happened, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -82,7 +82,7 @@ class Apart:
     def pids(self) -> list[int]:
         """The processes of a repeat that hangs: framework, what it started, and what that started."""
         told = self.folder / "pids"
-        wait_until(lambda: told.exists() or self.process.poll() is not None, PATIENCE)
+        wait_until(lambda: told.exists() or self.process.poll() is not None)
         child, grandchild = map(int, told.read_text().split())
         wait_until(lambda: psutil.Process(grandchild).children())
         return [child, grandchild, psutil.Process(grandchild).children()[0].pid]
@@ -143,11 +143,12 @@ def test_a_good_repeat_is_recorded_with_its_passes_times_and_predictions(tmp_pat
     assert (record["status"], record["reason"], record["flags"]) == ("ok", None, [])
     seconds = [one["seconds"] for one in record["passes"]]
     assert len(seconds) == 3 and record["warm_passes"] == 2
-    assert seconds[0] >= 0.3 and all(0.1 <= one < seconds[0] for one in seconds[1:])
+    # At least what it slept; how much more, a busy neighbour decides.
+    assert seconds[0] >= 0.3 and all(one >= 0.1 for one in seconds[1:])
     assert record["cold_seconds"] == seconds[0]
     assert record["wall_seconds"] == pytest.approx(sum(seconds[1:]) / 2)
     assert record["throughput"] == pytest.approx(6 / record["wall_seconds"])
-    assert 0 < record["first_batch_seconds"] < 0.3
+    assert 0 < record["first_batch_seconds"] <= seconds[0] - 0.3  # it sleeps when all is answered
     assert (record["valid_predictions"], record["effective_batch_size"], record["batch_size"]) == (6, 4, 4)
     assert record["accuracy"] == pytest.approx(5 / 6)
     assert record["peak_memory_mb"] > 5 and record["versions"] == {"fake": "1.0"}

@@ -63,6 +63,7 @@ class Evidence:
     archive: Folder
     records: dict[str, Record] = field(default_factory=dict)
     broken: dict[str, list[str]] = field(default_factory=dict)
+    _by_slug: dict[str | None, dict[str, str] | None] = field(default_factory=dict)
 
     @classmethod
     def gather(cls, archive: Folder) -> Evidence:
@@ -131,6 +132,21 @@ class Evidence:
         """Role → id → label of each valid image, of the roles whose manifest is there."""
         found = {role: self.manifest(role) for role in (self.grid or {"datasets": {}})["datasets"]}
         return {role: {image.id: image.label for image in rows if image.valid} for role, rows in found.items() if rows}
+
+    def images_of(self, record: Record) -> dict[str, str] | None:
+        """id → label of each valid image of a record's own data set; None where its manifest is not there.
+
+        Records of another configuration may lie in the same folder: their data sets bear the same roles, not the same
+        slugs.
+        """
+        slug = record["identity"].get("dataset")
+        if slug not in self._by_slug:
+            try:
+                rows = self.archive.manifest_of(str(slug))
+            except UserError:
+                rows = None
+            self._by_slug[slug] = rows and {image.id: image.label for image in rows if image.valid}
+        return self._by_slug[slug]
 
 
 def check(archive: Folder) -> tuple[list[str], list[str], list[str]]:
@@ -236,7 +252,7 @@ def check_predictions(evidence: Evidence) -> Iterable[str]:
                 yield f"{where}: {len(rows)} predictions, expected none of a repeat that ended as {record['status']}"
             continue
         counts, last = Counter(row[0] for row in rows), record["passes"][-1]
-        images = evidence.images.get(record["dataset"])
+        images = evidence.images_of(record)
         known = images if images is not None else counts.keys() - set(last["unknown"])
         found = {
             "valid": sum(count == 1 and image in known for image, count in counts.items()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,9 @@ from typing import Any
 
 import psutil
 
+from vitbench import environment
 from vitbench.accuracy import share_right
+from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.measure import quiet
@@ -30,6 +33,8 @@ from vitbench.records.record import check, predictions_path, read_predictions, w
 ORDERED_BY = "VITBENCH_ORDERED_BY"
 ORPHANED = "the Snakemake that ordered this measurement is gone"
 TAIL = 4000
+# Bytes; with fewer, not even the events of a repeat can be written.
+LEAST_FREE = 1e6
 UNKNOWN_AFTER_FAILURE = (
     "effective_batch_size",
     "wall_seconds",
@@ -86,6 +91,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
 
     Raises:
         RuntimeError: a mistake in vitbench itself, found in the child; no record is written.
+        UserError: the disk is full; no record is written.
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
@@ -132,6 +138,8 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     events = read_events(folder)
     output = (folder / "output.log").read_text(errors="replace")
     print(output, end="", flush=True)
+    if not any(event["event"] == "done" for event in events):
+        refuse_full_disk(folder, output)
     if exit_status == BUG:
         raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
     after = quiet.probe(device, repeat.reference, repeat.limits)
@@ -197,10 +205,10 @@ def run_child(
         "launched": time.monotonic(),
     }
     (folder / "task.json").write_text(json.dumps(job))
-    variables = os.environ | {
+    inherited = environment.variables(folder)
+    variables = inherited | {
         MARK: str(folder),
-        "TMPDIR": str(folder),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOME / "scripts"), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOME / "scripts"), inherited.get("PYTHONPATH")])),
         "HF_HUB_OFFLINE": "1",  # everything is there; a look at the hub would only be timed
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
@@ -250,6 +258,16 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def refuse_full_disk(folder: Path, output: str) -> None:
+    """Raise UserError where a child that came to no good end had no room to write: that says nothing of its cell."""
+    said = any(os.strerror(number) in output for number in (errno.ENOSPC, errno.EDQUOT))
+    if said or shutil.disk_usage(folder).free < LEAST_FREE:
+        raise UserError(
+            f"the disk of {folder.parent.resolve()} is full: free some room, then run again; this repeat was not "
+            "recorded, and what was measured before stays"
+        )
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Defined, Grid, archive_path
-from vitbench.plan.readiness import check_batch_sizes, check_disk
+from vitbench.plan.readiness import check_batch_sizes, check_disk, check_spark
 from vitbench.records import record as records
 
 LONG = 3 * 3600  # seconds from which on a smaller preset is named
@@ -142,13 +142,15 @@ def _forms(grid: Grid) -> set[Path]:
 
 
 def check_start(grid: Grid) -> None:
-    """What can be known before any work: room for what is missing, and batches that no data set can fill.
+    """What can be known before any work: room for what is missing, where Spark cannot run, batches that are too large.
 
     Raises:
         UserError: see `vitbench.plan.readiness`.
     """
     if not missing(grid):
         return
+    if any(grid.jars(cell) for cell in grid.sweep + grid.full):
+        check_spark(Path())
     for role, dataset in grid.datasets.items():
         images = dataset.definition.get("images", dataset.definition.get("at_most"))
         if images is not None:

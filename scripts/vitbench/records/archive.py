@@ -12,6 +12,7 @@ by its path below the working directory that it was measured in (measurements/â€
     predictions(path), prediction_rows(path)   of the record at `path`
     manifest(role), manifest_bytes(role)       of a role's data set
     labels(role), matched_labels(role)         of its images, and of the model, as `vitbench.accuracy` wants them
+    manifest_of(slug)                          of the data set that a record names
 """
 
 from __future__ import annotations
@@ -85,7 +86,17 @@ class Folder:
         return list(csv.reader(io.StringIO(_read(records.predictions_path(self.root / path)), newline="")))
 
     def manifest_path(self, role: str) -> Path:
-        return self.root / RESOURCES / "datasets" / self.grid["datasets"][role]["slug"] / "manifest.csv"
+        return self._manifest_of(self.grid["datasets"][role]["slug"])
+
+    def _manifest_of(self, slug: str) -> Path:
+        """Path of the manifest of the data set with this slug, which may be another configuration's."""
+        return self.root / RESOURCES / "datasets" / slug / "manifest.csv"
+
+    def manifest_of(self, slug: str) -> list[Image]:
+        """Rows of the manifest of the data set that a record's `identity` names."""
+        if PurePosixPath(slug).name != slug:
+            raise UserError(f"{slug} is no name of a data set")
+        return read_manifest(self._manifest_of(slug))
 
     def manifest(self, role: str) -> list[Image]:
         """Rows of the manifest of a role's data set."""
@@ -180,6 +191,12 @@ class Packed(Folder):
 
     def manifest_path(self, role: str) -> Path:
         return self.root / "manifests" / f"{role}.csv"
+
+    def _manifest_of(self, slug: str) -> Path:
+        role = next((role for role, one in self.grid["datasets"].items() if one["slug"] == slug), None)
+        if role is None:
+            raise UserError(f"{self.root} holds no manifest of {slug}")
+        return self.manifest_path(role)
 
     def _line(self, path: str) -> dict[str, Any]:
         if path not in self._lines:
