@@ -20,7 +20,7 @@ ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
 def work(monkeypatch):
     """Takes so many seconds, by a clock that nothing else moves: a busy neighbour cannot make it longer."""
     now = [100.0]
-    monkeypatch.setattr(stages.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("vitbench.frameworks.stages.time.perf_counter", lambda: now[0])
 
     def work(seconds: float) -> None:
         now[0] += seconds
