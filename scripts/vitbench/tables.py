@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
-    partition_rows suspect_because energy_source code packages model_hash data_hash reason accelerator precision
+    partition_rows suspect_because energy_source code packages model_hash data_hash processor reason accelerator precision
     setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached peak_precision peak_library name what first differing""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
+TRUTHS = frozenset({"out_of_turn", "passed", "used", "extrapolated", "within_10_percent"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -39,7 +39,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
-            data_hash record""",
+            data_hash processor out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",

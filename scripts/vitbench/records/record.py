@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
 from vitbench.tables import COLUMNS
@@ -108,6 +109,7 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     hashes = record["hashes"]
     row["code"] = hashes.get("measuring_code", "")[:12]
     row["model_hash"], row["data_hash"] = hashes.get("model", "")[:12], hashes.get("manifest", "")[:12]
+    row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
 
