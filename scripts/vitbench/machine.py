@@ -27,7 +27,7 @@ PACKAGES = (
     *("torch", "torchvision", "transformers"),
 )
 # Processors by (vendor, family) and then by model, as Linux tells them apart (arch/x86/kernel/cpu/amd.c and
-# arch/x86/include/asm/intel-family.h): a hypervisor hides flags, by which alone archspec goes, and leaves these numbers.
+# arch/x86/include/asm/intel-family.h): archspec goes by flags alone, which a hypervisor hides; these numbers it leaves.
 GENERATIONS = {
     ("AuthenticAMD", 23): (
         ("zen", (*range(0x00, 0x30), *range(0x50, 0x60))),

@@ -123,7 +123,10 @@ PROCESSORS = {
     "a maker nobody knows": (x86("NewCompany", 7, 1, 0, ZEN2), "x86-64-v3-7-1-avx2"),
     "graviton3": (arm("0x41", "0xd40", "0xd40", features=GRAVITON3), "neoverse-v1-svebf16"),
     "graviton2": (arm("0x41", "0xd0c", features="fp asimd fphp asimdhp"), "neoverse-n1-asimd"),
-    "m1 with both kinds of cores": (arm("0x61", "0x022", "0x023", features="fp asimd fphp asimdhp asimddp"), "m1-asimd"),
+    "m1 with both kinds of cores": (
+        arm("0x61", "0x022", "0x023", features="fp asimd fphp asimdhp asimddp"),
+        "m1-asimd",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from vitbench.frameworks.declaration import Framework, Needs
 
 # The library of `peak.json` that an engine inside Spark NLP multiplies with; TensorFlow's own lives in the JVM.
-LIBRARIES = {"onnx": "onnxruntime"}
+LIBRARIES = {"onnx": "ONNX Runtime"}
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
