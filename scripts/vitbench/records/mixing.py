@@ -53,7 +53,7 @@ def mark_mixed(runs: pandas.DataFrame) -> list[str]:
     if len(late):
         named = "; ".join(f"{row.framework}/{row.variant} on {row.dataset}, block {row.block:.0f}" for row in
                           late.head(3).itertuples())  # fmt: skip
-        notes.append(f"{len(late)} repeats were measured out of their turn, as after a removal: {named}.")
+        notes.append(f"Measured out of turn, as after a removal: {len(late)} of {len(measured)} repeats ({named}).")
     for place, rows in _groups(measured, ("framework", "variant")):
         versions: dict[str, list[str]] = {}
         for entry in _known(rows, "packages").packages.drop_duplicates():

@@ -16,8 +16,8 @@ from vitbench.records import peak_file
 
 # What the machine can do at most, in the folder of a model.
 PEAK = "peak.json"
-# By how much the best library at the model's shapes may beat the canary's GEMM. On the processors seen so far it was
-# 1.2 to 2.6 times; a machine of many cores, which a canary of one second does not fill, may show more.
+# By how much the best library at the model's shapes may beat the canary's GEMM. On a Zen 4 it did 1.2 times as much; a
+# machine of many cores, which the canary's small matrices do not fill, may show several times that.
 PEAK_OVER_CANARY = 12
 # A SHA-256 of 64 digits in which fewer than this many kinds of digits occur was typed, not computed.
 KINDS_OF_DIGITS = 8

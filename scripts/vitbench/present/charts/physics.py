@@ -139,7 +139,7 @@ def why(table: pd.DataFrame) -> list[str]:
             lines.append(f"{who} runs at {row.share_of_own:.0%} of what {row.own_library} can do here, which is"
                          f" {machine}.")  # fmt: skip
         else:
-            lines.append(f"{who} runs at {machine}; what its own library can do cannot be measured from outside.")
+            lines.append(f"{who} runs at {machine}; what its own library can do is not known.")
     return lines
 
 
