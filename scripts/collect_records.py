@@ -25,7 +25,7 @@ def main(archive: Folder, out: Path) -> None:
     rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
     late = out_of_turn(rows)
     for row in rows:
-        row["out_of_turn"] = row["record"] in late
+        row["out_of_turn"] = "yes" if row["record"] in late else ""
     for role, name, reason in grid["skipped"]:
         framework, variant, device, workers, size = NAME.fullmatch(name).groups()
         row = dict.fromkeys(tables.COLUMNS["runs"]) | {"source": archive.source, "model": grid["model"]["name"]}

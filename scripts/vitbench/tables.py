@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
-    product_precision reason accelerator precision
+    product_precision out_of_turn reason accelerator precision
     setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"out_of_turn", "passed", "used", "extrapolated", "within_10_percent"})
+TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())

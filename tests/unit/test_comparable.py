@@ -83,7 +83,7 @@ def test_other_packages_are_marked_by_variant():
 
 
 def test_a_repeat_out_of_its_turn_is_marked():
-    (note,) = mark_mixed(runs(out_of_turn=True, block=1))
+    (note,) = mark_mixed(runs(out_of_turn="yes", block=1))
     assert "1 of 8 repeats" in note and "sparknlp/tensorflow on full" in note
 
 

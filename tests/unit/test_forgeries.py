@@ -6,16 +6,20 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import collect_records
 import planted
 import pytest
 from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shares, shortened
 
+from vitbench import tables
 from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack
+from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import open_archive
+from vitbench.records.mixing import mark_mixed
 from vitbench.records.record import predictions_path
 from vitbench.records.turns import out_of_turn
 
@@ -416,6 +420,18 @@ def test_a_repeat_removed_and_measured_again_is_named_in_the_tables(run):
     rows = [read(path) | {"record": str(path)} for path in paths(run)]
     assert out_of_turn(rows) == {str(again)}
     assert out_of_turn(row for row in rows if row["record"] != str(again)) == set()
+    out = run / "results" / "runs.csv"
+    collect_records.main(open_archive(run), out)
+    table = tables.read(out)
+    assert [str(run / path) for path in table.record[table.out_of_turn == "yes"]] == [str(again)]
+    (note,) = mark_mixed(table)
+    assert f"1 of {len(rows)} repeats" in note
+
+
+def test_a_table_of_two_processors_is_refused_by_both_records(run):
+    measure_a_block_on_another_processor(run)
+    with pytest.raises(UserError, match="differ in the processor: .*rep0.json.* and .*rep1.json"):
+        collect_records.main(open_archive(run), run / "results" / "runs.csv")
 
 
 def test_a_repeat_measured_again_in_the_middle_of_another_block_is_the_one_that_is_named(run):

@@ -49,7 +49,7 @@ def mark_mixed(runs: pandas.DataFrame) -> list[str]:
     if codes.code.nunique() > 1:
         counts = ", ".join(f"{count} by {code}" for code, count in codes.code.value_counts(sort=False).items())
         notes.append(f"The measuring code changed between repeats: {counts}.")
-    late = measured[measured.out_of_turn.isin([True, "True"])]
+    late = measured[measured.out_of_turn == "yes"]
     if len(late):
         named = "; ".join(f"{row.framework}/{row.variant} on {row.dataset}, block {row.block:.0f}" for row in
                           late.head(3).itertuples())  # fmt: skip
