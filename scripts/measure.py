@@ -125,7 +125,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
             "timeout_minutes": grid.config["timeout_minutes"],
             "seed": grid.config["seed"],
         },
-        "environment": machine.fingerprint(),
+        "environment": machine.fingerprint(grid.config["devices"]),
         "hashes": {
             "manifest": sha256(manifest),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not NAME.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))
-    machine.check_configured(grid.config["machine"])
+    machine.check_configured(grid.config["machine"], grid.config["devices"])
     cell = grid.find(options.dataset, options.cell)
     if cell.batch_size != BEST:
         record = measure(prepare(options, grid, cell, cell.batch_size), options.out)

@@ -125,7 +125,7 @@ def on(**facts: Any) -> Iterator[None]:
     free = facts.pop("free", None)
     with ExitStack() as stack:
         for name, value in facts.items():
-            stack.enter_context(mock.patch.object(machine, name, lambda value=value: value))
+            stack.enter_context(mock.patch.object(machine, name, lambda *_, value=value: value))
         if free is not None:
             stack.enter_context(mock.patch.object(shutil, "disk_usage", lambda _: Usage(1e12, 0, free)))
         yield

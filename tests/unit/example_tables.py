@@ -299,6 +299,8 @@ def physics(run: Tables, peak: float = 376.0) -> pd.DataFrame:
         share = cell["throughput"] * 35.13 / peak
         row |= {"gflop_per_image": 35.13, "gflops": cell["throughput"] * 35.13, "peak_gflops": peak}
         row |= {"peak_library": "onnxruntime 1.23", "peak_precision": "float32", "share_of_peak": share}
+        own = {"own_library": "torch", "own_gflops": 200.0, "share_of_own": share * peak / 200}
+        row |= own if cell["framework"] == "huggingface" else {"own_library": ""}
         row |= {"decode_per_core": 490.0, "decode_ceiling": 980.0}
         row |= {"verdict": "above the machine's peak: an error" if share > 1.05 else ""}
         rows.append(row)

@@ -73,9 +73,9 @@ def test_it_is_small(sound, tmp_path):
     """Equal predictions are stored once, and what records share too."""
     pack(open_archive(sound), "mine", tmp_path, "v1")
     packed = contents(tmp_path / "mine")
-    assert packed["predictions.csv"].count(b"\n") == 1 + 32 + 48
+    assert packed["predictions.csv"].count(b"\n") == 1 + 2 * (32 + 48), "once a framework"
     count = len(record_paths(open_archive(sound).grid))
-    assert sum(map(len, packed.values())) < 2500 * count
+    assert sum(map(len, packed.values())) < 4000 * count
     assert all(b"\0" not in content for content in packed.values()), "plain text"
 
 

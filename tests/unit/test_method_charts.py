@@ -296,6 +296,8 @@ def test_shares_of_the_peak_and_decode_ceilings_are_drawn(monkeypatch):
     drawn = [line.get_xdata()[0] for line in rate.lines if len(set(line.get_xdata())) == 1]
     assert sorted(set(drawn)) == pytest.approx(sorted({*full["throughput"], 490, 980}))
     assert "376 GFLOP/s (onnxruntime 1.23)" in words(figure, monkeypatch)
+    told = words(figure, monkeypatch)
+    assert "of what torch can do here" in told and "own library can do is not known" in told
 
 
 def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):

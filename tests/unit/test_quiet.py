@@ -139,7 +139,7 @@ def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(record))
     more = [{"gemm_gflops": 50.0, "decode_per_second": 100.0}]
-    assert quiet.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
+    assert quiet.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40, "canaries": 7}
 
 
 def test_a_broken_record_is_one_line_that_names_it(tmp_path):
@@ -180,6 +180,8 @@ def test_what_was_used_by_the_repeat_itself_is_not_foreign():
     taken = quiet.during(begin, end, own_cpu_seconds=11.0, held_by=[])
     assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * quiet.machine.cores()))
     assert taken["throttled_seconds"] == 0.5 and taken["steal_share"] is None
+    counted = {"elapsed": 10.0, "cores": quiet.machine.cores(), "busy": 12.0, "steal": None, "own_cpu_seconds": 11.0}
+    assert taken["counters"] == counted
 
 
 def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monkeypatch):

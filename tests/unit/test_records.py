@@ -20,7 +20,7 @@ SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read
 DERIVED = (
     "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
-    "data_hash",
+    "data_hash", "processor", "library", "product_precision", "out_of_turn",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
 
@@ -177,6 +177,10 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "packages": "numpy 1;torch 2",
         "model_hash": "m" * 12,
         "data_hash": "d" * 12,
+        "processor": "",  # the fingerprint of an example says too little
+        "library": None,
+        "product_precision": "float32",
+        "out_of_turn": None,  # known when all repeats are
     }
 
 

@@ -1,5 +1,7 @@
 """Are these records what a run of vitbench writes? Checks of records that anybody made, one small function a check.
 
+Those of a subject of their own (times, quietness, machine, copies) are in `vitbench.campaigns.checks`.
+
 Each check gives its reasons, one line each: file, what is wrong, what was expected. A check that lacks what it needs
 raises `NotChecked`, and the answer says so.
 """
@@ -20,34 +22,28 @@ from typing import Any
 
 import pandas
 
-from vitbench import accuracy, tables
-from vitbench.analysis import parity, physics
-from vitbench.cells import shuffled
+from vitbench import accuracy, machine, tables
+from vitbench.analysis import parity
+from vitbench.campaigns.checks import NotChecked, Record, began, variant
+from vitbench.campaigns.checks.copies import check_answers, check_copies
+from vitbench.campaigns.checks.machine import check_machine, check_physics, check_software
+from vitbench.campaigns.checks.quietness import check_canaries, check_limits, check_probes
+from vitbench.campaigns.checks.times import check_order, check_parts
 from vitbench.errors import UserError
 from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
 from vitbench.measure import quiet
 from vitbench.measure.harness import Passes
-from vitbench.records import peak_file, profile_file
+from vitbench.records import profile_file
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, Packed, PredictionRows, is_record, record_paths
 
 # Records hold sums and products of the same numbers: what differs by more was not computed from them.
 PRECISION = 1e-6
-# `started` is written in whole seconds.
-CLOCK = 1.0
 # A shuffle or a cell that nobody can be asked about is checked against these.
 BASELINE = "huggingface/pipeline"
 AGREEMENT = 0.99
-# What the machine can do at most, in the folder of a model.
-PEAK = "peak.json"
 SET_ASIDE = {"suspect", "not warm"}
-
-Record = dict[str, Any]
-
-
-class NotChecked(Exception):
-    """A check could not be made; the message says what it lacks."""
 
 
 @dataclass
@@ -231,10 +227,6 @@ def check_numbers(evidence: Evidence) -> Iterable[str]:
         for name, (meaning, value) in expected.items():
             if not _same(record[name], value):
                 yield f"{path}: {name} {record[name]}, expected {value} ({meaning})"
-        inside = sum(one["seconds"] for one in record["passes"])
-        inside += (record["start_seconds"] or 0) + (record["load_seconds"] or 0)
-        if inside > record["total_seconds"] + PRECISION:
-            yield f"{path}: total_seconds {record['total_seconds']}, expected at least its parts, {inside:.3f}"
         if valid > record["images"]:
             yield f"{path}: {valid} valid predictions, expected at most its {record['images']} images"
 
@@ -316,7 +308,7 @@ def check_attempts(evidence: Evidence) -> Iterable[str]:
         for number, attempt in enumerate(record["attempts"]):
             if attempt["status"] == "ok" and not SET_ASIDE & set(attempt["flags"]):
                 yield f"{path}: attempt {number} was set aside, expected to be kept: neither suspect nor not warm"
-        times = [_time(one) for one in (*record["attempts"], record)]
+        times = [began(one) for one in (*record["attempts"], record)]
         if times != sorted(times):
             yield f"{path}: its attempts are not in the order of their times, expected each before the next"
 
@@ -328,15 +320,16 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
     """One machine, protocol, model and, for each data set and variant, the same files."""
     facts: dict[str, Callable[[Record], tuple[Any, Any]]] = {
         "machine": lambda one: ("", one["machine"]),
+        "processor": lambda one: ("", machine.processor_line(one["environment"])),
         "the machine's description": lambda one: ("", one["environment"].get("machine")),
         "protocol": lambda one: ("", one["protocol"]),
         "model": lambda one: ("", (one["model"], one["identity"].get("model"))),
         "data set": lambda one: (one["dataset"], one["identity"].get("dataset")),
         "number of images": lambda one: (one["dataset"], one["images"]),
         "hash of the manifest": lambda one: (one["dataset"], one["hashes"].get("manifest")),
-        "definition": lambda one: (_variant(one), one["identity"].get("definition")),
-        "hash of the model": lambda one: (_variant(one), one["hashes"].get("model")),
-        "hash of the jars": lambda one: ((_variant(one), one["device"]), one["hashes"].get("jars")),
+        "definition": lambda one: (variant(one), one["identity"].get("definition")),
+        "hash of the model": lambda one: (variant(one), one["hashes"].get("model")),
+        "hash of the jars": lambda one: ((variant(one), one["device"]), one["hashes"].get("jars")),
     }
     for name, fact in facts.items():
         groups: dict[Any, dict[Any, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -389,55 +382,6 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
             yield f"{folder}: batch sizes {', '.join(sorted(map(str, found)))}, expected one for all repeats"
 
 
-def check_order(evidence: Evidence) -> Iterable[str]:
-    """Each block was measured in the order in which the seed shuffles it, one repeat after the other."""
-    by_block: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for path, record in evidence.planned.items():
-        if record["order"] is None:
-            yield f"{path}: no order, expected its place in the seeded order"
-            return
-        by_block[record["dataset"], record["block"]].append(path)
-    for role in sorted({role for role, _ in by_block}, reverse=True):
-        paths = [path for path, record in evidence.planned.items() if record["dataset"] == role]
-        paths.sort(key=lambda path: evidence.planned[path]["order"])
-        yield from _not_in_time(paths, evidence.planned)
-    if evidence.grid is None:
-        raise NotChecked("the seed is not known (no grid.json), only that time follows the order")
-    for (role, block), paths in sorted(by_block.items()):
-        cells = [cell["folder"] for cell in evidence.grid["cells"] if cell["dataset"] == role]
-        wanted = shuffled(cells, evidence.grid["seed"], role, block)
-        found = [_folder(path) for path in sorted(paths, key=lambda path: evidence.planned[path]["order"])]
-        if len(found) == len(wanted) and found != wanted:
-            place = next(n for n, (one, two) in enumerate(zip(found, wanted, strict=True)) if one != two)
-            yield (
-                f"{found[place]}/rep{block}.json: {_ordinal(place)} of block {block} of {role}, expected "
-                f"{_short(wanted[place])} there by seed {evidence.grid['seed']}"
-            )
-
-
-def _not_in_time(paths: list[str], known: dict[str, Record]) -> Iterable[str]:
-    """Where, in this order, a repeat began before the one in front of it had ended."""
-    for one, two in zip(paths, paths[1:], strict=False):
-        if known[one]["order"] == known[two]["order"]:
-            yield f"{two}: order {known[two]['order']}, expected another than that of {_short(_folder(one))}"
-            continue
-        begin, end = _time(known[two]), _time(known[one]) + known[one]["total_seconds"]
-        if begin < _time(known[one]):
-            yield f"{two}: started {known[two]['started']}, expected after {_short(one)}, which is before it in order"
-        elif begin + CLOCK < end:
-            yield f"{two}: started {known[two]['started']}, expected after the end of {_short(one)}"
-
-
-def check_copies(evidence: Evidence) -> Iterable[str]:
-    """No two repeats took the same seconds in every pass, to the last digit."""
-    seen: dict[tuple[float, ...], str] = {}
-    for path, record in evidence.good.items():
-        seconds = tuple(one["seconds"] for one in record["passes"])
-        if seconds in seen:
-            yield f"{path}: the passes of {_short(seen[seconds])}, expected seconds of its own"
-        seen.setdefault(seconds, path)
-
-
 def check_choices(evidence: Evidence) -> Iterable[str]:
     """Full runs used the batch size that was chosen for them."""
     choices = {
@@ -469,7 +413,7 @@ def check_profiles(evidence: Evidence) -> Iterable[str]:
 def check_parity(evidence: Evidence) -> Iterable[str]:
     """The variants give the baseline's labels."""
     grid = evidence.grid or {"baseline": BASELINE, "agreement": AGREEMENT}
-    if grid["baseline"] not in {_variant(record) for record in evidence.planned.values()}:
+    if grid["baseline"] not in {variant(record) for record in evidence.planned.values()}:
         raise NotChecked(f"no record of a baseline, {grid['baseline']}")
     if len({(one["machine"], one["protocol"], one["model"]) for one in evidence.planned.values()}) > 1:
         raise NotChecked("records of several machines, protocols or models")
@@ -491,32 +435,6 @@ def check_parity(evidence: Evidence) -> Iterable[str]:
             yield f"{row.candidate} on {row.dataset}: {row.reason}; expected the labels of {row.baseline}"
 
 
-def check_physics(evidence: Evidence) -> Iterable[str]:
-    """Nothing is faster than the machine's arithmetic."""
-    peaks: dict[str, dict[str, Any]] = {}
-    for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):
-        peak = evidence.archive.document(place)
-        if found := peak_file.problems(peak):
-            yield from (f"{place}: {one}; expected what peak.schema.yaml says" for one in found)
-        else:
-            peaks[_folder(place)] = peak
-    compared = False
-    for path, record in evidence.good.items():
-        peak = next((peaks[str(one)] for one in PurePosixPath(path).parents if str(one) in peaks), None)
-        bound = peak and physics.peak_of(peak, record["framework"], record["device"], record["precision"])
-        if not bound:
-            continue
-        compared = True
-        if physics.impossible(record["throughput"], peak["flop_per_image"], bound["gflops"]):
-            most = bound["gflops"] * 1e9 / peak["flop_per_image"]
-            yield (
-                f"{path}: {record['throughput']:.2f} images/s, expected at most {most:.2f}, which are all "
-                f"{bound['gflops']:.0f} GFLOP/s of this machine ({bound['library']}, {bound['precision']})"
-            )
-    if not compared:
-        raise NotChecked("no peak.json of this machine and model")
-
-
 def check_hashes(evidence: Evidence) -> Iterable[str]:
     """The files of a campaign are those that were packed."""
     if not isinstance(evidence.archive, Packed):
@@ -536,14 +454,21 @@ def check_hashes(evidence: Evidence) -> Iterable[str]:
 CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "paths": check_places,
     "numbers": check_numbers,
+    "parts": check_parts,
     "predictions": check_predictions,
     "flags": check_flags,
     "attempts": check_attempts,
+    "probes": check_probes,
+    "limits": check_limits,
+    "canaries": check_canaries,
+    "machine": check_machine,
+    "software": check_software,
     "identity": check_identity,
     "manifests": check_manifests,
     "blocks": check_blocks,
     "order": check_order,
     "copies": check_copies,
+    "answers": check_answers,
     "choices": check_choices,
     "profiles": check_profiles,
     "parity": check_parity,
@@ -562,20 +487,6 @@ def _folder(path: str) -> str:
     return str(PurePosixPath(path).parent)
 
 
-def _short(path: str) -> str:
-    """The part of a path that names the cell, for a line that people read."""
-    return "/".join(PurePosixPath(path).parts[-6:] if is_record(path) else PurePosixPath(path).parts[-5:])
-
-
-def _variant(record: Record) -> str:
-    return f"{record['framework']}/{record['variant']}"
-
-
-def _time(record: Record) -> float:
-    """When a repeat began, in seconds since the epoch."""
-    return datetime.fromisoformat(record["started"]).timestamp()
-
-
 def _unusable(record: Record) -> list[str]:
     """What the schema lets pass and no other check could work with."""
     wrong = []
@@ -588,6 +499,14 @@ def _unusable(record: Record) -> list[str]:
             wrong.append(f"started {started}, expected a date and time with its zone")
     if not all(size.isdigit() for size in record["effective_batch_sizes"] or {}):
         wrong.append("effective_batch_sizes with a word for a size, expected numbers")
+    if record["status"] == "ok" and (found := record["quiet"]):
+        needed = (*quiet.CANARY, "free_memory_bytes")
+        wrong += [
+            f"quiet.{when} without {name}, expected a number"
+            for when in ("before", "after")
+            for name in needed
+            if found[when][name] is None
+        ]
     for name, settings in (("passes", Passes), ("quiet", quiet.Limits)):
         stated = record["measuring"].get(name)
         if stated and not (isinstance(stated, dict) and stated.keys() == {one.name for one in fields(settings)}):
@@ -599,7 +518,3 @@ def _unusable(record: Record) -> list[str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _ordinal(place: int) -> str:
-    return f"number {place + 1}"

@@ -88,6 +88,18 @@ FRAMEWORKS: dict[str, Framework] = {
 ADAPTERS = {name: f"{__name__}.{name}.adapter" for name in FRAMEWORKS}
 
 
+def multiplies_with(framework: str, definition: dict[str, Any], device: str, precision: str | None) -> tuple:
+    """(library of `peak.json`, precision) of a variant's matrix products; None for what is not known of either.
+
+    `precision` is what its records say, which on a GPU need not be that of the products.
+    """
+    known = FRAMEWORKS.get(framework)
+    if known is None or not set(known.settings.get("required", ())) <= definition.keys():
+        return None, precision  # records from elsewhere, of a framework that is not here
+    needs = known.needs(definition, device)
+    return needs.library, needs.precision if precision == "float32" else precision
+
+
 def title(framework: str) -> str:
     """A framework's name for people; the plain name of one that records from elsewhere know and we do not."""
     return FRAMEWORKS[framework].title if framework in FRAMEWORKS else framework

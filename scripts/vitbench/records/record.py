@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
+from vitbench.frameworks import multiplies_with
 from vitbench.tables import COLUMNS
 
 STATUSES = ("ok", "oom", "timeout", "error", "skipped")
@@ -108,6 +110,11 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     hashes = record["hashes"]
     row["code"] = hashes.get("measuring_code", "")[:12]
     row["model_hash"], row["data_hash"] = hashes.get("model", "")[:12], hashes.get("manifest", "")[:12]
+    definition = record["identity"].get("definition") or {}
+    row["library"], row["product_precision"] = multiplies_with(
+        record["framework"], definition, record["device"], record["precision"]
+    )
+    row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
 

@@ -9,7 +9,7 @@ from vitbench.inputs import model_assets
 from vitbench.inputs.checkpoints import Checkpoint
 
 # The library of `peak.json` that an engine inside Spark NLP multiplies with; TensorFlow's own lives in the JVM.
-LIBRARIES = {"onnx": "onnxruntime"}
+LIBRARIES = {"onnx": "ONNX Runtime"}
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:

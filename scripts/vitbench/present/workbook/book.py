@@ -46,7 +46,8 @@ DERIVED = {
     ),
     "physics": (
         "Physics", "Throughput as a share of what the machine can do",
-        "peak: the highest GEMM rate of any library in use",
+        "peak: the highest GEMM rate of any library in use; own: of the library that this cell multiplies "
+        "with, where it can be measured",
     ),
     "effective_batches": (
         "Batches", "The batches that the engines saw",
