@@ -12,6 +12,7 @@ from vitbench.cells import BEST, Cell
 from vitbench.files import sha256
 from vitbench.inputs.datasets import COLUMNS, read_manifest
 from vitbench.measure import profiles
+from vitbench.measure.steady import Course, Pass, Passes
 from vitbench.plan.grid import Grid
 from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
@@ -19,7 +20,7 @@ from vitbench.records import record as records
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}
-# The first repeat began then, each other one a minute after the one before.
+# The first repeat began then, each other one two minutes after the one before.
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 # What the planted machine can do.
@@ -49,8 +50,11 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
     size = batch_size or cell.batch_size
     seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
     seconds *= noise.uniform(0.99, 1.01)
+    course = Course(Passes(**grid.config["passes"]), images)
+    while course.add(Pass(seconds if course.passes else 1.3 * seconds, 0.0)):
+        pass
     return {
-        "schema": 1,
+        "schema": records.SCHEMA,
         "machine": grid.config["machine"],
         "protocol": grid.config["protocol"],
         "model": grid.model.name,
@@ -70,15 +74,17 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "valid_predictions": images,
         "block": repeat,
         "order": grid.order.index((cell, repeat)),
-        "started": (BEGIN + timedelta(minutes=grid.order.index((cell, repeat)))).isoformat(),
+        "started": (BEGIN + timedelta(minutes=2 * grid.order.index((cell, repeat)))).isoformat(),
         "start_seconds": 5.0,
         "load_seconds": 2.0,
         "first_batch_seconds": 0.5,
-        "warm_passes": 2,
+        "timed_passes": course.timed,
         "passes": [
-            {"seconds": one, "valid": images, "lost": [], "duplicated": [], "unknown": [], "changed": []}
-            for one in (1.3 * seconds, seconds, seconds)
+            {"phase": phase, "seconds": one.seconds, "settling_seconds": one.settling, "valid": images}
+            | {"lost": [], "duplicated": [], "unknown": [], "changed": []}
+            for phase, one in zip(course.phases(), course.passes, strict=True)
         ],
+        "steady": course.steady(),
         "threads": 2,
         "slots": 1,
         "partitions": None,
@@ -90,7 +96,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "attempts": [],
         "peak_gpu_memory_mb": None,
         "energy": None,
-        "total_seconds": 10 + 3.3 * seconds,
+        "total_seconds": 10 + sum(one.seconds for one in course.passes),
         "accuracy": 1.0,
         "flags": [],
         "reason": None,

@@ -32,8 +32,8 @@ SIZES = tuple(2**power for power in range(11))
 LONG = "sparknlp/onnx-with-a-name-that-somebody-thought-would-help"
 SET_ASIDE = {
     ("sparknlp/tensorflow", 8, 2): "suspect",
-    ("full", "sparknlp/tensorflow", 16, 1): "not warm",
-    ("full", "huggingface/pipeline", 16, 3): "not warm;suspect",
+    ("full", "sparknlp/tensorflow", 16, 1): "no steady state",
+    ("full", "huggingface/pipeline", 16, 3): "no steady state;suspect",
 }
 
 
@@ -160,7 +160,7 @@ def test_repeats_set_aside_are_dashed_and_say_why(monkeypatch):
     ends = [[line.get_marker() for line in axes.lines if line.get_linestyle() == "None"] for axes in figure.axes]
     assert ends == [["D"], [], ["^"], ["s"]]
     shown = words(figure, monkeypatch)
-    assert "set aside: not warm" in shown and "set aside: suspect and not warm" in shown
+    assert "set aside: no steady state" in shown and "set aside: suspect and no steady state" in shown
     assert "Set aside, 3 of 40" in shown
 
 
@@ -322,8 +322,8 @@ def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
     assert axes.get_ylim()[0] < 0.7
     shown = " ".join(words(figure, monkeypatch).split())
     assert (
-        f"n = {len(run.runs)} repeats, of which 2 suspect and 2 not warm; attempts set aside and measured again: 1."
-        in shown
+        f"n = {len(run.runs)} repeats, of which 2 suspect and 2 without a steady state;"
+        " attempts set aside and measured again: 1." in shown
     )
 
 

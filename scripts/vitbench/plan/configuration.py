@@ -81,9 +81,6 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     check_schema(config)
     resolved = config | {"machine": machine_id() if config["machine"] == "auto" else config["machine"]}
     resolved |= dict.fromkeys(PACKING)
-    passes = config["passes"]
-    if passes["at_most"] < passes["at_least"]:
-        raise UserError(f"passes: at_most ({passes['at_most']}) is less than at_least ({passes['at_least']})")
     if isinstance(config["batch_sizes"], dict) and (
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):
