@@ -259,7 +259,8 @@ def outrun_the_machine(run):
     """Everything about it fits, but no machine like this one multiplies so fast."""
     path = paths(run, "tensorflow", "bs8")[0]
     record = json.loads(path.read_text())
-    change(path, **at_another_speed(record, 1 / 1000))
+    passes = record["measuring"]["passes"] | {"warm_seconds": 0}
+    change(path, measuring=record["measuring"] | {"passes": passes}, **at_another_speed(record, 1 / 1000))
 
 
 def at_another_speed(record, factor):

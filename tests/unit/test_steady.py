@@ -65,7 +65,7 @@ def curve(level: Callable[[int], float], noise: float, seed: int, spikes: float 
 def on(seconds: list[float], noise: float = 0.02):
     """A measured series, and then its last passes over and over with some noise."""
     rng = random.Random(1)
-    return chain(seconds, (rng.choice(seconds[-3:]) * math.exp(rng.gauss(0, noise)) for _ in repeat(None)))
+    return chain(seconds, (rng.choice(seconds[-2:]) * math.exp(rng.gauss(0, noise)) for _ in repeat(None)))
 
 
 def of_processes(

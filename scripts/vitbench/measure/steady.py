@@ -266,9 +266,10 @@ def without_spikes(seconds: Sequence[float]) -> list[float]:
     logs = [math.log(one) for one in seconds]
     cleaned = []
     for number, value in enumerate(logs):
-        before, after = logs[max(0, number - 2) : number], logs[number + 1 : number + 3]
-        around = max(min(before, default=math.inf), min(after, default=-math.inf))
-        cleaned.append(around if value > around + SPIKE else value)
+        # Three in a row that hold this one; at the end of the series there may be fewer, which show nothing yet.
+        threes = [logs[first : first + 3] for first in range(max(0, number - 2), min(number, len(logs) - 3) + 1)]
+        held = max((min(three) for three in threes), default=value)
+        cleaned.append(held if value > held + SPIKE else value)
     return cleaned
 
 
