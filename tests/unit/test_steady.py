@@ -62,10 +62,10 @@ def curve(level: Callable[[int], float], noise: float, seed: int, spikes: float 
         number += 1
 
 
-def on(seconds: list[float], noise: float = 0.02):
+def on(seconds: list[float], noise: float = 0.02, last: int = 2):
     """A measured series, and then its last passes over and over with some noise."""
     rng = random.Random(1)
-    return chain(seconds, (rng.choice(seconds[-2:]) * math.exp(rng.gauss(0, noise)) for _ in repeat(None)))
+    return chain(seconds, (rng.choice(seconds[-last:]) * math.exp(rng.gauss(0, noise)) for _ in repeat(None)))
 
 
 def of_processes(
@@ -97,7 +97,7 @@ def test_a_process_that_warms_up_early_is_not_held_up_long():
 
 
 def test_the_flat_pipeline_is_flat():
-    course = run(on(PIPELINE, 0.01))
+    course = run(on(PIPELINE, 0.005, last=4))
     assert value(course) == pytest.approx(3.15, abs=0.06)
     assert course.steady()["classification"] == FLAT and course.extended == 0 and course.steady()["last_change"] is None
 
