@@ -16,13 +16,15 @@ from vitbench.inputs import checkpoints, jars
 from vitbench.inputs.datasets import check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
-from vitbench.measure.harness import Passes
 from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_without_running
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
+from vitbench.records.record import SCHEMA
+from vitbench.steady import Passes
 
 MEASURING_CODE = (
     "measure.py",
+    "vitbench/steady.py",
     *(f"vitbench/measure/{name}.py" for name in ("energy", "harness", "processes", "quiet", "supervisor")),
 )
 
@@ -98,7 +100,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     places = {place: number for number, place in enumerate(grid.order)}
     known = {
-        "schema": 1,
+        "schema": SCHEMA,
         "machine": grid.config["machine"],
         "protocol": grid.config["protocol"],
         "model": grid.model.name,

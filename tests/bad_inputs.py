@@ -67,10 +67,14 @@ VALUES: dict[str, Any] = {
     "protocol": 0,
     "seed": 1.5,
     "passes": 3,
-    "passes.at_least": 1,
-    "passes.at_most": 1,
-    "passes.agree_within": 0,
-    "passes.budget_seconds": 0,
+    "passes.warm_images": 0,
+    "passes.warm_seconds": -1,
+    "passes.shift": 0,
+    "passes.settling": -1,
+    "passes.timed": 0,
+    "passes.timed_images": 0,
+    "passes.extensions": -1,
+    "passes.most_seconds": 0,
     "quiet": True,
     "quiet.canary_seconds": 0,
     "quiet.gemm_slower": 0,
@@ -466,11 +470,10 @@ def other_logits(folder: Path) -> None:
 CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
     "The configuration as a whole": {
         "a key that there is not": lambda folder: configured(folder, {"batchsizes": [8]}),
-        "… inside another": lambda folder: configured(folder, {"passes": {"atleast": 3}}),
+        "… inside another": lambda folder: configured(folder, {"passes": {"warmimages": 3}}),
         "a key that stands twice": lambda folder: configured(folder, "repeats: 3\nrepeats: 5\n"),
         "a file that is no YAML": lambda folder: configured(folder, "model: [\n"),
         "a file that is not there": lambda folder: load(folder / "mine.yaml"),
-        "`passes: {at_least: 9}`": lambda folder: configured(folder, {"passes": {"at_least": 9}}),
         "a GPU without batch sizes": lambda folder: configured(
             folder, {"devices": ["cpu", "gpu"], "batch_sizes": {"cpu": [8]}}
         ),

@@ -19,11 +19,12 @@ from vitbench.measure import profiles
 from vitbench.plan.grid import Grid
 from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
+from vitbench.steady import Course, Pass, Passes
 
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}
-# The first repeat began then, each other one a minute after the one before.
+# The first repeat began then, each other one two minutes after the one before.
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 # What the planted machine can do.
@@ -55,14 +56,15 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
     size = batch_size or cell.batch_size
     seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
     seconds *= noise.uniform(0.99, 1.01)
-    cold, early, late = (round(seconds * share, 6) for share in (noise.uniform(1.25, 1.35), 0.998, 1.002))
-    early, late = (round(one * noise.uniform(0.999, 1.001), 6) for one in (early, late))
-    seconds = (early + late) / 2
+    course = Course(Passes(**grid.config["passes"]), images)
+    while course.add(Pass(round(seconds * noise.uniform(0.999, 1.001) * (1 if course.passes else 1.3), 6), 0.0)):
+        pass
+    times = [one.seconds for one in course.passes]
+    seconds = median(times[course.begin :])
     order = grid.order.index((cell, repeat))
     versions = {"transformers": "5.23.0"} if cell.framework == "huggingface" else {"spark-nlp": "5.5.3"}
-    inside = cold + early + late
     return {
-        "schema": 1,
+        "schema": records.SCHEMA,
         "machine": grid.config["machine"],
         "protocol": grid.config["protocol"],
         "model": grid.model.name,
@@ -77,20 +79,22 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "repeat": repeat,
         "status": "ok",
         "wall_seconds": seconds,
-        "cold_seconds": cold,
+        "cold_seconds": times[0],
         "throughput": images / seconds,
         "valid_predictions": images,
         "block": repeat,
         "order": order,
-        "started": (BEGIN + timedelta(minutes=order)).isoformat(),
+        "started": (BEGIN + timedelta(minutes=2 * order)).isoformat(),
         "start_seconds": 5.0,
         "load_seconds": 2.0,
         "first_batch_seconds": 0.5,
-        "warm_passes": 2,
+        "timed_passes": course.timed,
         "passes": [
-            {"seconds": one, "valid": images, "lost": [], "duplicated": [], "unknown": [], "changed": []}
-            for one in (cold, early, late)
+            {"phase": phase, "seconds": one.seconds, "settling_seconds": one.settling, "valid": images}
+            | {"lost": [], "duplicated": [], "unknown": [], "changed": []}
+            for phase, one in zip(course.phases(), course.passes, strict=True)
         ],
+        "steady": course.steady(),
         "threads": 2,
         "slots": 1,
         "partitions": None,
@@ -98,11 +102,11 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "peak_memory_mb": 1000.0,
         "waves": None,
         "partition_rows": None,
-        "quiet": probes(order, inside),
+        "quiet": probes(order, sum(times)),
         "attempts": [],
         "peak_gpu_memory_mb": None,
         "energy": None,
-        "total_seconds": 5.0 + 2.0 + inside + 2.0 + noise.uniform(1.2, 3.9),
+        "total_seconds": 5.0 + 2.0 + sum(times) + 2.0 + noise.uniform(1.2, 3.9),
         "accuracy": 1.0,
         "flags": [],
         "reason": None,

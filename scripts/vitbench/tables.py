@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
+    steady steady_because
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
     product_precision out_of_turn reason accelerator precision
     setting record
@@ -36,7 +37,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     for table, columns in {
         "runs": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
-            load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
+            load_seconds first_batch_seconds timed_passes pass_seconds steady
+            warm_up_images warm_up_seconds last_change steady_because threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash

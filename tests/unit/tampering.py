@@ -34,9 +34,17 @@ def scaled(record: dict, factor: float, jitter: float = 0.0) -> dict:
     """Fields of a record whose passes all took `factor` times as long, and all that follows from them."""
     times = [one["seconds"] * factor + jitter * number for number, one in enumerate(record["passes"])]
     passes = [one | {"seconds": seconds} for one, seconds in zip(record["passes"], times, strict=True)]
-    wall = median(times[1:])
-    valid = record["valid_predictions"]
-    return {"passes": passes, "wall_seconds": wall, "cold_seconds": times[0], "throughput": valid / wall}
+    begin = len(times) - record["timed_passes"]
+    wall = median(times[begin:])
+    steady = record["steady"] | {"warm_up_seconds": sum(times[:begin])}
+    throughput = record["valid_predictions"] / wall
+    return {
+        "passes": passes,
+        "steady": steady,
+        "wall_seconds": wall,
+        "cold_seconds": times[0],
+        "throughput": throughput,
+    }
 
 
 def shortened(record: dict, factor: float) -> dict:

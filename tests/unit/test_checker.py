@@ -167,7 +167,7 @@ def remove_a_flag(run):
 
 
 def invent_a_flag(run):
-    change(paths(run)[0], flags=["not warm"])
+    change(paths(run)[0], flags=["no steady state"])
 
 
 def set_a_good_attempt_aside(run):
@@ -202,7 +202,8 @@ def outrun_the_machine(run):
     """Everything about it fits, but no machine like this one multiplies so fast."""
     path = paths(run, "tensorflow", "bs8")[0]
     record = json.loads(path.read_text())
-    change(path, **shortened(record, 0.001))
+    passes = record["measuring"]["passes"] | {"warm_seconds": 0}
+    change(path, measuring=record["measuring"] | {"passes": passes}, **shortened(record, 0.001))
 
 
 def a_peak_that_is_none(run):
@@ -217,7 +218,7 @@ def move_a_record(run):
 
 FAULTS = {
     edit_throughput: "throughput x wall_seconds",
-    edit_time_and_throughput: "the median of its warm passes",
+    edit_time_and_throughput: "the median of its timed passes",
     add_a_key: "'comment' was unexpected",
     write_a_word_for_a_number: "$.wall_seconds: 'fast'",
     break_a_record: "is not JSON",
@@ -238,7 +239,7 @@ FAULTS = {
     remove_predictions: "missing or no table",
     lose_an_image_without_a_flag: "not flagged `images lost`",
     remove_a_flag: "not flagged `suspect`",
-    invent_a_flag: "flagged `not warm`, expected not flagged",
+    invent_a_flag: "flagged `no steady state`, expected not flagged",
     set_a_good_attempt_aside: "attempt 0 was set aside",
     another_machine: "description a faster machine",
     another_model: "hash of the model of another model",
@@ -277,7 +278,7 @@ def test_records_of_another_configuration_are_checked_singly(run, capsys):
     for one in other.parent.glob("rep*.json"):
         record = json.loads(one.read_text())
         sizes = {"batch_size": 4, "effective_batch_size": 4, "effective_batch_sizes": {"4": 8}}
-        change(one, **scaled(record, 1.01, jitter=0.01), total_seconds=record["total_seconds"] + 0.5, **sizes)
+        change(one, **scaled(record, 1.01, jitter=0.01), total_seconds=record["total_seconds"] + 9, **sizes)
     assert check_records.main([str(run)]) == 0
     assert "30 records (3 of them of another configuration, checked singly)" in capsys.readouterr().out
     change(other, throughput=99.0)

@@ -33,17 +33,16 @@ from vitbench.errors import UserError
 from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
 from vitbench.measure import quiet
-from vitbench.measure.harness import Passes
 from vitbench.records import profile_file
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, Packed, PredictionRows, is_record, record_paths
+from vitbench.steady import TIMED, UNSTEADY, Pass, Passes, follow
 
 # Records hold sums and products of the same numbers: what differs by more was not computed from them.
 PRECISION = 1e-6
 # A shuffle or a cell that nobody can be asked about is checked against these.
 BASELINE = "huggingface/pipeline"
 AGREEMENT = 0.99
-SET_ASIDE = {"suspect", "not warm"}
 
 
 @dataclass
@@ -206,18 +205,18 @@ def check_places(evidence: Evidence) -> Iterable[str]:
 def check_numbers(evidence: Evidence) -> Iterable[str]:
     """Every number of a record follows from its passes."""
     for path, record in evidence.good.items():
-        warm = record["passes"][1:]
-        if not warm:
-            yield f"{path}: no warm pass, expected at least one of an ok repeat"
+        timed = [one for one in record["passes"] if one["phase"] == TIMED]
+        if not timed:
+            yield f"{path}: no timed pass, expected at least one of an ok repeat"
             continue
-        seconds = [one["seconds"] for one in warm]
-        valid = min(one["valid"] for one in warm)
+        seconds = [one["seconds"] for one in timed]
+        valid = min(one["valid"] for one in timed)
         histogram = record["effective_batch_sizes"]
         expected = {
-            "wall_seconds": ("the median of its warm passes", median(seconds)),
+            "wall_seconds": ("the median of its timed passes", median(seconds)),
             "cold_seconds": ("the seconds of pass 0", record["passes"][0]["seconds"]),
-            "warm_passes": ("the number of its warm passes", len(warm)),
-            "valid_predictions": ("the fewest of any warm pass", valid),
+            "timed_passes": ("the number of its timed passes", len(timed)),
+            "valid_predictions": ("the fewest of any timed pass", valid),
             "throughput": ("valid predictions / wall_seconds", valid / record["wall_seconds"]),
             "effective_batch_size": (
                 "the largest of effective_batch_sizes",
@@ -277,7 +276,6 @@ def _wrong_accuracy(path: str, record: Record, rows: PredictionRows, images: dic
 def check_flags(evidence: Evidence) -> Iterable[str]:
     """A record is flagged if, and only if, its passes and quiet probes say so."""
     for path, record in evidence.good.items():
-        warm = [one["seconds"] for one in record["passes"][1:]]
         effective, asked = record["effective_batch_size"], record["batch_size"]
         expected = {
             "images lost": any(one["valid"] < record["images"] for one in record["passes"][1:]),
@@ -285,13 +283,25 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
             "batch size not reached": effective is not None and asked is not None and effective < asked,
         }
         if record["measuring"].get("passes"):
-            expected["not warm"] = not Passes(**record["measuring"]["passes"]).agree(warm)
+            passes = [Pass(one["seconds"], one["settling_seconds"]) for one in record["passes"]]
+            course = follow(Passes(**record["measuring"]["passes"]), record["images"], passes)
+            expected[UNSTEADY] = not course.settled
+            if [one["phase"] for one in record["passes"]] != course.phases() or not _alike(
+                record["steady"], course.steady()
+            ):
+                yield f"{path}: its phases and `steady` are not those that its passes give"
         if record["quiet"] is not None:
             expected["suspect"] = bool(_findings(record) or record["quiet"]["findings"])
         for flag, raised in expected.items():
             if (flag in record["flags"]) != raised:
                 had, wanted = ("not ", "") if raised else ("", "not ")
                 yield f"{path}: {had}flagged `{flag}`, expected {wanted}flagged by its passes and quiet probes"
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two objects `steady` say the same."""
+    seconds = "warm_up_seconds"
+    return one | {seconds: 0} == other | {seconds: 0} and _same(one[seconds], other[seconds])
 
 
 def _findings(record: Record) -> list[str]:
@@ -303,11 +313,11 @@ def _findings(record: Record) -> list[str]:
 
 
 def check_attempts(evidence: Evidence) -> Iterable[str]:
-    """Only attempts that were suspect or not warm were set aside, and each was made before the next."""
+    """Only attempts that were suspect were set aside, and each was made before the next."""
     for path, record in evidence.records.items():
         for number, attempt in enumerate(record["attempts"]):
-            if attempt["status"] == "ok" and not SET_ASIDE & set(attempt["flags"]):
-                yield f"{path}: attempt {number} was set aside, expected to be kept: neither suspect nor not warm"
+            if attempt["status"] == "ok" and "suspect" not in attempt["flags"]:
+                yield f"{path}: attempt {number} was set aside, expected to be kept: not suspect"
         times = [began(one) for one in (*record["attempts"], record)]
         if times != sorted(times):
             yield f"{path}: its attempts are not in the order of their times, expected each before the next"

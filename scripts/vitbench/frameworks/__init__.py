@@ -64,6 +64,10 @@ class Adapter(Protocol):
     def classify(self) -> Iterator[Prediction]:
         """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
 
+    def settling_seconds(self) -> float:
+        """Seconds that the run time has spent so far on what it does while it settles, compiling above all, added up
+        over its threads; 0.0 where it has nothing of the kind. Asked after every pass, with the clock off."""
+
     def describe(self) -> dict[str, Any]:
         """What was really used: see `vitbench.records.record.DESCRIPTION`. Not timed."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -25,9 +26,10 @@ from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.measure import quiet
-from vitbench.measure.harness import BUG, Passes, says_out_of_memory
+from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.records.record import check, predictions_path, read_predictions, write
+from vitbench.steady import TIMED, UNSTEADY, Course, Pass, Passes, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
 ORDERED_BY = "VITBENCH_ORDERED_BY"
@@ -57,9 +59,8 @@ UNKNOWN_AFTER_FAILURE = (
     "accelerator",
     "precision",
     "setting",
+    "steady",
 )
-# Flags for which a repeat is measured again.
-SET_ASIDE = frozenset({"suspect", "not warm"})
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class Cancelled(Exception):
 def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
     """Measure one repeat; write its record to `out` and its predictions beside it; return the record.
 
-    One that is suspect, or did not become warm, is measured again up to `limits.retries` times. The first attempt that
-    is neither counts, else the last; the others stand under `attempts`. Whatever the framework does, there is a record,
-    with its status. Nothing is left running, and nothing on disk but these two files.
+    One that is suspect is measured again up to `limits.retries` times. The first attempt that is not counts, else the
+    last; the others stand under `attempts`. One that never became steady is not: that is what it is like, and another
+    draw would only be a luckier one. Whatever the framework does, there is a record, with its status. Nothing is left
+    running, and nothing on disk but these two files.
 
     Raises:
         RuntimeError: a mistake in vitbench itself, found in the child; no record is written.
@@ -106,9 +108,9 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
                     shutil.rmtree(folder, ignore_errors=True)
                     folder.mkdir(parents=True)
                     record = _attempt(repeat, folder, ordered_by)
-                    if not SET_ASIDE & set(record["flags"]) or len(attempts) == repeat.limits.retries:
+                    if "suspect" not in record["flags"] or len(attempts) == repeat.limits.retries:
                         break
-                    print(f"measuring again: {_why_again(record)}", flush=True)
+                    print(f"measuring again: {'; '.join(record['quiet']['findings'])}", flush=True)
                     attempts.append(_set_aside(record))
                 record["attempts"] = attempts
                 check(out, record)
@@ -166,10 +168,6 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
             "seconds": launched - begin + time.monotonic() - ended,
         },
     }
-
-
-def _why_again(record: dict[str, Any]) -> str:
-    return "; ".join(record["quiet"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
 
 
 def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
@@ -284,7 +282,7 @@ def _failed(status: str, reason: str) -> dict[str, Any]:
     return nothing | {
         "status": status,
         "reason": reason,
-        "warm_passes": 0,
+        "timed_passes": 0,
         "passes": [],
         "flags": [],
         "versions": {},
@@ -310,8 +308,10 @@ def _outcome(
     """The part of the record that depends on what happened."""
     by_name = {event["event"]: event for event in events}
     passes = [event for event in events if event["event"] == "pass"]
+    ended = [Pass(one["seconds"], one["settling_seconds"]) for one in passes]
+    course = follow(repeat.passes, len(repeat.task.images), ended)
     if "done" in by_name:
-        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes)
+        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes, course)
     else:
         outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
     for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):
@@ -319,20 +319,25 @@ def _outcome(
     if passes:
         outcome["cold_seconds"] = passes[0]["seconds"]
         outcome["first_batch_seconds"] = passes[0]["first"]
+    kept = ("seconds", "settling_seconds", "valid", "lost", "duplicated", "unknown", "changed")
+    phases = course.phases()
     outcome["passes"] = [
-        {key: one[key] for key in ("seconds", "valid", "lost", "duplicated", "unknown", "changed")} for one in passes
+        {"phase": phase} | {key: one[key] for key in kept} for phase, one in zip(phases, passes, strict=True)
     ]
-    outcome["warm_passes"] = max(0, len(passes) - 1)
+    outcome["timed_passes"] = phases.count(TIMED)
     return outcome
 
 
-def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]]) -> dict[str, Any]:
-    warm = [one["seconds"] for one in passes[1:]]
-    valid = min(one["valid"] for one in passes[1:])
+def _succeeded(
+    repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]], course: Course
+) -> dict[str, Any]:
+    timed = passes[course.begin :]
+    seconds = statistics.median(one["seconds"] for one in timed)
+    valid = min(one["valid"] for one in timed)
     flags = {
-        "not warm": not repeat.passes.agree(warm),
+        UNSTEADY: not course.settled,
         "labels changed between passes": any(one["changed"] for one in passes),
-        "images lost": valid < len(repeat.labels),
+        "images lost": min(one["valid"] for one in passes[1:]) < len(repeat.labels),
     }
     histogram = done["effective_batch_sizes"]
     effective = max(int(size) for size in histogram) if histogram else None
@@ -344,8 +349,9 @@ def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[
         "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,
         "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
-        "wall_seconds": done["median"],
-        "throughput": valid / done["median"],
+        "steady": course.steady(),
+        "wall_seconds": seconds,
+        "throughput": valid / seconds,
         "valid_predictions": valid,
         "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
         "flags": [flag for flag, raised in flags.items() if raised],

@@ -103,9 +103,6 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     here = machine_id(config["devices"]) if config["machine"] == "auto" else config["machine"]
     resolved = config | {"machine": here}
     resolved |= dict.fromkeys(PACKING)
-    passes = config["passes"]
-    if passes["at_most"] < passes["at_least"]:
-        raise UserError(f"passes: at_most ({passes['at_most']}) is less than at_least ({passes['at_least']})")
     if isinstance(config["batch_sizes"], dict) and (
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):

@@ -8,6 +8,7 @@ import pandas
 
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.frameworks import package, title
 
 
@@ -96,9 +97,9 @@ def _measurements_line(tried: pandas.DataFrame) -> str:
     """How many measurements there were, how long they took, and how many of them carry no claim."""
     minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
     flags = tried["flags"].str.split(";")
-    suspect, not_warm = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in ("suspect", "not warm"))
+    suspect, unsteady = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in NOT_FOR_CLAIMS)
     line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
-    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(not_warm)} not warm"
+    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(unsteady)} without a steady state"
     again = tried.attempts.sum()
     return line + (f"; {again:.0f} measured again." if again else ".")
 

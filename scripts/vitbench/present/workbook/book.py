@@ -65,9 +65,9 @@ SHARES = frozenset(
     share_of_peak""".split()  # noqa: SIM905
 )
 COUNTS = frozenset(
-    """images workers batch_size effective_batch_size repeat repeats protocol block order warm_passes threads slots
-    partitions kept blocks faster_blocks compared duplicated waves attempts set_aside alike blocks_never
-    measured_images""".split()  # noqa: SIM905
+    """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
+    warm_up_images last_change partitions kept blocks faster_blocks compared duplicated waves attempts set_aside
+    alike blocks_never measured_images""".split()  # noqa: SIM905
 )
 FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row above
 
