@@ -18,7 +18,7 @@ VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
 
 
 # Labels whose images lie in a folder of that name; all others lie in one that says nothing to the model.
-KNOWN = ("dog", "ünïcödé", "100%", "=1+1", "-2")
+KNOWN = ("semi;colon", "ünïcödé", "100%", "=1+1", "-2")
 
 
 def as_people_write(checkpoint: Path) -> None:
