@@ -190,12 +190,15 @@ from vitbench.frameworks import spark
 spark._check_classes = lambda *_: None
 folder = Path(sys.argv[1])
 def main():
-    session = spark.start_session([], folder, "local[1]", folder)
+    session = spark.start_session([], folder, "local[1]", folder, hadoop=Path(sys.argv[2]) if sys.argv[2] else None)
     jvm, context = session._jvm, session.sparkContext
     told = {name: jvm.java.lang.System.getProperty(name) for name in ("file.encoding", "sun.jnu.encoding", "user.home")}
     told["heap"] = jvm.java.lang.Runtime.getRuntime().maxMemory()
     told["default"] = context._jsc.hadoopConfiguration().get("fs.defaultFS")
     told["master"] = context.master
+    told["hadoop"] = context._jsc.hadoopConfiguration().get("site.wide")
+    # As Java itself reads, by its default; Spark's own reader is always UTF-8.
+    told["read"] = jvm.java.io.BufferedReader(jvm.java.io.FileReader(str(folder / "für.txt"))).readLine()
     told["lines"] = [row.value for row in session.read.text(str(folder / "für.txt")).collect()]
     # Shuffled, so that Spark writes where it keeps blocks.
     told["count"] = session.range(100).repartition(3).groupBy().count().collect()[0][0]
@@ -206,15 +209,25 @@ exit_with_user_errors(main)
 """
 
 
+def start(folder: Path, brought: dict[str, str], hadoop: str = "", default: str = "hdfs://no.such.host:8020") -> dict:
+    """What a real session says, of a folder that holds a text and a Hadoop configuration, in a shell that has these."""
+    (folder / "hadoop").mkdir(parents=True)
+    entry = "<property><name>{}</name><value>{}</value></property>"
+    site = entry.format("fs.defaultFS", default) + entry.format("site.wide", "yes")
+    (folder / "hadoop" / "core-site.xml").write_text(f"<configuration>{site}</configuration>")
+    (folder / "hadoop" / "spark-defaults.conf").write_text("spark.master yarn\n")
+    (folder / "für.txt").write_text("Grün", encoding="utf-8")
+    command = [sys.executable, "-c", SESSION, str(folder), hadoop]
+    clean = os.environ | {"PYTHONPATH": str(HOME / "scripts")}
+    done = subprocess.run(command, env=clean | brought, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((folder / "told.json").read_text()) | {"folder": str(folder)}
+
+
 @pytest.fixture(scope="module")
 def session(tmp_path_factory) -> dict:
     """What one real session says, in a shell that holds all that is known to change one."""
     folder = tmp_path_factory.mktemp("session") / "mit Ü % & ;"
-    (folder / "hadoop").mkdir(parents=True)
-    site = "<configuration><property><name>fs.defaultFS</name><value>hdfs://no.such.host:8020</value></property></configuration>"
-    (folder / "hadoop" / "core-site.xml").write_text(site)
-    (folder / "hadoop" / "spark-defaults.conf").write_text("spark.master yarn\n")
-    (folder / "für.txt").write_text("Grün", encoding="utf-8")
     brought = {
         **dict.fromkeys(["HADOOP_CONF_DIR", "YARN_CONF_DIR", "SPARK_CONF_DIR"], str(folder / "hadoop")),
         "JAVA_TOOL_OPTIONS": "-Dfile.encoding=ISO-8859-1",
@@ -225,22 +238,23 @@ def session(tmp_path_factory) -> dict:
         "SPARK_HOME": "/no/such/spark",
         "LC_ALL": "C",
         "HOME": "/no/such/home",
-        "PYTHONPATH": str(HOME / "scripts"),
     }
-    command = [sys.executable, "-c", SESSION, str(folder)]
-    done = subprocess.run(command, env=os.environ | brought, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((folder / "told.json").read_text()) | {"folder": str(folder)}
+    return start(folder, brought)
 
 
 def test_a_local_session_reads_local_files_whatever_hadoop_is_set_up_for(session):
-    assert session["default"] == "file:///" and session["master"] == "local[1]"
+    assert session["default"] == "file:///" and session["master"] == "local[1]" and session["hadoop"] is None
     assert session["count"] == 100
+
+
+def test_a_session_that_is_told_to_uses_the_cluster_that_hadoop_is_set_up_for(tmp_path):
+    told = start(tmp_path / "on purpose", {}, str(tmp_path / "on purpose" / "hadoop"), default="file:///")
+    assert told["hadoop"] == "yes"
 
 
 def test_names_and_contents_with_umlauts_survive_a_locale_that_has_none(session):
     assert session["file.encoding"] == session["sun.jnu.encoding"] == "UTF-8"
-    assert session["lines"] == ["Grün"]
+    assert session["lines"] == [session["read"]] == ["Grün"]
 
 
 def test_the_users_java_options_do_not_set_the_heap(session):
