@@ -14,10 +14,12 @@ from tree import ROOT
 from tree import smoke as snakemake
 
 from vitbench import tables
+from vitbench.campaigns import checker
 from vitbench.frameworks.stages import STAGES
 from vitbench.measure.harness import says_out_of_memory
 from vitbench.records import profile_file
 from vitbench.records import record as records
+from vitbench.records.archive import open_archive
 
 VARIANTS = {"huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"}
 
@@ -157,6 +159,21 @@ def test_the_logs_hold_no_warning(smoke):
     for log in [*smoke.glob("logs/measure/*.log"), *smoke.glob("logs/profile_cell/*.log")]:
         lines = [line for line in log.read_text().splitlines() if not line.startswith(known)]
         assert len(lines) == 1 and ": ok, " in lines[0], f"{log}: {lines}"
+
+
+def test_the_checker_takes_a_real_run_for_one(smoke):
+    """On a machine that is as busy as it may be; nothing that it holds against forgeries shows here."""
+    found, made, not_made = checker.check(open_archive(smoke))
+    assert found == []
+    assert {"parts", "probes", "canaries", "machine", "software", "copies", "answers", "order", "physics"} <= set(made)
+
+
+def test_each_cell_is_held_against_its_own_library_too(smoke):
+    physics = tables.read(smoke / "results/physics.csv")
+    known = physics[physics.own_library != ""]
+    assert set(known.own_library) == {"torch", "ONNX Runtime"} and (known.own_gflops <= known.peak_gflops).all()
+    assert (known.share_of_own >= known.share_of_peak).all()
+    assert set(physics.variant[physics.own_library == ""]) == {"tensorflow"}
 
 
 def test_the_provenance_report_is_made(smoke):
