@@ -52,9 +52,8 @@ def flat(trials: int, rng: random.Random) -> None:
 
 def shifts(trials: int, rng: random.Random) -> None:
     """Processes that become faster in the third timed pass: how often this was seen."""
-    print(
-        "\n| shift at the third timed pass | " + " | ".join(f"noise {noise:.1%}" for noise in (0.005, *NOISES)) + " |"
-    )
+    noises = (0.005, *NOISES)
+    print("\n| shift at the third timed pass | " + " | ".join(f"noise {noise:.1%}" for noise in noises) + " |")
     print("| --- " * 6 + "|")
     begin, images, seconds = 8, 16, 2.0
     for size in (0.03, 0.05, 0.10, 0.30):

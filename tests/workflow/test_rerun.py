@@ -81,7 +81,7 @@ def test_no_flag_measures_again_what_is_there(tree, flags):
 
 
 def test_a_profile_is_made_once_and_kept_like_a_record(tree):
-    (tree.root / "scripts/vitbench/measure/profiling.py").write_text('"""Edited."""\n')
+    (tree.root / "scripts/vitbench/measure/profiles.py").write_text('"""Edited."""\n')
     assert "profile_cell" not in tree.planned("--forceall")
     next((tree.root / "measurements").rglob("profile.json")).unlink()
     planned = tree.planned()

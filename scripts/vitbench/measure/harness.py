@@ -1,5 +1,7 @@
 """The process that is one repeat: start, load, pass 0 (cold), warm-up, timed passes, describe, close.
 
+A profiling repeat is the same process, with instrumented passes after the timed ones.
+
 It is started afresh by `vitbench.measure.supervisor` as `python -m vitbench.measure.harness TASK.json`, reports each
 step as one line of JSON in `events.jsonl` and writes the predictions of the last pass to `predictions.csv`, both in its
 working folder. It may die at any moment; the supervisor then makes the record of what is there.
@@ -29,6 +31,7 @@ from vitbench.measure.processes import MARK, marked
 from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
 from vitbench.steady import Course, Pass, Passes
 
+INSTRUMENTED_PASSES = 3
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
 
@@ -140,11 +143,28 @@ def tell_failure(error: Exception, report: Callable[..., None]) -> int:
     return 0
 
 
+def measured(meter: Meter, cpu: dict[str, Any], used_before: float) -> dict[str, Any]:
+    """What an ordinary repeat has used by the end of its passes; `cpu` holds the counters at its begin."""
+    cpu = cpu | {"end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
+    used = {"peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
+    return {"cpu": cpu, "peak_memory_mb": peak_memory_mb()} | used
+
+
+def profiled(adapter: Adapter, course: Course) -> dict[str, Any]:
+    """Instrumented passes of a warm adapter, between two ordinary ones; none of these times is part of a record."""
+    profile = adapter.profile(INSTRUMENTED_PASSES)
+    begin = time.perf_counter()
+    for _prediction in adapter.classify():
+        pass
+    after = time.perf_counter() - begin
+    return {"plain_seconds": [course.passes[-1].seconds, after], **profile}
+
+
 def main(arguments: list[str]) -> int:
     """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
     task, launched = Task(**job["task"]), job["launched"]
-    begun, used_before = cpu_counters(), tree_cpu_seconds()
+    begun, used_before = {"begin": cpu_counters()}, tree_cpu_seconds()
     with open("events.jsonl", "w") as events:
 
         def report(event: str, **facts: Any) -> None:
@@ -160,9 +180,8 @@ def main(arguments: list[str]) -> int:
             adapter.load()
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
-            predictions, _ = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
-            cpu = {"begin": begun, "end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
-            peak = peak_memory_mb()
+            predictions, course = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
+            facts = profiled(adapter, course) if job["profile"] else measured(meter, begun, used_before)
             description = adapter.describe()
             adapter.close()
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
@@ -172,8 +191,7 @@ def main(arguments: list[str]) -> int:
             writer.writerow(Prediction._fields)
             # A label comes from a model that anybody may have made.
             writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
-        used = {"peak_memory_mb": peak, "peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
-        report("done", cpu=cpu, **used, **description)
+        report("done", **facts, **description)
     return 0
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from vitbench.measure.harness import BUG
-from vitbench.measure.processes import kill_marked, machine_lock, reaper
-from vitbench.measure.supervisor import TAIL, Repeat, read_events, refuse_full_disk, run_child, who_ordered, why_failed
+from vitbench.measure.supervisor import Repeat, alone, run_child, what_it_said, why_failed
 from vitbench.records import profile_file
 
 KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",
@@ -72,34 +70,22 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
-    ordered_by = who_ordered()
-    with machine_lock() as lock:
-        kill_marked()
-        with reaper(str(folder), folder, lock):
-            try:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                begin, started = time.monotonic(), datetime.now(UTC)
-                memory = MemorySampler()
-                exit_status = run_child(repeat, folder, ordered_by, "vitbench.measure.profiling", memory)
-                events = {event["event"]: event for event in read_events(folder)}
-                output = (folder / "output.log").read_text(errors="replace")
-                print(output, end="", flush=True)
-                if "done" not in events:
-                    refuse_full_disk(folder, output)
-                if exit_status == BUG:
-                    raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
-                if "done" in events:
-                    outcome = {"status": "ok", "reason": None} | {key: events["done"][key] for key in MEASURED}
-                else:
-                    outcome = _failed(*why_failed(repeat, events.get("failed"), exit_status, output[-TAIL:]))
-                profile = _known(repeat, started) | outcome
-                profile |= {"sampled_peak_memory_mb": memory.peak_mb, "total_seconds": time.monotonic() - begin}
-                profile_file.write(out, profile)
-                return profile
-            finally:
-                kill_marked(str(folder))
-                shutil.rmtree(folder, ignore_errors=True)
+    with alone(folder) as ordered_by:
+        begin, started = time.monotonic(), datetime.now(UTC)
+        memory = MemorySampler()
+        # One pass after warm-up is enough to hold the instrumented ones against.
+        warm = replace(repeat, passes=replace(repeat.passes, timed=1))
+        exit_status = run_child(warm, folder, ordered_by, profile=True, watch=memory)
+        said, tail = what_it_said(folder, exit_status)
+        events = {event["event"]: event for event in said}
+        if "done" in events:
+            outcome = {"status": "ok", "reason": None} | {key: events["done"][key] for key in MEASURED}
+        else:
+            outcome = _failed(*why_failed(repeat, events.get("failed"), exit_status, tail))
+        profile = _known(repeat, started) | outcome
+        profile |= {"sampled_peak_memory_mb": memory.peak_mb, "total_seconds": time.monotonic() - begin}
+        profile_file.write(out, profile)
+        return profile
 
 
 def write_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,30 +97,38 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
+    with alone(folder) as ordered_by:
+        attempts: list[dict[str, Any]] = []
+        while True:
+            record = _attempt(repeat, folder, ordered_by)
+            if "suspect" not in record["flags"] or len(attempts) == repeat.limits.retries:
+                break
+            print(f"measuring again: {'; '.join(record['quiet']['findings'])}", flush=True)
+            attempts.append(_set_aside(record))
+        record["attempts"] = attempts
+        check(out, record)
+        with staged(predictions_path(out)) as temporary:
+            if record["status"] == "ok":
+                shutil.copyfile(folder / "predictions.csv", temporary)
+            else:
+                temporary.write_text(",".join(Prediction._fields) + "\n")
+        write(out, record)
+        return record
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[psutil.Process | None]:
+    """Hold the machine for a repeat that works in `folder`; gives the process that ordered it.
+
+    Afterwards nothing of the repeat runs, and the folder is gone, even if this process is killed.
+    """
     ordered_by = who_ordered()
     with machine_lock() as lock:
         if killed := kill_marked():
             print(f"killed {killed} processes that an earlier, killed measurement had left", flush=True)
         with reaper(str(folder), folder, lock):
             try:
-                attempts: list[dict[str, Any]] = []
-                while True:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    folder.mkdir(parents=True)
-                    record = _attempt(repeat, folder, ordered_by)
-                    if "suspect" not in record["flags"] or len(attempts) == repeat.limits.retries:
-                        break
-                    print(f"measuring again: {'; '.join(record['quiet']['findings'])}", flush=True)
-                    attempts.append(_set_aside(record))
-                record["attempts"] = attempts
-                check(out, record)
-                with staged(predictions_path(out)) as temporary:
-                    if record["status"] == "ok":
-                        shutil.copyfile(folder / "predictions.csv", temporary)
-                    else:
-                        temporary.write_text(",".join(Prediction._fields) + "\n")
-                write(out, record)
-                return record
+                yield ordered_by
             finally:
                 kill_marked(str(folder))
                 shutil.rmtree(folder, ignore_errors=True)
@@ -137,16 +145,10 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     ended = time.monotonic()
     ours = [os.getpid(), *(process.pid for process in marked(str(folder)))]  # a JVM may outlive its driver by a moment
     held_by = quiet.holders(processes, quiet.cpu_by_process(), ended - launched, ours)
-    events = read_events(folder)
-    output = (folder / "output.log").read_text(errors="replace")
-    print(output, end="", flush=True)
-    if not any(event["event"] == "done" for event in events):
-        refuse_full_disk(folder, output)
-    if exit_status == BUG:
-        raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
+    events, tail = what_it_said(folder, exit_status)
     after = quiet.probe(device, repeat.reference, repeat.limits)
     record = repeat.known | {"started": started.isoformat(timespec="seconds")}
-    record |= _outcome(repeat, folder, events, exit_status, output[-TAIL:])
+    record |= _outcome(repeat, folder, events, exit_status, tail)
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
     taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
     if cpu:
@@ -189,10 +191,10 @@ def run_child(
     repeat: Repeat,
     folder: Path,
     ordered_by: psutil.Process | None,
-    module: str = "vitbench.measure.harness",
+    profile: bool = False,
     watch: Callable[[int], AbstractContextManager[Any]] | None = None,
 ) -> int | str:
-    """Run the harness, or another module, in `folder`; its exit status, or "timeout".
+    """Run the harness in `folder`, with instrumented passes or without; its exit status, or "timeout".
 
     `watch` makes, of the child's process id, what is to go on beside it.
     """
@@ -200,8 +202,11 @@ def run_child(
         "adapter": ADAPTERS[repeat.known["framework"]],
         "task": asdict(repeat.task),
         "passes": asdict(repeat.passes),
+        "profile": profile,
         "launched": time.monotonic(),
     }
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     (folder / "task.json").write_text(json.dumps(job))
     inherited = environment.variables(folder)
     variables = inherited | {
@@ -218,7 +223,7 @@ def run_child(
     try:
         with open(folder / "output.log", "wb") as output:
             child = subprocess.Popen(
-                [sys.executable, "-m", module, "task.json"],
+                [sys.executable, "-m", "vitbench.measure.harness", "task.json"],
                 cwd=folder,
                 env=variables,
                 stdin=subprocess.DEVNULL,
@@ -258,7 +263,24 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def refuse_full_disk(folder: Path, output: str) -> None:
+def what_it_said(folder: Path, exit_status: int | str) -> tuple[list[dict[str, Any]], str]:
+    """The events of a child that has ended, and the end of what it printed, which is printed here.
+
+    Raises:
+        UserError: it came to no good end, and the disk is full.
+        RuntimeError: it ended by a mistake in vitbench itself.
+    """
+    output = (folder / "output.log").read_text(errors="replace")
+    print(output, end="", flush=True)
+    events = _events(folder)
+    if not any(event["event"] == "done" for event in events):
+        _refuse_full_disk(folder, output)
+    if exit_status == BUG:
+        raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
+    return events, output[-TAIL:]
+
+
+def _refuse_full_disk(folder: Path, output: str) -> None:
     """Raise UserError where a child that came to no good end had no room to write: that says nothing of its cell."""
     said = any(os.strerror(number) in output for number in (errno.ENOSPC, errno.EDQUOT))
     if said or shutil.disk_usage(folder).free < LEAST_FREE:
@@ -268,7 +290,7 @@ def refuse_full_disk(folder: Path, output: str) -> None:
         )
 
 
-def read_events(folder: Path) -> list[dict[str, Any]]:
+def _events(folder: Path) -> list[dict[str, Any]]:
     path = folder / "events.jsonl"
     if not path.exists():
         return []
