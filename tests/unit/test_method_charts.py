@@ -176,7 +176,7 @@ def test_a_pair_without_a_number_has_no_ring_and_says_so(monkeypatch):
 # --- effective batches
 
 
-def test_histograms_show_what_the_engine_saw_and_tint_what_it_never_did(monkeypatch):
+def test_histograms_show_what_the_engine_got_and_tint_what_it_never_did(monkeypatch):
     run = example(TWO, sizes=(8, 32))
     figure = effective_batches.draw(seen(run), run.context)
     tinted = [
@@ -189,6 +189,16 @@ def test_histograms_show_what_the_engine_saw_and_tint_what_it_never_did(monkeypa
     shown = " ".join(words(figure, monkeypatch).split())
     assert "2 partitions of 16 rows, 2 slots, 1 wave, factor 1.00" in shown
     assert "no partition has more than 16 rows" in shown
+
+
+def test_each_variant_says_whether_its_batches_were_observed_or_computed(monkeypatch):
+    run = example(TWO, sizes=(8,))
+    shown = words(effective_batches.draw(seen(run), run.context), monkeypatch)
+    assert ("batches observed" in shown, "batches computed" in shown) == (True, True)
+    of_spark = words(effective_batches.draw(seen(run)[seen(run).framework == "sparknlp"], run.context), monkeypatch)
+    assert ("batches observed" in of_spark, "batches computed" in of_spark) == (False, True)
+    nobody_knows = seen(run).assign(batches="")
+    assert "batches computed" not in words(effective_batches.draw(nobody_knows, run.context), monkeypatch)
 
 
 def test_many_sizes_of_batches_are_grouped(monkeypatch):

@@ -65,7 +65,10 @@ class Adapter(Protocol):
         """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
 
     def describe(self) -> dict[str, Any]:
-        """What was really used: see `vitbench.records.record.DESCRIPTION`. Not timed."""
+        """What was used: the record's fields of these names (config/schema/record.schema.yaml). Not timed.
+
+        `batches` says whether `effective_batch_sizes` were observed at the model or computed from something else.
+        """
 
     def profile(self, passes: int) -> dict[str, Any]:
         """Seconds of each stage in that many instrumented passes: see `vitbench.frameworks`. Only profiling repeats
