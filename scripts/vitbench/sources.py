@@ -14,8 +14,9 @@ from pathlib import Path
 from vitbench.files import HOME
 
 SCRIPTS = HOME / "scripts"
-# The rooms whose files decide what a time means. What lies below them finds, checks and writes files.
-MEASURING = ("vitbench/measure", "vitbench/frameworks")
+FRAMEWORKS = "vitbench/frameworks"
+# Where what decides what a time means lies. The rest of what measure.py imports finds, checks and writes files.
+MEASURING = ("measure.py", "vitbench/measure", "vitbench/steady.py", FRAMEWORKS)
 
 
 def behind(*modules: str, folder: Path = SCRIPTS) -> list[Path]:
@@ -44,13 +45,13 @@ def behind(*modules: str, folder: Path = SCRIPTS) -> list[Path]:
 
 
 def measuring(folder: Path = SCRIPTS) -> list[Path]:
-    """The sources that decide what a time means: measure.py, what it runs of MEASURING, and all of every framework.
+    """The sources that decide what a time means: what measure.py imports of MEASURING, and all of every framework.
 
     A framework's adapter is imported by a computed name, in the process that measures.
     """
-    rooms = [folder / room for room in MEASURING]
-    run = [path for path in behind("measure", folder=folder) if any(room in path.parents for room in rooms)]
-    return sorted({folder / "measure.py", *run, *rooms[1].rglob("*.py")})
+    places = {folder / place for place in MEASURING}
+    imported = [path for path in behind("measure", folder=folder) if places & {path, *path.parents}]
+    return sorted({*imported, *(folder / FRAMEWORKS).rglob("*.py")})
 
 
 @cache

@@ -125,10 +125,11 @@ def test_a_new_module_that_the_measuring_process_runs_is_a_measuring_source(tmp_
         tmp_path,
         {"measure.py": "from vitbench.measure import harness", "vitbench/__init__.py": "", "vitbench/files.py": ""}
         | {"vitbench/measure/__init__.py": "", "vitbench/measure/new.py": "", "vitbench/measure/peak.py": ""}
-        | {"vitbench/measure/harness.py": "from vitbench.measure import new\nfrom vitbench import files"}
+        | {"vitbench/steady.py": ""}
+        | {"vitbench/measure/harness.py": "from vitbench.measure import new\nfrom vitbench import files, steady"}
         | {"vitbench/frameworks/__init__.py": "", "vitbench/frameworks/own/adapter.py": ""},
     )
     assert names(measuring(folder), folder) == {
         "measure.py", "vitbench/measure/__init__.py", "vitbench/measure/harness.py", "vitbench/measure/new.py",
-        "vitbench/frameworks/__init__.py", "vitbench/frameworks/own/adapter.py",
+        "vitbench/frameworks/__init__.py", "vitbench/frameworks/own/adapter.py", "vitbench/steady.py",
     }  # fmt: skip
