@@ -1,6 +1,6 @@
 # Tables. In: records. Out: <results>/{source}runs.csv, one row a repeat, and from it alone (and the predictions that it
 # names) summary, best batch size, parity and speedup, and from those break-even and effective batches. Cost: seconds.
-# Made again whenever a record or the library changes.
+# Made again whenever a record, or a module that makes them, changes.
 # {source} is empty for what is measured here, campaigns/NAME/ for a packed campaign (rules/campaigns.smk). What depends
 # on the configuration stands in the source's own grid.json and config.yaml, not in this run's.
 
@@ -9,7 +9,7 @@ rule collect_records:
     input:
         get_measured,
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("collect_records"),
     output:
         "<results>/{source}runs.csv",
     log:
@@ -33,7 +33,7 @@ rule tabulate_physics:
         get_measured_peak,
         runs="<results>/{source}runs.csv",
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("tabulate_physics"),
     output:
         "<results>/{source}physics.csv",
     log:
@@ -58,7 +58,7 @@ rule analyse_runs:
         runs="<results>/{source}runs.csv",
         physics="<results>/{source}physics.csv",
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("analyse_runs"),
     output:
         summary="<results>/{source}summary.csv",
         budget="<results>/{source}time_budget.csv",
@@ -87,7 +87,7 @@ rule derive_tables:
         runs="<results>/{source}runs.csv",
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
-        lib=library(),
+        lib=library("derive_tables"),
     output:
         break_even="<results>/{source}break_even.csv",
         batches="<results>/{source}effective_batches.csv",
@@ -111,7 +111,7 @@ rule write_context:
         speedup="<results>/{source}speedup.csv",
         config="<results>/{source}provenance/config.yaml",
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("write_context"),
     output:
         "<results>/{source}provenance/context.json",
     log:
@@ -138,7 +138,7 @@ rule write_summary:
         speedup="<results>/speedup.csv",
         context="<results>/provenance/context.json",
         published=checkout("resources", "published", "runs.csv"),
-        lib=library(),
+        lib=library("write_summary"),
     output:
         "<results>/summary.txt",
     log:

@@ -2,13 +2,14 @@
 # resources/campaigns/NAME/, in the working directory; from campaigns, its own and this checkout's, tables under
 # <results>/campaigns/NAME/ and charts under <reports>/campaigns/NAME/, by the rules that draw live records.
 # Measures nothing, and needs no model, jar or image. Cost: seconds. What is packed stays: no rule has it as its output,
-# so that no job can delete or overwrite it; the charts are drawn again whenever it or the library changes.
+# so that no job can delete or overwrite it; the charts are drawn again whenever it, or a module
+# that draws them, changes.
 
 
 rule unpack_campaign:
     input:
         get_campaign_files,
-        lib=library(),
+        lib=library("unpack_campaign"),
     output:
         config="<results>/{source}provenance/config.yaml",
         grid="<results>/{source}provenance/grid.json",

@@ -17,6 +17,8 @@ from vitbench.plan.configuration import check_keys, check_schema, fallback, reso
 from vitbench.plan.estimate import announce, check_start
 from vitbench.plan.grid import Grid
 from vitbench.plan.readiness import check_writable
+from vitbench.present.charts import CHARTS
+from vitbench.sources import SCRIPTS, behind
 
 STARTED = time.time()
 # A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part.
@@ -92,6 +94,7 @@ prepare_process()
 # have records.
 CAMPAIGN = r"campaigns/[A-Za-z0-9][A-Za-z0-9.-]*/"
 MEASURED = f"(?:{CAMPAIGN})?"
+SOURCE = f"(?:published/|{CAMPAIGN})?"
 
 # Records from elsewhere, and the campaign that they become.
 RECORDS = os.path.expanduser(config["records"] or "")
@@ -103,7 +106,7 @@ wildcard_constraints:
     workers=r"\d+",
     batch_size=rf"\d+|{BEST}",
     repeat=r"\d+",
-    source=f"(?:published/|{CAMPAIGN})?",
+    source=SOURCE,
 
 
 def checkout(*parts):
@@ -111,15 +114,11 @@ def checkout(*parts):
     return os.path.relpath(os.path.join(HOME, *parts))
 
 
-def library():
-    """The library's modules: inputs of rules that derive, never of those that measure. A fresh list for each rule,
-    because Snakemake marks the strings themselves."""
-    return sorted(
-        os.path.join(place, name)
-        for place, _, names in os.walk(checkout("scripts", "vitbench"))
-        for name in names
-        if name.endswith(".py")
-    )
+def library(*modules):
+    """The sources behind a script (and what it imports by a computed name): inputs of rules that derive, never of those
+    that measure. A fresh list for each rule, because Snakemake marks the strings themselves.
+    """
+    return [checkout("scripts", path.relative_to(SCRIPTS)) for path in behind(*modules)]
 
 
 def missing_only(paths):
@@ -151,6 +150,24 @@ def get_model_definition(wildcards):
 
 def get_jar_lock(wildcards):
     return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
+
+
+def get_pretrained(wildcards):
+    """The cell whose variant finds its model under this name in John Snow Labs' hub."""
+    cells = GRID.sweep + GRID.full
+    return next(
+        cell
+        for cell in cells
+        if GRID.definition(cell).get("pretrained") == wildcards.name
+    )
+
+
+def get_pretrained_jars(wildcards):
+    return str(GRID.jars(get_pretrained(wildcards)))
+
+
+def get_pretrained_engine(wildcards):
+    return GRID.definition(get_pretrained(wildcards))["engine"]
 
 
 def get_batch_sizes():
@@ -248,12 +265,21 @@ def get_campaigns():
     )
 
 
+def get_charts(target):
+    """The charts of what is measured here that a target asks for."""
+    return expand(
+        "<reports>/{chart}.{form}",
+        chart=[name for name, chart in CHARTS.items() if chart.target == target],
+        form=["png", "svg"],
+    )
+
+
 def get_campaign_products(name):
     """Everything that is drawn of a campaign."""
     return expand(
         "<reports>/campaigns/{name}/{chart}.{form}",
         name=name,
-        chart=[*CHARTS, "replication", "replication_curves"],
+        chart=CHARTS,
         form=["png", "svg"],
     ) + [f"<reports>/campaigns/{name}/benchmark.xlsx"]
 

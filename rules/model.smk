@@ -11,24 +11,6 @@ wildcard_constraints:
     set="(?!natives)[a-z0-9-]+",
 
 
-def get_pretrained(wildcards):
-    """The cell whose variant finds its model under this name in John Snow Labs' hub."""
-    cells = GRID.sweep + GRID.full
-    return next(
-        cell
-        for cell in cells
-        if GRID.definition(cell).get("pretrained") == wildcards.name
-    )
-
-
-def get_pretrained_jars(wildcards):
-    return str(GRID.jars(get_pretrained(wildcards)))
-
-
-def get_pretrained_engine(wildcards):
-    return GRID.definition(get_pretrained(wildcards))["engine"]
-
-
 rule build_checkpoint:
     output:
         directory("<resources>/models/{model}/checkpoint"),

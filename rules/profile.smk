@@ -38,7 +38,7 @@ rule tabulate_stages:
         get_profiled,
         runs="<results>/{source}runs.csv",
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("tabulate_stages"),
     output:
         "<results>/{source}stages.csv",
     log:

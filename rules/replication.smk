@@ -2,7 +2,7 @@
 # <results>/{source}replication.csv, a row a published comparison with our ratio, theirs and the verdict, and the charts
 # <reports>/{source}replication and replication_curves. Measures nothing itself; the target `replication` asks for the
 # live records, so what is missing of them is measured first. Cost: seconds. Made again whenever a table, the published
-# data or the library changes.
+# data, or a module that makes them, changes.
 
 
 rule tabulate_replication:
@@ -24,7 +24,7 @@ rule tabulate_replication:
         speedup="<results>/{source}speedup.csv",
         context="<results>/{source}provenance/context.json",
         grid="<results>/{source}provenance/grid.json",
-        lib=library(),
+        lib=library("tabulate_replication"),
     output:
         table="<results>/{source}replication.csv",
         curves="<results>/{source}replication_curves.csv",
@@ -42,46 +42,7 @@ rule tabulate_replication:
         "../scripts/tabulate_replication.py"
 
 
-rule plot_replication:
-    input:
-        table="<results>/{source}replication.csv",
-        curves="<results>/{source}replication_curves.csv",
-        context="<results>/{source}provenance/context.json",
-        lib=library(),
-    output:
-        png=report(
-            "<reports>/{source}replication.png",
-            caption="../reports/captions/replication.rst",
-            category="Published",
-            labels={"chart": "replication", "over": "published comparisons"},
-        ),
-        svg="<reports>/{source}replication.svg",
-        curves_png=report(
-            "<reports>/{source}replication_curves.png",
-            caption="../reports/captions/replication.rst",
-            category="Published",
-            labels={"chart": "replication, curves", "over": "batch size"},
-        ),
-        curves_svg="<reports>/{source}replication_curves.svg",
-    log:
-        "<logs>/{source}plot_replication.log",
-    wildcard_constraints:
-        source=MEASURED,
-    conda:
-        "../envs/report.yaml"
-    resources:
-        machine=SHARED,
-    message:
-        "drawing the replication"
-    script:
-        "../scripts/plot_replication.py"
-
-
 rule replication:
     input:
-        expand(
-            "<reports>/{chart}.{form}",
-            chart=["replication", "replication_curves"],
-            form=["png", "svg"],
-        ),
+        get_charts("replication"),
     localrule: True

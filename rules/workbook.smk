@@ -1,5 +1,5 @@
 # The workbook. In: the tables of <results>. Out: <reports>/benchmark.xlsx. Cost: a second. Written again whenever a table
-# or the library changes.
+# or a module that writes it changes.
 
 
 rule write_workbook:
@@ -11,7 +11,7 @@ rule write_workbook:
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
         context="<results>/{source}provenance/context.json",
-        lib=library(),
+        lib=library("write_workbook"),
     output:
         report(
             "<reports>/{source}benchmark.xlsx",

@@ -19,19 +19,11 @@ from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.cells import cell_name
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.present.charts import CHARTS
 from vitbench.records.archive import open_archive
 
-CHARTS = {
-    "speedup": "Who is faster",
-    "batch_sweep": "Batch sizes",
-    "wall_time": "Seconds on the full data set",
-    "passes": "When each was warm",
-    "break_even": "From how many images on the slower starter is ahead",
-    "stages": "Where the time of a pass goes",
-    "physics": "Share of what the machine can do",
-    "effective_batches": "Batches that the engines saw",
-    "quiet": "How quiet the machine was",
-}
+# The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
+SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target == "figures"}
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
 
@@ -124,7 +116,8 @@ def _batches(frame: pandas.DataFrame) -> list[str]:
         "dataset": ("data set", None),
         "variant": ("variant", None),
         "batch_size": ("asked for", number(0)),
-        "effective_batch_sizes": ("seen, size:how many", None),
+        "effective_batch_sizes": ("batches, size:how many", None),
+        "batches": ("they were", None),
         "partition_rows": ("rows a partition", None),
         "slots": ("slots", number(0)),
         "waves": ("waves", number(0)),
@@ -193,7 +186,7 @@ def describe(name: str, results: Path) -> str:
         lines += ["", f"## {heading}", "", *written(read[part])]
     lines += ["", "## Quiet", "", *_quiet(read["runs"])]
     lines += ["", "## Charts"]
-    for chart, words in CHARTS.items():
+    for chart, words in SHOWN.items():
         lines += ["", f"![{words}](images/{name}/{chart}.png)"]
     return "\n".join(lines) + "\n"
 
@@ -226,7 +219,7 @@ def main() -> None:
             again = f"python scripts/describe_campaign.py {given.campaign}"
             raise UserError(f"{document} is not what the campaign says: {again}")
         return
-    for chart in CHARTS:
+    for chart in SHOWN:
         picture = Path("reports/campaigns") / given.campaign / f"{chart}.png"
         if not picture.exists():
             raise UserError(f"{picture} is missing: run `snakemake campaigns` here first")

@@ -20,13 +20,8 @@ from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_witho
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 from vitbench.records.record import SCHEMA
+from vitbench.sources import SCRIPTS, measuring
 from vitbench.steady import Passes
-
-MEASURING_CODE = (
-    "measure.py",
-    "vitbench/steady.py",
-    *(f"vitbench/measure/{name}.py" for name in ("energy", "harness", "processes", "quiet", "supervisor")),
-)
 
 
 def options_of_cell(description: str, command: str, out: str, what: str) -> argparse.ArgumentParser:
@@ -57,9 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def measuring_code_sha256() -> str:
     """One SHA-256 over the sources that decide what a time means."""
-    scripts = Path(__file__).parent
-    adapters = sorted((scripts / "vitbench" / "frameworks").rglob("*.py"))
-    return sha256_of_files(scripts, [*(scripts / name for name in MEASURING_CODE), *adapters])
+    return sha256_of_files(SCRIPTS, measuring())
 
 
 def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: int) -> Repeat:

@@ -99,6 +99,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "slots": 1,
         "partitions": None,
         "effective_batch_sizes": {str(size): images // size},
+        "batches": "observed",
         "peak_memory_mb": 1000.0,
         "waves": None,
         "partition_rows": None,

@@ -7,31 +7,27 @@ they were, or after `protocol` in config/config.yaml was raised because it does 
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
-LOCK = ROOT / "tests" / "protocol.lock"
-SOURCES = (
-    "scripts/measure.py",
-    "scripts/vitbench/measure/energy.py",
-    "scripts/vitbench/measure/quiet.py",
-    "scripts/vitbench/measure/harness.py",
-    "scripts/vitbench/measure/processes.py",
-    "scripts/vitbench/steady.py",
-    "scripts/vitbench/measure/supervisor.py",
-    "scripts/vitbench/frameworks/**/*.py",
-    "resources/variants.yaml",
-)
+# As a command, this file has no path to the library.
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from vitbench.files import HOME  # noqa: E402
+from vitbench.sources import measuring  # noqa: E402
+
+LOCK = HOME / "tests" / "protocol.lock"
 
 
 def current() -> dict:
     """The protocol number and the SHA-256 of each measuring source, as they are now."""
-    files = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
+    # What a variant means decides, too; a record names that by its own digest.
+    files = sorted([*measuring(), HOME / "resources" / "variants.yaml"])
     return {
-        "protocol": yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["protocol"],
-        "sources": {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
+        "protocol": yaml.safe_load((HOME / "config" / "config.yaml").read_text())["protocol"],
+        "sources": {path.relative_to(HOME).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
     }
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
-    steady steady_because
+    steady steady_because batches
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
     product_precision out_of_turn reason accelerator precision
     setting record
@@ -40,7 +40,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             load_seconds first_batch_seconds timed_passes pass_seconds steady
             warm_up_images warm_up_seconds last_change steady_because threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
-            waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
+            batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
             data_hash processor library product_precision out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
@@ -67,7 +67,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "break_even": """device workers early late break_even low high blocks blocks_never verdict early_fixed_seconds
             late_fixed_seconds early_seconds_an_image late_seconds_an_image measured_images extrapolated reason""",
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
-            effective_batch_size effective_batch_sizes partition_rows partitions slots waves wave_factor reached
+            effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",
     }.items()
 }

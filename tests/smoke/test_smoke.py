@@ -41,8 +41,10 @@ def test_throughput_times_wall_time_is_the_number_of_images(runs):
     assert (runs.images == 12).all() and (runs.wall_seconds > 0).all() and (runs.start_seconds > 0).all()
 
 
-def test_the_engines_saw_the_batches_that_were_asked_for(runs):
+def test_the_batches_are_of_the_size_that_was_asked_for(runs):
     assert (runs.effective_batch_size == runs.batch_size).all()
+    known = runs.groupby("framework").batches.agg(set).to_dict()
+    assert known == {"huggingface": {"observed"}, "sparknlp": {"computed"}}
 
 
 def test_the_labels_are_the_same_and_right(smoke):

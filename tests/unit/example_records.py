@@ -71,6 +71,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "slots": 1,
         "partitions": None,
         "effective_batch_sizes": {"4": 1, "2": 1},
+        "batches": "observed",
         "peak_memory_mb": 900.5,
         "waves": None,
         "partition_rows": None,

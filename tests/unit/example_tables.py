@@ -154,10 +154,11 @@ def _started(repeat: int, variant: str, size: int | None) -> str:
 
 
 def _batches(framework: str, size: int, images: int) -> dict:
-    """The batches of an engine that sees all images (Hugging Face), or two partitions of half of them (Spark NLP)."""
+    """The batches of an engine that gets all images (Hugging Face), or two partitions of half of them (Spark NLP)."""
     parts = [images] if framework != "sparknlp" else [images // 2] * 2
     seen = Counter(number for rows in parts for number in [size] * (rows // size) + [rows % size] * (rows % size > 0))
     row = {"effective_batch_size": max(seen), "effective_batch_sizes": ";".join(f"{n}:{k}" for n, k in seen.items())}
+    row["batches"] = "computed" if framework == "sparknlp" else "observed"
     if framework == "sparknlp":
         row |= {"partitions": 2, "slots": 2, "waves": 1, "partition_rows": f"{images // 2}:2"}
     return row

@@ -40,6 +40,7 @@ DESCRIPTION = {
     "partitions": None,
     "partition_rows": None,
     "effective_batch_sizes": {"4": 1, "2": 1},
+    "batches": "observed",
     "versions": {"fake": "1.0"},
     "environment": {"blas": "none"},
 }

@@ -1,4 +1,4 @@
-"""Effective batches: what was asked for, what the engine saw, and how partitions filled the slots."""
+"""Effective batches: what was asked for, what the engine got, and how partitions filled the slots."""
 
 import pandas
 import pytest
@@ -12,7 +12,7 @@ def row(**changes) -> dict:
         "source": "live", "machine": "m", "protocol": 2, "model": "v", "dataset": "sample", "images": 32,
         "framework": "sparknlp", "variant": "onnx", "device": "cpu", "workers": 1, "batch_size": 8, "status": "ok",
         "effective_batch_size": 8, "effective_batch_sizes": "8:4", "partition_rows": "16:2", "partitions": 2,
-        "slots": 2, "waves": 1,
+        "slots": 2, "waves": 1, "batches": "computed",
     }  # fmt: skip
     return cell | changes
 
@@ -60,6 +60,11 @@ def test_repeats_that_saw_something_else_are_counted():
     other = row(effective_batch_sizes="8:3;4:2")
     (found,) = table(row(), other, row(), row(status="oom")).to_dict("records")
     assert found["effective_batch_sizes"] == "8:4" and (found["alike"], found["repeats"]) == (2, 3)
+
+
+def test_a_cell_says_whether_its_batches_were_observed():
+    mine, other = table(row(), row(framework="huggingface", batches="observed")).batches
+    assert (mine, other) == ("computed", "observed")
 
 
 def test_every_cell_that_worked_has_a_row():

@@ -1,19 +1,9 @@
 """The charts: what they show, that nothing overlaps, that the same tables give the same files."""
 
-import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import matplotlib.colors
 import numpy as np
 import pandas as pd
-import plot_batch_sweep
-import plot_speedup
-import plot_wall_time
 import pytest
-import write_workbook
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import PathCollection
@@ -90,32 +80,6 @@ def test_the_check_for_collisions_finds_one(monkeypatch):
     assert ("one text", "another") in found and ("beyond the edge", "edge") in found
 
 
-def test_files_are_the_same_in_two_processes(tmp_path):
-    paths = example(sizes=(8, 16), failed={("sparknlp/tensorflow", 16): "oom"}).write(tmp_path)
-    arguments = {
-        plot_speedup: [paths["speedup"], paths["summary"]],
-        plot_batch_sweep: [paths["summary"], paths["runs"], paths["best"]],
-        plot_wall_time: [paths["summary"], paths["runs"]],
-    }
-    calls, outputs = [], []
-    for module, inputs in arguments.items():
-        png, svg = (tmp_path / f"{module.__name__}.{kind}" for kind in ("png", "svg"))
-        strings = [str(path) for path in (*inputs, paths["context"], png, svg)]
-        module.main(*strings)
-        assert png.read_bytes().startswith(b"\x89PNG") and b"<svg" in svg.read_bytes()
-        assert b"<dc:date>" not in svg.read_bytes()
-        calls.append(f"import {module.__name__} as m; m.main(*{strings!r})")
-        outputs += [png, svg]
-    here = [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
-    for path in outputs:
-        path.unlink()
-    folder = Path(plot_speedup.__file__).parent
-    environment = os.environ | {"PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=folder, env=environment)
-    assert here == [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
-    assert not list(tmp_path.glob(".*"))  # nothing half-written is left
-
-
 def rings(axes) -> list:
     """The hollow circles around the best batch sizes."""
     return [part for part in axes.collections if isinstance(part, PathCollection) and list(part.get_sizes()) == [250]]
@@ -123,12 +87,6 @@ def rings(axes) -> list:
 
 def markers(axes) -> list[str]:
     return [str(line.get_marker()) for line in axes.lines]
-
-
-@pytest.mark.parametrize("module", [plot_speedup, plot_batch_sweep, plot_wall_time, write_workbook])
-def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
-    # A `from __future__` line would have to be the first.
-    compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
 
 
 def test_too_few_repeats_gives_a_range_without_a_dot(monkeypatch):

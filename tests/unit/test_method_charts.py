@@ -1,21 +1,10 @@
 """The charts about the method: passes, break-even, effective batches, stages, physics and quiet, read back."""
 
-import hashlib
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import derive_tables
 import matplotlib.colors
 import numpy as np
-import plot_break_even
-import plot_effective_batches
-import plot_passes
-import plot_physics
-import plot_quiet
-import plot_stages
 import pytest
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed
@@ -73,37 +62,6 @@ def test_no_text_touches_another_or_the_edge(case, monkeypatch):
         assert collisions(figure, monkeypatch) == [], name
 
 
-def test_files_are_the_same_in_two_processes(tmp_path):
-    run = example(TWO, repeats=5, flags=SET_ASIDE)
-    paths = run.write(tmp_path)
-    for name, table in (("stages", stages(run)), ("physics", physics(run))):
-        table.to_csv(tmp_path / f"{name}.csv", index=False)
-    derived = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches")]
-    inputs = {
-        plot_passes: [paths["runs"]],
-        plot_break_even: [paths["runs"], derived[0]],
-        plot_effective_batches: [derived[1]],
-        plot_stages: [tmp_path / "stages.csv"],
-        plot_physics: [tmp_path / "physics.csv", paths["summary"]],
-        plot_quiet: [paths["runs"]],
-    }
-    tabulated = [str(path) for path in (paths["runs"], paths["parity"], paths["speedup"], *derived)]
-    derive_tables.main(*tabulated)
-    calls, outputs = [f"import derive_tables as m; m.main(*{tabulated!r})"], [Path(path) for path in derived]
-    for module, given in inputs.items():
-        png, svg = (tmp_path / f"{module.__name__}.{kind}" for kind in ("png", "svg"))
-        strings = [str(path) for path in (*given, paths["context"], png, svg)]
-        module.main(*strings)
-        calls.append(f"import {module.__name__} as m; m.main(*{strings!r})")
-        outputs += [png, svg]
-    here = [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
-    for path in outputs:
-        path.unlink()
-    folder, environment = Path(plot_passes.__file__).parent, os.environ | {"PYTHONHASHSEED": "7"}
-    subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=folder, env=environment)
-    assert here == [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
-
-
 def test_derived_tables_come_back_in_their_types(tmp_path):
     run = example(FIVE, sizes=(1, 8, 32), repeats=5)
     paths = run.write(tmp_path)
@@ -112,14 +70,6 @@ def test_derived_tables_come_back_in_their_types(tmp_path):
     first, second = map(tables.read, out)
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1
-
-
-@pytest.mark.parametrize(
-    "module",
-    [derive_tables, plot_passes, plot_break_even, plot_effective_batches, plot_stages, plot_physics, plot_quiet],
-)
-def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
-    compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
 
 
 def test_nothing_measured_is_said_in_words(monkeypatch):
@@ -241,7 +191,7 @@ def test_a_pair_without_a_number_has_no_ring_and_says_so(monkeypatch):
 # --- effective batches
 
 
-def test_histograms_show_what_the_engine_saw_and_tint_what_it_never_did(monkeypatch):
+def test_histograms_show_what_the_engine_got_and_tint_what_it_never_did(monkeypatch):
     run = example(TWO, sizes=(8, 32))
     figure = effective_batches.draw(seen(run), run.context)
     tinted = [
@@ -254,6 +204,16 @@ def test_histograms_show_what_the_engine_saw_and_tint_what_it_never_did(monkeypa
     shown = " ".join(words(figure, monkeypatch).split())
     assert "2 partitions of 16 rows, 2 slots, 1 wave, factor 1.00" in shown
     assert "no partition has more than 16 rows" in shown
+
+
+def test_each_variant_says_whether_its_batches_were_observed_or_computed(monkeypatch):
+    run = example(TWO, sizes=(8,))
+    shown = words(effective_batches.draw(seen(run), run.context), monkeypatch)
+    assert ("batches observed" in shown, "batches computed" in shown) == (True, True)
+    of_spark = words(effective_batches.draw(seen(run)[seen(run).framework == "sparknlp"], run.context), monkeypatch)
+    assert ("batches observed" in of_spark, "batches computed" in of_spark) == (False, True)
+    nobody_knows = seen(run).assign(batches="")
+    assert "batches computed" not in words(effective_batches.draw(nobody_knows, run.context), monkeypatch)
 
 
 def test_many_sizes_of_batches_are_grouped(monkeypatch):

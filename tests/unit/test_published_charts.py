@@ -7,7 +7,6 @@ import math
 import numpy
 import pandas
 import plot_published
-import plot_speedup
 import pytest
 import tabulate_published
 import yaml
@@ -16,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from vitbench.files import HOME
 from vitbench.present import style
-from vitbench.present.charts import published
+from vitbench.present.charts import published, speedup
 
 DATA = HOME / "resources" / "published"
 FIGURES = {figure["name"]: figure for figure in yaml.safe_load((DATA / "figures.yaml").read_text())}
@@ -119,6 +118,6 @@ def test_the_articles_ratio_stands_beside_ours_where_we_compared_the_same():
         {"dataset": ["full", "sample"], "baseline": ["huggingface/pipeline/cpu/w1/bs4"] * 2,
          "candidate": ["sparknlp/tensorflow/cpu/w1/bs64", "sparknlp/onnx/cpu/w1/bs64"]}
     )  # fmt: skip
-    found = plot_speedup.of_the_article(DATA, ours)
+    found = speedup.of_the_article(DATA, ours)
     assert found.verdict.to_list() == ["one run"] and found.speedup.item() == pytest.approx(1233 / 1071.917992)
-    assert plot_speedup.of_the_article(DATA, ours.tail(1)).empty
+    assert speedup.of_the_article(DATA, ours.tail(1)).empty

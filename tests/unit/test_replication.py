@@ -313,7 +313,7 @@ def test_accidental_repeats_are_one_point(series):
     assert curve[32].seconds == pytest.approx(42.93, abs=0.01)
 
 
-def test_ours_are_matched_by_the_batches_that_the_engine_saw(series):
+def test_ours_are_matched_by_effective_batch_size(series):
     given = records()
     spark = (given.runs.variant == "tensorflow") & (given.runs.dataset == "sample")
     runs = given.runs.copy()

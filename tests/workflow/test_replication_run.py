@@ -4,7 +4,7 @@ import csv
 
 from test_rerun import edit
 
-NEW = {"tabulate_replication": 1, "plot_replication": 1, "replication": 1}
+NEW = {"tabulate_replication": 1, "plot_replication": 1, "plot_replication_curves": 1, "replication": 1}
 
 
 def test_records_that_are_there_are_not_measured_again(tree):

@@ -1,4 +1,4 @@
-"""The batches that the engines really saw, and how partitions filled the slots that work at the same time."""
+"""The batches that the engines got, observed or computed, and how partitions filled the slots that work at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas
 from vitbench import tables
 from vitbench.cells import CELL
 
-SEEN = ["effective_batch_size", "effective_batch_sizes", "partition_rows", "partitions", "slots", "waves"]
+GOT = ["effective_batch_size", "effective_batch_sizes", "batches", "partition_rows", "partitions", "slots", "waves"]
 
 
 def counts(histogram: str) -> dict[int, int]:
@@ -30,18 +30,18 @@ def wave_factor(partitions: float, slots: float) -> float | None:
 
 
 def effective_batches(runs: pandas.DataFrame) -> pandas.DataFrame:
-    """A row a cell with at least one ok repeat: what most of its repeats saw, and how many saw just that (`alike`).
+    """A row a cell with at least one ok repeat: what most of its repeats got, and how many got just that (`alike`).
 
     `reached` is "false" where no batch had the size that was asked for, empty where the engine's batches are not known.
     """
     rows = []
     for key, group in runs[runs.status == "ok"].groupby(CELL, sort=False, dropna=False):
-        kinds = group.groupby(SEEN, sort=False, dropna=False).size()
-        seen = dict(zip(SEEN, kinds.index[kinds.to_numpy().argmax()], strict=True))
+        kinds = group.groupby(GOT, sort=False, dropna=False).size()
+        got = dict(zip(GOT, kinds.index[kinds.to_numpy().argmax()], strict=True))
         cell = dict(zip(CELL, key, strict=True))
-        row = {column: cell[column] for column in CELL[4:]} | seen
+        row = {column: cell[column] for column in CELL[4:]} | got
         row |= {"repeats": len(group), "alike": int(kinds.max())}
-        row["wave_factor"] = wave_factor(seen["partitions"], seen["slots"])
+        row["wave_factor"] = wave_factor(got["partitions"], got["slots"])
         rows.append(row | _reached(row))
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["effective_batches"]))
 

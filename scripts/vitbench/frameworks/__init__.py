@@ -69,7 +69,10 @@ class Adapter(Protocol):
         over its threads; 0.0 where it has nothing of the kind. Asked after every pass, with the clock off."""
 
     def describe(self) -> dict[str, Any]:
-        """What was really used: see `vitbench.records.record.DESCRIPTION`. Not timed."""
+        """What was used: the record's fields of these names (config/schema/record.schema.yaml). Not timed.
+
+        `batches` says whether `effective_batch_sizes` were observed at the model or computed from something else.
+        """
 
     def profile(self, passes: int) -> dict[str, Any]:
         """Seconds of each stage in that many instrumented passes: see `vitbench.frameworks`. Only profiling repeats

@@ -52,6 +52,7 @@ UNKNOWN_AFTER_FAILURE = (
     "partition_rows",
     "waves",
     "effective_batch_sizes",
+    "batches",
     "peak_memory_mb",
     "peak_gpu_memory_mb",
     "energy",
@@ -365,7 +366,7 @@ def _succeeded(
     effective = max(int(size) for size in histogram) if histogram else None
     flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
     described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "partition_rows",
-                 "effective_batch_sizes")  # fmt: skip
+                 "effective_batch_sizes", "batches")  # fmt: skip
     used = ("peak_memory_mb", "peak_gpu_memory_mb", "energy")
     return {key: done[key] for key in (*described, "versions", *used)} | {
         "environment": repeat.known["environment"] | done["environment"],

@@ -75,6 +75,11 @@ def number(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
+def number_of(count: float) -> str:
+    """A count as an integer; "–" where there is none."""
+    return f"{count:.0f}" if math.isfinite(count) else "–"
+
+
 def percentage(share: float) -> str:
     """A share as per cent, rounded down, so that 100% means every one; "–" where there is none."""
     if not math.isfinite(share):

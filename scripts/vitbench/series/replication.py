@@ -195,7 +195,7 @@ def to_run(theirs: tuple[Any, Any], records: Records, ours: Ours, sizes: Sequenc
 
 
 class Point(NamedTuple):
-    """One effective batch size of a published curve: cells that saw the same batches are one, with their mean time."""
+    """One effective batch size of a published curve: cells of the same batches are one, with their mean time."""
 
     asked: int
     """the smallest batch size that was asked for"""
@@ -283,7 +283,7 @@ def _why_no_curve(theirs: dict[int, Point], ours: dict[int, pandas.DataFrame], r
     if not ours:
         return f"no sweep of {side.name}"
     have, need = (", ".join(map(str, sorted(sizes))) for sizes in (ours, theirs))
-    return f"fewer than two batch sizes in common: the engine saw {need} there, {have} here"
+    return f"fewer than two effective batch sizes in common: {need} there, {have} here"
 
 
 def _difference(

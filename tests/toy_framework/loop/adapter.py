@@ -42,6 +42,10 @@ class Adapter:
             for (image, _), (score, label) in zip(batch, zip(*shares.max(-1), strict=True), strict=True):
                 yield Prediction(image, self.model.config.id2label[int(label)], float(score))
 
+    def settling_seconds(self) -> float:
+        """Nothing compiles while it runs."""
+        return 0.0
+
     def describe(self) -> dict[str, Any]:
         import torch
 
@@ -53,6 +57,7 @@ class Adapter:
             "slots": 1,
             "partitions": None,
             "partition_rows": None,
+            "batches": "observed",
             "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
             "versions": {"torch": torch.__version__},
             "environment": {},

@@ -89,6 +89,7 @@ class Adapter:
             "partitions": None,
             "partition_rows": None,
             "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
+            "batches": "observed",
             "versions": {
                 "transformers": transformers.__version__,
                 "torch": torch.__version__,

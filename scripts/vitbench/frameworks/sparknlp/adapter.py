@@ -82,7 +82,8 @@ class Adapter:
         rows = self._rows_of_partitions()
         sizes: Counter[int] = Counter()
         for count in rows:
-            # Spark NLP groups the rows of a partition by the batch size; the last group is what is left.
+            # Nothing tells what the engine gets. Spark NLP groups the rows of a partition by the batch size, and what
+            # is left is the last group.
             sizes.update([self.task.batch_size] * (count // self.task.batch_size))
             sizes.update([count % self.task.batch_size] if count % self.task.batch_size else [])
         jvm = self.spark.sparkContext._jvm
@@ -105,6 +106,7 @@ class Adapter:
             "partitions": len(rows),
             "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
             "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
+            "batches": "computed",
             "versions": {
                 "spark-nlp": sparknlp.version(),
                 "pyspark": pyspark.__version__,

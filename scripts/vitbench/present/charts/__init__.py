@@ -1,1 +1,124 @@
-"""The charts: `speedup`, `batch_sweep` and `wall_time` each have one `draw(...)`: tables in, figure out."""
+"""The charts: which there are, and what each is drawn of. The rules and the script that draw them read this registry.
+
+A chart is one module here, one entry in CHARTS, and one caption, `reports/captions/<module>.rst` (docs/extend.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture, `reports/<name>.png` and `.svg`."""
+
+    title: str
+    """what it shows, for messages and pages"""
+    tables: tuple[str, ...]
+    """the tables (`vitbench.tables.COLUMNS`) that its function takes in this order, before the context"""
+    category: str
+    """where Snakemake's report lists it"""
+    over: str
+    """what stands along it: its second label there"""
+    module: str
+    """the module that draws it: its name in this package"""
+    function: str = "draw"
+    target: str = "figures"
+    """the rule that asks for it of what is measured here; `campaigns` asks for every chart"""
+    of_published: bool = False
+    """whether it is drawn of the published numbers, too"""
+    beside_published: bool = False
+    """whether its function also takes `published`, the path of the published runs, to set them beside our own"""
+
+    @property
+    def source(self) -> str:
+        """The full name of its module, which is imported only to draw."""
+        return f"{__name__}.{self.module}"
+
+
+CHARTS = {
+    "speedup": Chart(
+        title="Who is faster",
+        tables=("speedup", "summary"),
+        category="Comparison",
+        over="pairs of cells",
+        module="speedup",
+        function="beside_published",
+        of_published=True,
+        beside_published=True,
+    ),
+    "batch_sweep": Chart(
+        title="Batch sizes",
+        tables=("summary", "runs", "best_batch_size"),
+        category="Throughput",
+        over="batch size",
+        module="batch_sweep",
+    ),
+    "wall_time": Chart(
+        title="Seconds on the full data set",
+        tables=("summary", "runs"),
+        category="Throughput",
+        over="variants",
+        module="wall_time",
+    ),
+    "passes": Chart(
+        title="When each was warm",
+        tables=("runs",),
+        category="Method",
+        over="passes of a repeat",
+        module="passes",
+    ),
+    "break_even": Chart(
+        title="From how many images on the slower starter is ahead",
+        tables=("runs", "break_even"),
+        category="Comparison",
+        over="number of images",
+        module="break_even",
+    ),
+    "stages": Chart(
+        title="Where the time of a pass goes",
+        tables=("stages",),
+        category="Method",
+        over="variants",
+        module="stages",
+    ),
+    "physics": Chart(
+        title="Share of what the machine can do",
+        tables=("physics", "summary"),
+        category="Method",
+        over="cells",
+        module="physics",
+    ),
+    "effective_batches": Chart(
+        title="Batches that the engines got",
+        tables=("effective_batches",),
+        category="Method",
+        over="batch size",
+        module="effective_batches",
+    ),
+    "quiet": Chart(
+        title="How quiet the machine was",
+        tables=("runs",),
+        category="Method",
+        over="time",
+        module="quiet",
+    ),
+    "replication": Chart(
+        title="Our ratios beside the published ones",
+        tables=("replication",),
+        category="Published",
+        over="published comparisons",
+        module="replication",
+        function="ratios",
+        target="replication",
+    ),
+    "replication_curves": Chart(
+        title="Our sweeps beside the published ones",
+        tables=("replication", "replication_curves"),
+        category="Published",
+        over="batch size",
+        module="replication",
+        function="curves",
+        target="replication",
+    ),
+}

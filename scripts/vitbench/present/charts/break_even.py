@@ -13,8 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from vitbench.analysis.break_even import REACH, Line, full_cells, line, measured_images
 from vitbench.present import style
-from vitbench.present.charts.speedup import number_of
-from vitbench.present.labels import Cell, count, number
+from vitbench.present.labels import Cell, count, number, number_of
 
 PLOT, HEIGHT, LEFT = 6.2, 3.9, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2

@@ -1,4 +1,4 @@
-"""The chart of effective batches: for each batch size asked for, a histogram of the batches that the engine saw."""
+"""The chart of effective batches: for each batch size asked for, a histogram of the batches, observed or computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MISSED = "#FBE3D6"
 
 def draw(table: pd.DataFrame, context: dict) -> Figure:
     """Draw the table `effective_batches`: a row a variant on its hardware, a column a batch size, the full run last."""
-    title = "Batches that the engine saw, by the batch size that was asked for"
+    title = "Batches that the engines got, by the batch size that was asked for"
     sample, full = (table[table["dataset"] == role] for role in ("sample", "full"))
     sizes = sorted(sample["batch_size"].dropna().unique())
     rows = list(table.groupby(VARIANT, sort=False))
@@ -30,7 +30,7 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
             page = style.Page(8.0, 1.6, title, [style.origin(context)])
             axes = page.axes(style.MARGIN, page.top, 8.0 - 2 * style.MARGIN, 1.4)
             axes.set_xticks([])
-            style.say(axes, "No repeat says which batches its engine saw.")
+            style.say(axes, "No repeat says which batches its engine got.")
             return page.figure
         words = [_words(key, cells) for key, cells in rows]
         left = max(style.text_width(line, style.BODY if not at else style.SMALL, "normal" if at else "bold")
@@ -69,6 +69,8 @@ def _words(key: tuple, cells: pd.DataFrame) -> list[str]:
     several = f", {workers:.0f} workers" if workers != 1 else ""
     lines = [f"{variant_name(framework, variant)}, {DEVICES.get(device, device)}{several}"]
     kinds = cells[["dataset", "images", "partitions", "slots", "waves", "wave_factor", "partition_rows"]]
+    if known := ", ".join(dict.fromkeys(cells["batches"][cells["batches"] != ""])):
+        lines.append(f"batches {known}")
     for row in kinds.drop_duplicates().head(4).itertuples(index=False):
         lines.append(f"{row.dataset}: {row.images:.0f} images")
         if math.isfinite(row.partitions):
@@ -89,19 +91,19 @@ def _span(rows: dict[int, int]) -> str:
 
 def _histogram(axes: Axes, row) -> None:
     """Bars for how many batches of each size; over a bar its number, under it the size; tinted where not reached."""
-    seen = counts(row.effective_batch_sizes)
+    got = counts(row.effective_batch_sizes)
     axes.set_yticks([])
     axes.grid(False)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     if row.reached == "false":
         axes.set_facecolor(MISSED)
-    if not seen:
+    if not got:
         axes.set_xticks([])
         axes.text(0.5, 0.5, "not known", transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL,
                   color=style.FAINT_INK)  # fmt: skip
         return
-    bars = _bars(seen)
+    bars = _bars(got)
     middle, half = (len(bars) - 1) / 2, max(len(bars), 3) / 2 + 0.1
     axes.set_xlim(middle - half, middle + half)
     axes.set_ylim(0, max(number for _, number in bars) * 1.6)
@@ -113,10 +115,10 @@ def _histogram(axes: Axes, row) -> None:
     axes.tick_params(axis="x", pad=1, length=0)
 
 
-def _bars(seen: dict[int, int]) -> list[tuple[str, int]]:
+def _bars(got: dict[int, int]) -> list[tuple[str, int]]:
     """(size or span of sizes, number of batches), at most MOST_BARS of them."""
-    groups = [list(map(int, part)) for part in np.array_split(list(seen), min(len(seen), MOST_BARS))]
-    return [(_span({size: 1 for size in group}).replace(" to ", "–"), sum(seen[size] for size in group))
+    groups = [list(map(int, part)) for part in np.array_split(list(got), min(len(got), MOST_BARS))]
+    return [(_span({size: 1 for size in group}).replace(" to ", "–"), sum(got[size] for size in group))
             for group in groups]  # fmt: skip
 
 
@@ -124,8 +126,9 @@ def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     missed = table[table["reached"] == "false"]
     how = (
         "Each panel: how many batches (number over the bar) of which size (under it) one warm pass of a repeat had; in"
-        f" {(table['alike'] == table['repeats']).sum()} of {len(table)} cells all repeats had the same. Spark NLP"
-        " batches inside a partition, so its batches are computed from the rows of the partitions."
+        f" {(table['alike'] == table['repeats']).sum()} of {len(table)} cells all repeats had the same. Observed:"
+        " counted where the model is called. Computed: from the rows of the partitions, since Spark NLP batches inside"
+        " a partition and does not tell what its engine gets."
         " A slot works on one partition at a time; factor: partitions / slots, divided by the waves that this takes:"
         " 1 means that no slot waits idle in the last wave."
     )

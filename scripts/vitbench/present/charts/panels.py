@@ -149,7 +149,7 @@ def _line(
 
 
 def _missed(cells: pd.DataFrame) -> pd.Series:
-    """Whether the engine saw no batch of the size that was asked for."""
+    """Whether no batch had the size that was asked for."""
     return cells["flags"].str.split(";").map(lambda flags: NOT_REACHED in flags).astype(bool)
 
 

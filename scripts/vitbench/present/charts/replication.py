@@ -223,10 +223,10 @@ def curves(table: pd.DataFrame, points: pd.DataFrame, context: dict) -> Figure:
     groups = [(key, rows) for key, rows in points.groupby(keys, sort=False)]
     drawn = [(key, rows) for key, rows in groups if rows["ours"].notna().any()]
     caption = [
-        "Throughput relative to the best of the same curve, against the batch size that the engine saw; batch sizes"
-        " that came to the same batches are one point. Published: mean of such runs; whisker: noise of the ratio to the"
-        " best. Ours: medians; whisker: 95% interval of the ratio to the best, below"
-        f" {LEAST_BLOCKS} blocks the range; n = {_blocks(points)} blocks a point.",
+        "Throughput relative to the best of the same curve, against the effective batch size (Spark NLP: computed"
+        " from the rows of the partitions); batch sizes that came to the same batches are one point. Published: mean of"
+        " such runs; whisker: noise of the ratio to the best. Ours: medians; whisker: 95% interval of the"
+        f" ratio to the best, below {LEAST_BLOCKS} blocks the range; n = {_blocks(points)} blocks a point.",
         f"{len(groups) - len(drawn)} published curves of {len(groups)} are not drawn: no sweep of ours has their"
         " variant, device and number of workers." if len(drawn) < len(groups) else "",
         style.origin(context),
@@ -289,6 +289,6 @@ def _curve(axes: Axes, rows: pd.DataFrame, labelled: bool) -> None:
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.set_ylim(0, max(1.2, 1.04 * rows[["published_high", "ours_high"]].max().max()))
-    axes.set_xlabel("batch size that the engine saw (log scale)", fontsize=style.SMALL)
+    axes.set_xlabel("effective batch size (log scale)", fontsize=style.SMALL)
     if labelled:
         axes.set_ylabel("throughput / best", fontsize=style.SMALL)

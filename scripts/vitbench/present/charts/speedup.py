@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -17,7 +18,8 @@ from matplotlib.patches import Patch, Rectangle
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
-from vitbench.present.labels import Cell, cell_names, flag_notes, number, percentage
+from vitbench.present.labels import Cell, cell_names, flag_notes, number, number_of, percentage
+from vitbench.series import published as series
 
 DECIDED = ("faster", "slower", "tie")
 ONE_RUN = "one run"
@@ -65,6 +67,29 @@ def draw(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published:
     sides = _sides(table[table["comparison"] != CONTROL_GROUP])
     with style.theme():
         return _draw(groups, sides, _caption(table, summary, context), context, _nothing(summary))
+
+
+def beside_published(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published: str = "") -> Figure:
+    """Draw the table `speedup` and, if `published` names the runs of the series, what the article says of the same."""
+    return draw(speedup, summary, context, of_the_article(Path(published).parent, speedup) if published else None)
+
+
+def of_the_article(folder: Path, ours: pd.DataFrame) -> pd.DataFrame:
+    """Ratios of the core part of the series for what we compared on the full set, too: same variants and devices."""
+    read = series.read(folder)
+    empty = dict.fromkeys(("low", "high", "agreement", "floor"), float)
+    theirs = series.speedups(read.runs, read.about).astype(empty)
+    core = theirs[theirs.comparison.str.startswith(f"part {read.about['core']} ")]
+    compared = set(_pairs(ours[ours.dataset == "full"]))
+    found = core[[pair in compared for pair in _pairs(core)]]
+    # Their cells may bear the names of ours: what the summary says of ours is not to be said of them.
+    return found.assign(dataset="published", comparison="the article, " + found.comparison)
+
+
+def _pairs(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """(data set, baseline, candidate) without batch sizes."""
+    sides = ([cell.rpartition("/")[0] for cell in table[side]] for side in ("baseline", "candidate"))
+    return list(zip(table.dataset, *sides, strict=True))
 
 
 def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
@@ -118,11 +143,6 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
             (percentage(record["agreement"]),),
         ],
     )
-
-
-def number_of(blocks: float) -> str:
-    """A count as an integer, "–" where it is missing."""
-    return f"{blocks:.0f}" if math.isfinite(blocks) else "–"
 
 
 def _sides(table: pd.DataFrame) -> Sides:

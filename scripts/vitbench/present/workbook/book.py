@@ -50,8 +50,9 @@ DERIVED = {
         "with, where it can be measured",
     ),
     "effective_batches": (
-        "Batches", "The batches that the engines saw",
-        "effective_batch_sizes and partition_rows: size:how many; wave_factor 1: no slot waits idle",
+        "Batches", "The batches that the engines got",
+        "effective_batch_sizes and partition_rows: size:how many; batches: observed at the model, or computed"
+        " from the rows of the partitions; wave_factor 1: no slot waits idle",
     ),
     "images": (
         "Images", "What the data sets hold: forms of the images used, and what was left out, for every framework alike",
