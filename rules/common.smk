@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
@@ -13,6 +14,7 @@ from vitbench.plan.estimate import announce, check_start
 from vitbench.files import digest
 from vitbench.cells import BEST
 from vitbench.plan.grid import Grid
+from vitbench.plan.looks import record
 
 # Who asks for published figures or campaigns waits for no measurement, need not read about any, and need not be able to
 # make any. (Snakemake tells the targets to rules only after they are parsed, and to the jobs that it starts not at all.)
@@ -149,8 +151,11 @@ def get_spark_checks():
 
 def get_records(cells):
     """Records of every repeat of these cells, in the order of the configuration: tables and charts follow it."""
-    repeats = range(GRID.config["repeats"])
-    return [str(GRID.record(cell, repeat)) for cell in cells for repeat in repeats]
+    return [
+        str(GRID.record(cell, repeat))
+        for cell in cells
+        for repeat in range(GRID.repeats(cell.dataset))
+    ]
 
 
 def get_choices():
@@ -386,6 +391,14 @@ onstart:
 
 
 onsuccess:
+    # Whoever reads verdicts and then adds blocks has looked more than once (docs/methodology.md, "Statistics").
+    if (
+        os.path.exists("results/speedup.csv")
+        and os.path.getmtime("results/speedup.csv") >= STARTED
+    ):
+        record(
+            Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"]
+        )
     # The lines that the run ends with, if this run wrote them.
     if (
         os.path.exists("results/summary.txt")

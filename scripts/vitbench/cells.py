@@ -14,6 +14,8 @@ BEST = "best"
 CONTROL = "-control"
 # File that holds a full cell's profile.
 PROFILE = "profile.json"
+# Below this many blocks an interval says more about the few blocks than about the cells: there is no verdict.
+LEAST_BLOCKS = 5
 # What names a variant on its device, and a cell in a table that holds several sources.
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]

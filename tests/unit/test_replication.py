@@ -69,7 +69,7 @@ def records(repeats: int = 5, rates: dict[str, float] | None = None, gate: dict 
     speedup = speedups.speedup(runs, "huggingface/pipeline", parity)
     best = best_batch_size.best_batch_sizes(runs)
     shape = {"layers": 12}
-    return Records(runs, best, parity, speedup, made.context, shape, {"sparknlp/tensorflow": "sparknlp/onnx"})
+    return Records(runs, best, parity, speedup, made.context, shape, {"sparknlp/tensorflow": "sparknlp/onnx"}, rules)
 
 
 def passing(runs: pandas.DataFrame) -> pandas.DataFrame:

@@ -8,9 +8,9 @@ import numpy
 import pandas
 
 from vitbench.analysis.looks import Rule
-from vitbench.analysis.statistics import LEAST_BLOCKS, compare
+from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import CONTROL, VARIANT
+from vitbench.cells import CONTROL, LEAST_BLOCKS, VARIANT
 
 
 def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> dict[str, Any]:

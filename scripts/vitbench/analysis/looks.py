@@ -66,14 +66,14 @@ class Rule:
             return min(1.0, p / spent[0])
         if p <= 0:
             return 0.0
-        if nominal_level(information, spent, 1 - 1e-9) <= p:
+
+        def surplus(log_alpha: float) -> float:
+            return nominal_level(information, spent, math.exp(log_alpha)) - p
+
+        highest = math.log(0.999)
+        if surplus(highest) <= 0:
             return 1.0
-        low, high = math.log(min(p, 0.5)), 0.0
-        for _ in range(25):
-            middle = (low + high) / 2
-            enough = nominal_level(information, spent, math.exp(middle)) >= p
-            low, high = (low, middle) if enough else (middle, high)
-        return math.exp(high)
+        return math.exp(optimize.brentq(surplus, math.log(p) - 1e-9, highest, xtol=1e-7))
 
     def _looks(self, blocks: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Information and share of alpha spent at each look, this one last; 1 is the information of this one."""

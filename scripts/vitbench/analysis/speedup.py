@@ -15,7 +15,6 @@ from vitbench.analysis.looks import ALPHA, Rule
 from vitbench.analysis.pairs import CONTROLS, EXPLORATORY, comparisons, family, rows_of
 from vitbench.analysis.statistics import (
     CLAIMS,
-    LEAST_BLOCKS,
     NEVER_DECIDED,
     Comparison,
     Noise,
@@ -25,7 +24,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import cell_name
+from vitbench.cells import LEAST_BLOCKS, cell_name
 
 
 @dataclass
@@ -159,7 +158,8 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     if math.isnan(spread):
         return {}
     words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule)}
-    if found.verdict not in ("inconclusive", "too few repeats") or found.reason == NEVER_DECIDED:
+    undecided = found.verdict in ("inconclusive", "too few repeats") and found.reason != NEVER_DECIDED
+    if not undecided or _is_control(pair):  # a control is a check and needs no verdict
         return words
     needed = blocks_needed(spread, found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA, found.rule.margin)
     # Where the blocks would do for most ratios, the ratio lies at the margin: as many again, for a guess.

@@ -10,9 +10,8 @@ import numpy
 from scipy import stats
 
 from vitbench.analysis.looks import ALPHA, Rule
+from vitbench.cells import LEAST_BLOCKS
 
-# Below this many blocks an interval says more about the few blocks than about the cells (docs/methodology.md).
-LEAST_BLOCKS = 5
 # Chance with which a difference of the stated size is to be found.
 POWER = 0.8
 # Verdicts that say something of the two cells, and those that say something by an interval.
@@ -133,7 +132,7 @@ def smallest_detectable(spread: float, blocks: int, rule: Rule) -> float:
     The interval must exclude 1, and the ratio that is found must lie beyond the margin; t quantiles in both places.
     NaN below two blocks.
     """
-    if blocks < 2 or not spread == spread:
+    if blocks < 2 or spread != spread:
         return math.nan
     error = spread / math.sqrt(blocks)
     power = float(stats.t.ppf(POWER, blocks - 1)) * error

@@ -188,7 +188,7 @@ def _caption(cells: dict[str, pd.DataFrame], table: pd.DataFrame, context: dict)
     )
     more = (
         "Ring: both have taken the same time; bar: range of that number over the blocks, each block's own start, load"
-        ' and passes. Below 5 blocks there is no verdict; "uncertain": the blocks disagree, or seconds an image'
-        " differ by no more than the noise floor."
+        " and passes. Verdict: that of the ratio of seconds an image, by the rule of all comparisons (95% interval, the"
+        ' margin, Holm among these pairs); "uncertain": equivalent or inconclusive. Below 5 blocks there is none.'
     )
     return [how, more if len(table) else "", style.origin(context)]
