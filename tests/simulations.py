@@ -26,7 +26,7 @@ def log_ratios(random: numpy.random.Generator, trials: int, blocks: int, truth: 
     """Log ratios (trials × blocks) of two cells, made of the seconds of each.
 
     A process is 4.5% faster or slower for its whole life, its value 1% more or less by its passes, and one in ten has a
-    spike of 10 to 50%. A drift over the blocks meets both cells of a block, and once more a tenth of it only the second.
+    spike of 10 to 50%. A drift over the blocks meets both cells of a block, the second by a tenth more.
     """
     drift = numpy.cumsum(random.normal(0, 0.02, (trials, blocks)), axis=1)
     drift += numpy.linspace(0, 1, blocks) * random.normal(0, DRIFT, (trials, 1))

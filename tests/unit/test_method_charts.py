@@ -1,6 +1,7 @@
 """The charts about the method: passes, break-even, effective batches, stages, physics and gates, read back."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -88,7 +89,7 @@ def test_files_are_the_same_in_two_processes(tmp_path):
         plot_physics: [tmp_path / "physics.csv", paths["summary"]],
         plot_gates: [paths["runs"]],
     }
-    tabulated = [str(path) for path in (paths["runs"], paths["parity"], paths["speedup"], *derived)]
+    tabulated = [str(path) for path in (paths["runs"], paths["parity"], paths["speedup"], _grid(tmp_path), *derived)]
     derive_tables.main(*tabulated)
     calls, outputs = [f"import derive_tables as m; m.main(*{tabulated!r})"], [Path(path) for path in derived]
     for module, given in inputs.items():
@@ -105,11 +106,18 @@ def test_files_are_the_same_in_two_processes(tmp_path):
     assert here == [hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs]
 
 
+def _grid(folder: Path) -> Path:
+    """What the tables need to know of a grid: by what its full runs are judged."""
+    path = folder / "grid.json"
+    path.write_text(json.dumps({"margin": 0.05, "most_repeats": 20, "repeats": 5, "looks": []}))
+    return path
+
+
 def test_derived_tables_come_back_in_their_types(tmp_path):
     run = example(FIVE, sizes=(1, 8, 32), repeats=5)
     paths = run.write(tmp_path)
     out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches")]
-    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], *out)))
+    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], _grid(tmp_path), *out)))
     first, second = map(tables.read, out)
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1

@@ -71,7 +71,7 @@ def draw(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published:
 
 
 def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
-    """Rows by fairness label and family; groups and rows on equal hardware come first, otherwise the table's order holds.
+    """Rows by fairness label and family; groups and rows on equal hardware come first, else the table's order holds.
 
     The A/A control comes last: it is about the measuring, not about the frameworks.
     """
