@@ -396,9 +396,7 @@ onsuccess:
         os.path.exists("results/speedup.csv")
         and os.path.getmtime("results/speedup.csv") >= STARTED
     ):
-        record(
-            Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"]
-        )
+        record(Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"])
     # The lines that the run ends with, if this run wrote them.
     if (
         os.path.exists("results/summary.txt")
