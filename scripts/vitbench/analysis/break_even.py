@@ -141,7 +141,7 @@ def _verdict(found: Comparison, row: dict[str, Any], doubted: bool) -> dict[str,
     elif found.verdict == "equivalent":
         verdict, why = "uncertain", f"equivalent an image, within {found.rule.margin:.0%} ({span})"
     else:
-        verdict, why = "uncertain", f"inconclusive: {found.reason or span}"
+        verdict, why = "uncertain", found.reason or f"{span}: inconclusive"
     beyond = ""
     if row["extrapolated"]:
         far = row["break_even"] > row["measured_images"]

@@ -79,12 +79,13 @@ def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
         late, early = Cell.parse(row.late), Cell.parse(row.early)
         pair = f"{late.name}, {late.size}, after {early.name}, {early.size}"
         meets = math.isfinite(row.break_even)
-        found = "–" if row.verdict == "parity failed" else "never" if not meets else _images(row.break_even)
+        found = _images(row.break_even) if meets else "never" if row.verdict == "never" else "–"
         found += " (extrapolated)" if row.extrapolated else ""
         spread = "–"
         if math.isfinite(row.low) and row.blocks > 1:
             spread = f"{_images(row.low)} to {_images(row.high) if math.isfinite(row.high) else 'never'}"
-        words = row.verdict + (f": {row.reason}" if row.reason else "")
+        reason = row.reason.partition("extrapolated")[0].rstrip("; ")  # that stands beside the number
+        words = row.verdict + (f": {reason}" if reason else "")
         rows.append((pair, (found, spread, number_of(row.blocks), style.wrap(words, 4.2, style.SMALL, most=1)[0])))
     return rows or [("There is no pair of cells on this hardware.", ("", "", "", ""))]
 
