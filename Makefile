@@ -1,7 +1,7 @@
 # vitbench: `make` checks the machine, installs the locked environment and runs the workflow; `make help` lists the rest.
 # Works with GNU make 3.81 (macOS) and later. All paths are relative, since the checkout's own may hold spaces.
 
-.PHONY: all help quick standard rigorous published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
+.PHONY: all help quick standard rigorous settle published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
 .NOTPARALLEL:
 
 # Settings of another project's Snakemake, and what would make each Python here another one (scripts/vitbench/
@@ -40,6 +40,10 @@ quick: repeats = 3
 standard: repeats = 5
 rigorous: repeats = 10
 quick standard rigorous: all
+
+settle: $(if $(photos),.folder) install
+	@.venv/bin/python scripts/unlock.py
+	@$(if $(photos),$(yaml_photos)) $(in_environment) .venv/bin/python scripts/settle.py --cores all $(if $(config),--config $(config)) $(ARGS)
 
 published: install
 	@.venv/bin/python scripts/unlock.py
@@ -81,6 +85,7 @@ help:
 	@echo "make                  check the machine, install, measure what is missing, draw charts and workbook"
 	@echo "make photos=FOLDER    the same with your own photographs"
 	@echo "make quick            3 repeats; make standard: 5, enough for a verdict; make rigorous: 10"
+	@echo "make settle           more blocks until every comparison is decided, or most_repeats or budget_hours is reached"
 	@echo "make published        the figures of the article from its numbers, and its claims checked; measures nothing"
 	@echo "make campaigns        charts and workbook of every packed campaign (docs/campaigns.md); measures nothing"
 	@echo "make doctor           is this machine fit, and what will be downloaded?"

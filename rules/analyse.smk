@@ -87,6 +87,7 @@ rule derive_tables:
         runs="<results>/{source}runs.csv",
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
+        grid="<results>/{source}provenance/grid.json",
         lib=library("derive_tables"),
     output:
         break_even="<results>/{source}break_even.csv",
@@ -137,6 +138,7 @@ rule write_summary:
         parity="<results>/parity.csv",
         speedup="<results>/speedup.csv",
         context="<results>/provenance/context.json",
+        grid="<results>/provenance/grid.json",
         published=checkout("resources", "published", "runs.csv"),
         lib=library("write_summary"),
     output:

@@ -16,6 +16,7 @@ from vitbench.files import digest
 from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
 from vitbench.plan.estimate import announce, check_start
 from vitbench.plan.grid import Grid
+from vitbench.plan.looks import record
 from vitbench.plan.readiness import check_writable
 from vitbench.present.charts import CHARTS
 from vitbench.sources import SCRIPTS, behind
@@ -183,8 +184,11 @@ def get_spark_checks():
 
 def get_records(cells):
     """Records of every repeat of these cells, in the order of the configuration: tables and charts follow it."""
-    repeats = range(GRID.config["repeats"])
-    return [str(GRID.record(cell, repeat)) for cell in cells for repeat in repeats]
+    return [
+        str(GRID.record(cell, repeat))
+        for cell in cells
+        for repeat in range(GRID.repeats(cell.dataset))
+    ]
 
 
 def get_choices():
@@ -456,6 +460,12 @@ onstart:
 
 
 onsuccess:
+    # Whoever reads verdicts and then adds blocks has looked more than once (docs/methodology.md, "Statistics").
+    if (
+        os.path.exists("results/speedup.csv")
+        and os.path.getmtime("results/speedup.csv") >= STARTED
+    ):
+        record(Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"])
     # The lines that the run ends with, if this run wrote them.
     if (
         os.path.exists("results/summary.txt")

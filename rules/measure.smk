@@ -126,6 +126,8 @@ rule choose_batch_size:
         "../envs/report.yaml"
     resources:
         machine=SHARED,
+    params:
+        margin=GRID.config["margin"],
     message:
         "choosing the batch size of {wildcards.framework}/{wildcards.variant} on {wildcards.device}"
     script:

@@ -6,6 +6,7 @@ from vitbench import accuracy, tables
 from vitbench.analysis import best_batch_size, parity
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
+from vitbench.analysis.looks import Rule
 from vitbench.analysis.physics import impossible_cells
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
@@ -29,15 +30,17 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     def forms(role: str) -> dict[str, str]:
         return {image.id: image.form for image in archive.manifest(role) if image.valid}
 
+    rules = {role: Rule.of(archive.grid, role) for role in archive.grid["datasets"]}
+    faster_than_possible = impossible_cells(tables.read(physics_table, "physics"))
     gate = parity.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
     data_sets = {role: (one["name"], archive.manifest(role)) for role, one in archive.grid["datasets"].items()}
     derived = {
         "summary": analysis.summary(table),
         "budget": analysis.time_budget(table),
-        "best": best_batch_size.best_batch_sizes(table),
+        "best": best_batch_size.best_batch_sizes(table, rules["sample"].margin),
         "images": parity.images(data_sets),
         "parity": gate,
-        "speedup": speedups.speedup(table, baseline, gate, impossible_cells(tables.read(physics_table, "physics"))),
+        "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules),
     }
     for name, frame in derived.items():
         write_atomically(out[name], tables.as_csv(frame))

@@ -12,12 +12,18 @@ from vitbench.files import write_atomically
 from vitbench.records import record as records
 
 
-def main(sweep: list[Path], out: Path) -> None:
+def main(sweep: list[Path], margin: float, out: Path) -> None:
     """Write the choice (batch_size, median seconds, reason) and the records that it rests on."""
     rows = [records.to_row(records.read(path), "live", str(path)) for path in sweep]
-    choice = choose_batch_size(pandas.DataFrame(rows, columns=tables.COLUMNS["runs"]))
+    choice = choose_batch_size(pandas.DataFrame(rows, columns=tables.COLUMNS["runs"]), margin)
     write_atomically(out, json.dumps(choice | {"records": sorted(map(str, sweep))}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    run_logged(snakemake.log[0], main, list(map(Path, snakemake.input)), Path(snakemake.output[0]))
+    run_logged(
+        snakemake.log[0],
+        main,
+        list(map(Path, snakemake.input)),
+        snakemake.params.margin,
+        Path(snakemake.output[0]),
+    )

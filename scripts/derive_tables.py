@@ -1,5 +1,6 @@
 """Derive the tables of break-even and of effective batches: the entry point of the rule `derive_tables`."""
 
+import json
 from pathlib import Path
 
 import pandas
@@ -7,14 +8,19 @@ import pandas
 from vitbench import tables
 from vitbench.analysis.batches import effective_batches
 from vitbench.analysis.break_even import break_even
+from vitbench.analysis.looks import Rule
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 
 
-def main(runs_csv: str, parity_csv: str, speedup_csv: str, break_even_csv: str, batches_csv: str) -> None:
-    """Read the tables and write both files."""
+def main(
+    runs_csv: str, parity_csv: str, speedup_csv: str, grid_json: str, break_even_csv: str, batches_csv: str
+) -> None:
+    """Read the tables and the grid, and write both files."""
     runs = tables.read(runs_csv, "runs")
-    _write(break_even(runs, tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")), break_even_csv)
+    gate, speedup = tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")
+    rule = Rule.of(json.loads(Path(grid_json).read_text(encoding="utf-8")), "full")
+    _write(break_even(runs, gate, speedup, rule), break_even_csv)
     _write(effective_batches(runs), batches_csv)
 
 
@@ -29,6 +35,7 @@ if __name__ == "__main__":
         snakemake.input.runs,
         snakemake.input.parity,
         snakemake.input.speedup,
+        snakemake.input.grid,
         snakemake.output.break_even,
         snakemake.output.batches,
     )

@@ -15,10 +15,10 @@ import pandas
 from write_gallery import small
 
 from vitbench import tables
-from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.cells import cell_name
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
 from vitbench.records.archive import open_archive
 
@@ -50,10 +50,18 @@ def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
     return frame.assign(variant=frame.framework + "/" + frame.variant)
 
 
+def _blocks(repeats: int | dict[str, int]) -> str:
+    """How many blocks there are, of each role where these differ."""
+    if isinstance(repeats, int):
+        return f"{repeats} blocks"
+    return " and ".join(f"{count} blocks of {role}" for role, count in repeats.items())
+
+
 def _speedup(frame: pandas.DataFrame) -> list[str]:
     ratio, words = number(2), (("verdict", None), ("reason", None))
     columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": ratio, "high": ratio, "blocks": number(0)}
-    columns |= {"p_holm": number(4), "floor": number(3), "agreement": share} | dict(words)
+    columns |= {"p_holm": number(4), "family": None, "smallest_detectable": ratio, "blocks_needed": number(0)}
+    columns |= {"hours_needed": number(1), "agreement": share} | dict(words)
     lines = []
     for group, rows in frame.groupby("comparison", sort=False):
         lines += [f"**{group}**", "", *table(rows, {name: (name, form) for name, form in columns.items()}), ""]
@@ -156,7 +164,6 @@ def describe(name: str, results: Path) -> str:
     context = tables.read_context(results / "provenance" / "context.json")
     read = {table: tables.read(results / f"{table}.csv") for table in tables.COLUMNS if table in PARTS | {"runs": 0}}
     budget = read["time_budget"]
-    control = read["speedup"][read["speedup"].comparison == CONTROL_GROUP]
     first, last = (about[end][:16].replace("T", " ") for end in ("first", "last"))
     lines = [
         f"<!-- Written by scripts/describe_campaign.py from resources/campaigns/{name}. -->",
@@ -165,7 +172,7 @@ def describe(name: str, results: Path) -> str:
         f"{context['answer']}.",
         "",
         f"{context['machine_text']} · {first} to {last} UTC"
-        f" · n = {about['repeats']} blocks · model {context['model']} ({context['model_note']}) · "
+        f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
         + "; ".join(f"{role} {one['name']}" for role, one in context["datasets"].items())
         + f" · protocol {context['protocol']} · vitbench {context['vitbench']}",
         "",
@@ -173,13 +180,8 @@ def describe(name: str, results: Path) -> str:
         f"again from `resources/campaigns/{name}`; `python scripts/check_records.py resources/campaigns/{name}` checks "
         "its records.",
     ]
-    if len(control):
-        row = control.iloc[0]
-        lines += [
-            "",
-            f"**Noise floor**: the same cell, measured under two names, came to a ratio of {row.speedup:.3f} "
-            f"[{row.low:.3f}, {row.high:.3f}]; smaller ratios are ties.",
-        ]
+    if noise := noise_line(read["speedup"]):
+        lines += ["", f"**Noise**: {noise}"]
     spent = dict(zip(budget.part, budget.share, strict=True))
     lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():

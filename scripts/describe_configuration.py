@@ -27,13 +27,13 @@ def table(schema: dict[str, Any], defaults: dict[str, Any]) -> str:
 def _rows(schema: dict[str, Any], properties: dict[str, Any], defaults: dict[str, Any], outer: str) -> list[list[str]]:
     rows = []
     for name, value in properties.items():
-        inner = value.get("properties")
-        default = "" if name not in defaults or inner else f"`{_flow(defaults[name])}`"
-        rows.append(
-            [f"`{outer}{name}`", default, "" if inner else allowed(schema, value), value.get("description", "")]
-        )
+        inner, only_map = value.get("properties"), value.get("type") == "object" and "properties" in value
+        default = "" if name not in defaults or only_map else f"`{_flow(defaults[name])}`"
+        words = "" if only_map else allowed(schema, value)
+        rows.append([f"`{outer}{name}`", default, words, value.get("description", "")])
         if inner:
-            rows += _rows(schema, inner, defaults.get(name) or {}, f"{outer}{name}.")
+            nested = defaults.get(name)
+            rows += _rows(schema, inner, nested if isinstance(nested, dict) else {}, f"{outer}{name}.")
     return rows
 
 
@@ -56,7 +56,7 @@ def allowed(schema: dict[str, Any], value: dict[str, Any]) -> str:
         keys = " and ".join(f"`{key}`" for key in value.get("properties", {}))
         return f"map with {keys}" if keys else "map"
     kinds = value["type"] if isinstance(value["type"], list) else [value["type"]]
-    words = " or ".join({"string": "text", "null": "`null`"}.get(kind, kind) for kind in kinds)
+    words = " or ".join({"string": "text", "null": "`null`", "object": "map"}.get(kind, kind) for kind in kinds)
     limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
     words += "".join(f", {limit} {value[key]}" for key, limit in limits.items() if key in value)
     return words + (f" like `{value['pattern']}`" if "pattern" in value else "")

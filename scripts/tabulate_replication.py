@@ -8,6 +8,7 @@ from typing import Any
 import pandas
 
 from vitbench import tables
+from vitbench.analysis.looks import Rule
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.series import published
@@ -31,6 +32,7 @@ def read_records(paths: Mapping[str, str], about: dict[str, Any]) -> Records:
         context=tables.read_context(paths["context"]),
         shape=shape_of(grid["model"]["definition"], about["shape"]),
         stand_ins=grid["stand_ins"],
+        rules={role: Rule.of(grid, role) for role in grid["datasets"]},
     )
 
 

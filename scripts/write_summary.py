@@ -1,23 +1,31 @@
 """Write the lines that a run ends with."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.speedup import hours_of_a_block
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.present.answer import closing_lines
 
 
-def main(frames: dict[str, pandas.DataFrame], context: dict[str, Any], published: Path, out: Path) -> None:
+def main(
+    frames: dict[str, pandas.DataFrame], context: dict[str, Any], grid: dict[str, Any], published: Path, out: Path
+) -> None:
     """Write the closing lines of these tables (runs, best, parity, speedup)."""
     runs = frames["runs"]
-    more = max(0, LEAST_BLOCKS - context["repeats"]) / context["repeats"]
-    minutes = runs.total_seconds.sum() / 60 * more
-    lines = closing_lines(**frames, context=context, published=pandas.read_csv(published), minutes_for_verdict=minutes)
+    lines = closing_lines(
+        **frames,
+        context=context,
+        published=pandas.read_csv(published),
+        hours_of_a_block=hours_of_a_block(runs[runs.dataset == "full"]),
+        rule=Rule.of(grid, "full"),
+    )
     write_atomically(out, "\n".join(lines) + "\n")
 
 
@@ -28,6 +36,7 @@ if __name__ == "__main__":
         main,
         {name: tables.read(snakemake.input[name], table) for name, table in names.items()},
         tables.read_context(snakemake.input.context),
+        json.loads(Path(snakemake.input.grid).read_text(encoding="utf-8")),
         Path(snakemake.input.published),
         Path(snakemake.output[0]),
     )

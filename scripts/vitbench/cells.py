@@ -10,10 +10,12 @@ from typing import Any
 
 # The batch size of a full run stands in its path as this word, for it is known only after the sweep.
 BEST = "best"
-# Ending of the second name under which the baseline's full run is measured, as a control of the measuring itself.
+# Ending of the second name under which a framework's full run is measured, as a control of the measuring itself.
 CONTROL = "-control"
 # File that holds a full cell's profile.
 PROFILE = "profile.json"
+# Below this many blocks an interval says more about the few blocks than about the cells: there is no verdict.
+LEAST_BLOCKS = 5
 # What names a variant on its device, and a cell in a table that holds several sources.
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
@@ -46,6 +48,11 @@ def cell_name(row: dict[str, Any]) -> str:
     size = row["batch_size"]
     size = "best" if size is None or size != size else f"{size:.0f}"
     return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
+
+
+def repeats_of(repeats: int | dict[str, int], role: str) -> int:
+    """How many repeats a cell of this role has: one number for both roles, or one for each."""
+    return repeats[role] if isinstance(repeats, dict) else repeats
 
 
 def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:

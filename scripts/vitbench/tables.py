@@ -25,7 +25,7 @@ WORDS = frozenset(
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
     product_precision out_of_turn reason accelerator precision
     setting record
-    baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
+    baseline candidate lost comparison family verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing""".split()  # noqa: SIM905
@@ -57,8 +57,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason differing""",
-        "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm
-            floor images baseline_throughput candidate_throughput agreement comparison reason""",
+        "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm family
+            margin smallest_detectable blocks_needed hours_needed floor floor_low floor_high images baseline_throughput
+            candidate_throughput agreement comparison reason""",
         "replication": """kind part environment dataset baseline candidate published published_low published_high
             published_verdict ours ours_low ours_high blocks our_verdict verdict reason to_run sizes difference equal
             unequal published_baseline published_candidate our_baseline our_candidate published_hardware our_machine""",

@@ -30,7 +30,10 @@ def runs(smoke):
 
 
 def test_every_cell_was_measured_and_worked(runs):
-    assert set(runs.framework + "/" + runs.variant) == VARIANTS | {"huggingface/pipeline-control"}
+    assert set(runs.framework + "/" + runs.variant) == VARIANTS | {
+        "huggingface/pipeline-control",
+        "sparknlp/tensorflow-control",
+    }
     assert (runs.status == "ok").all()
     assert sorted(runs[runs.dataset == "sample"].batch_size.unique()) == [1, 4]
     assert len(runs) == len(VARIANTS) * (2 + 1) + 1

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench import tables
-from vitbench.analysis.pairs import CONTROL_GROUP
-from vitbench.analysis.statistics import FLOOR
+from vitbench.analysis.looks import MARGIN
+from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, EXPLORATORY, PRIMARY
 from vitbench.analysis.summary import usable
 from vitbench.cells import CONTROL
 
@@ -64,8 +64,8 @@ def example(
 
     `failed` maps (variant, batch size) or a variant to its status (oom, timeout, error, skipped); `flags` maps
     (variant, batch size), or those and a repeat, to its flags on the sample, and with "full" before them to those on
-    the full set; `verdict` overrides the verdict of every comparison that has a number; `floor`: with an A/A control,
-    whose noise floor this is.
+    the full set; `verdict` overrides the verdict of every comparison that has a number; `floor`: with an A/A control of
+    each framework, whose pooled noise floor this is.
     """
     failed, flags = failed or {}, flags or {}
     images = {"sample": 32, "full": 48}
@@ -84,7 +84,8 @@ def example(
         else:  # no batch size to run with
             status = "skipped" if failed.get(variant) == "skipped" else "error"
             rows += _repeats("full", images, variant, row.device, None, repeats, {variant: status}, {})
-        if floor and variant == variants[0] and pd.notna(row.kept):
+        first = next(one for one in variants if one.startswith(f"{row.framework}/"))
+        if floor and variant == first and pd.notna(row.kept):
             rows += _repeats("full", images, variant + CONTROL, row.device, int(row.kept), repeats, {}, {})
     runs = typed(rows, "runs")
     summary = _summary(runs)
@@ -212,12 +213,12 @@ def _pairs(summary: pd.DataFrame, baseline: str) -> list[tuple[str, pd.Series, p
     for dataset, label in (("full", "each at its best batch size, full"), ("sample", "same batch size, sample")):
         part = summary[(summary["dataset"] == dataset) & (summary["status"] == "ok")]
         names = part["framework"] + "/" + part["variant"]
+        for _, twin in part[part["variant"].str.endswith(CONTROL)].iterrows():
+            own = part[(names + CONTROL == f"{twin.framework}/{twin.variant}") & (part["device"] == twin.device)]
+            controls += [(CONTROL_GROUP, one, twin) for _, one in own.iterrows()]
         for _, base in part[names == baseline].iterrows():
             others = part[(names != baseline) & (part["device"] == base.device)]
-            if dataset == "full":
-                twins = others[others["variant"].str.endswith(CONTROL)]
-                controls += [(CONTROL_GROUP, base, twin) for _, twin in twins.iterrows()]
-                others = others[~others["variant"].str.endswith(CONTROL)]
+            others = others[~others["variant"].str.endswith(CONTROL)]
             if dataset == "sample":
                 others = others[others["batch_size"] == base.batch_size]
             pairs += [(label, base, other) for _, other in others.iterrows()]
@@ -246,7 +247,9 @@ def _speedup(pairs, images, verdict, floor) -> pd.DataFrame:
     for label, base, other in pairs:
         ratio = base["median"] / other["median"]
         spread = 0.04 + (zlib.crc32(_name(other).encode()) % 100) / 2000
-        least = 1 + FLOOR if label == CONTROL_GROUP else floor or 1 + FLOOR
+        family = PRIMARY if base.dataset == "full" else EXPLORATORY
+        judged = verdict or "too few repeats"
+        lacks = label != CONTROL_GROUP and judged in ("too few repeats", "inconclusive")
         rows.append(
             {
                 "baseline": _name(base), "candidate": _name(other), "dataset": base.dataset, "speedup": ratio,
@@ -254,7 +257,10 @@ def _speedup(pairs, images, verdict, floor) -> pd.DataFrame:
                 "blocks": base.repeats, "faster_blocks": base.repeats if ratio > 1 else 0,
                 "images": images[base.dataset],
                 "baseline_throughput": base.throughput, "candidate_throughput": other.throughput, "agreement": 1.0,
-                "comparison": label, "floor": least,
+                "comparison": label, "family": CONTROLS if label == CONTROL_GROUP else family, "margin": MARGIN,
+                "smallest_detectable": 1.13, "blocks_needed": 40 if lacks else None,
+                "hours_needed": 9 if lacks else None, "floor": floor,
+                "floor_low": floor and floor * 0.98, "floor_high": floor and floor * 1.05,
             }
         )  # fmt: skip
     return typed(rows, "speedup")
@@ -307,3 +313,10 @@ def physics(run: Tables, peak: float = 376.0) -> pd.DataFrame:
         row |= {"verdict": "above the machine's peak: an error" if share > 1.05 else ""}
         rows.append(row)
     return typed(rows, "physics")
+
+
+def write_grid(folder: Path) -> Path:
+    """Write what the tables need to know of a grid, by what its full runs are judged; its path."""
+    path = folder / "grid.json"
+    path.write_text(json.dumps({"margin": 0.05, "most_repeats": 20, "repeats": 5, "looks": []}))
+    return path

@@ -7,12 +7,15 @@ import itertools
 import numpy as np
 import pandas
 import pytest
+from scipy import stats
 
 from vitbench import cells, tables
 from vitbench.analysis import best_batch_size, pairs, parity
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
+from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import BEST_GROUP, SAME_GROUP
+from vitbench.analysis.statistics import blocks_needed
 from vitbench.inputs.datasets import Image
 
 HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
@@ -191,7 +194,8 @@ def test_only_blocks_in_which_both_are_usable_are_compared(table):
         flagged(cell(TF, "full", 8, [3, 3, 30, 3, 3]), b2="no steady state"),
     )
     row = judge(runs)[1].iloc[0]
-    assert (row.blocks, row.speedup, row.low, row.high, row.verdict) == (3, 2, 2, 2, "too few repeats")
+    assert (row.blocks, row.verdict) == (3, "too few repeats")
+    assert (row.speedup, row.low, row.high) == pytest.approx((2, 2, 2))
     # The rates shown are those of usable repeats too.
     assert (row.baseline_throughput, row.candidate_throughput) == (1, 2)
 
@@ -212,22 +216,47 @@ def test_the_control_is_compared_in_a_row_of_its_own_and_is_no_variant(table):
     assert list(best_batch_size.best_batch_sizes(runs).variant) == ["pipeline", "tensorflow"]
 
 
-@pytest.mark.parametrize(
-    ("control", "floor", "verdict"),
-    [
-        ([6.0, 6.0, 6.0, 6.0, 6.0], 1.02, "faster"),  # 1.05 times as fast, and nothing else is
-        ([5.5, 5.6, 5.4, 5.5, 5.6], 6 / 5.4, "tie"),  # the same cell is 1.09 times as fast as itself
-        ([6.6, 6.7, 6.6, 6.5, 6.6], 6.7 / 6, "tie"),
-    ],
-)
-def test_a_ratio_within_the_noise_floor_is_a_tie(table, control, floor, verdict):
-    fast = [6 / 1.05 * one for one in (1, 1.001, 0.999, 1, 1)]
-    runs = table(cell(HF, "full", 8, [6.0] * 5), cell(TF, "full", 8, fast), cell(CONTROL, "full", 8, control))
+def test_each_framework_has_its_control_and_their_noise_is_pooled(table):
+    spread = [6.0, 6.3, 5.7, 6.1, 5.9]
+    runs = table(
+        cell(HF, "full", 8, [6.0] * 5), cell(TF, "full", 8, [5.0] * 5), cell(ONNX, "full", 8, [5.0] * 5),
+        cell(CONTROL, "full", 8, spread), cell(TF + cells.CONTROL, "full", 8, [5 / 6 * one for one in spread]),
+    )  # fmt: skip
     speedups = judge(runs)[1]
-    assert speedups.iloc[0].floor == pytest.approx(floor) and speedups.iloc[0].verdict == verdict
-    # The control's own row says whether it found a difference where none is.
-    assert speedups.iloc[1].floor == 1.02
-    assert (speedups.iloc[1].verdict == "tie") == (floor == 1.02)
+    controls = speedups[speedups.family == "control"]
+    assert [(row.baseline.split("/")[1], row.candidate.split("/")[1]) for row in controls.itertuples()] == [
+        ("pipeline", "pipeline-control"), ("tensorflow", "tensorflow-control"),
+    ]  # fmt: skip
+    assert not speedups[speedups.family != "control"].candidate.str.contains(cells.CONTROL).any()
+    logs = np.log(6 / np.array(spread))
+    floor = np.exp(stats.t.isf(0.025, 8) * logs.std(ddof=1) / np.sqrt(5))
+    assert speedups.floor.to_numpy() == pytest.approx(floor)
+    assert (speedups.floor_low < speedups.floor).all() and (speedups.floor < speedups.floor_high).all()
+
+
+def test_no_verdict_rests_on_the_floor(table):
+    """A wild control widens the floor; what its own interval says of a pair stays."""
+    fast = [6 / 1.2 * one for one in (1, 1.001, 0.999, 1, 1)]
+    cells_ = cell(HF, "full", 8, [6.0] * 5), cell(TF, "full", 8, fast)
+    wild = judge(table(*cells_, cell(CONTROL, "full", 8, [4.0, 9.0, 6.0, 4.5, 8.0])))[1]
+    assert wild.iloc[0].floor > 1.2 and wild.iloc[0].verdict == "faster" == judge(table(*cells_))[1].iloc[0].verdict
+
+
+@pytest.mark.parametrize("control", [[6.6, 6.7, 6.6, 6.5, 6.6], [5.4, 5.5, 5.4, 5.4, 5.3]])
+def test_where_a_control_differs_from_itself_no_claim_of_its_device_stands(table, control):
+    gpu = {"device": "gpu"}
+    runs = table(
+        cell(HF, "full", 8, [6.0] * 5), cell(TF, "full", 8, [3.0] * 5), cell(ONNX, "full", 8, [6.01] * 5),
+        cell(CONTROL, "full", 8, control), cell(HF, "full", 8, [2.0] * 5, **gpu), cell(TF, "full", 8, [1.0] * 5, **gpu),
+        cell(HF, "sample", 8, [6.0] * 5), cell(TF, "sample", 8, [3.0] * 5),
+    )  # fmt: skip
+    found = judge(runs)[1]
+    assert found[found.family == "control"].verdict.item() in ("faster", "slower")
+    cpu = found[(found.family != "control") & ~found.candidate.str.contains("/gpu/")]
+    assert len(cpu) == 3 and set(cpu.verdict) == {"inconclusive"}
+    assert cpu.reason.str.contains("no claim of this device is to be believed").all()
+    same_device = found[found.baseline.str.contains("/gpu/")]
+    assert list(same_device.verdict) == ["faster"]  # its own control is another
 
 
 def test_the_control_does_not_count_among_the_comparisons_of_holm(table):
@@ -245,23 +274,45 @@ def choose(runs) -> dict:
 
 
 def test_the_fastest_batch_size_is_best(table):
-    found = choose(
-        table(cell(HF, "sample", 1, [9, 9, 9]), cell(HF, "sample", 8, [5, 5, 5]), cell(HF, "sample", 16, [7, 7, 7]))
-    )
-    assert found == {"batch_size": 8, "median": 5, "reason": "fastest"}
+    def sweep(count: int):
+        sizes = {1: 9, 8: 5, 16: 7}
+        return table(*(cell(HF, "sample", size, [seconds] * count) for size, seconds in sizes.items()))
+
+    few, enough = choose(sweep(3)), choose(sweep(5))
+    assert (few["batch_size"], few["median"]) == (enough["batch_size"], enough["median"]) == (8, 5)
+    assert "too few repeats" in few["reason"] and enough["reason"] == "fastest, confirmed"
 
 
-def test_the_smallest_within_noise_of_the_fastest_is_best(table):
-    found = choose(
-        table(
-            cell(HF, "sample", 1, [9, 9, 9]),
-            cell(HF, "sample", 8, [5.5, 4.9, 5.6]),  # once faster than 32
-            cell(HF, "sample", 16, [5.05, 5.05, 5.05]),  # within the floor
-            cell(HF, "sample", 32, [5, 5, 5]),
-        )
+def test_below_five_blocks_the_fastest_is_best_however_near_a_smaller_one_is(table):
+    found = choose(table(cell(HF, "sample", 1, [5.01, 5.01, 5.01]), cell(HF, "sample", 8, [5, 5, 5])))
+    assert found["batch_size"] == 8
+
+
+def test_a_noisy_smaller_size_is_no_equivalent_one(table):
+    """As no-oneDNN at 1 beside 8: 9% slower, and so noisy that no test tells them apart."""
+    noisy, steady = [5.9, 5.0, 5.9, 4.8, 5.9], [5.0, 5.05, 4.95, 5.0, 5.0]
+    found = choose(table(cell(HF, "sample", 1, noisy), cell(HF, "sample", 8, steady)))
+    assert found["batch_size"] == 8 and "not shown to be faster than 1" in found["reason"]
+
+
+def test_the_smallest_that_is_equivalent_by_test_is_best(table):
+    steady = np.array([5.0, 5.05, 4.95, 5.0, 5.0])
+    near, far = [1.02 * steady[::-1], 1.03 * steady], 1.08 * steady
+    runs = table(
+        cell(HF, "sample", 1, far.tolist()),
+        cell(HF, "sample", 8, near[0].tolist()),
+        cell(HF, "sample", 16, near[1].tolist()),
+        cell(HF, "sample", 32, steady.tolist()),
     )
-    assert (found["batch_size"], found["median"]) == (8, 5.5)
-    assert "smallest within noise of the fastest, 32" in found["reason"]
+    found = choose(runs)
+    assert found["batch_size"] == 8 and "equivalent to the fastest, 32" in found["reason"]
+    assert best_batch_size.choose_batch_size(runs, margin=0.15)["batch_size"] == 1
+
+
+def test_a_slow_moment_of_the_machine_does_not_choose(table):
+    """16 was measured in a slow third block that 8 lacks: only blocks that both have are compared."""
+    found = choose(table(cell(HF, "sample", 8, [5, 5, None]), cell(HF, "sample", 16, [4.8, 4.8, 9])))
+    assert found["batch_size"] == 16
 
 
 def test_batch_sizes_that_came_to_the_same_batches_are_one_cell(table):
@@ -273,7 +324,7 @@ def test_batch_sizes_that_came_to_the_same_batches_are_one_cell(table):
     )
     found = choose(runs)
     assert (found["batch_size"], found["median"]) == (32, 5)
-    assert found["reason"] == "fastest; the same batches as a smaller one: 64"
+    assert found["reason"].startswith("fastest") and found["reason"].endswith("the same batches as a smaller one: 64")
 
 
 def test_batch_sizes_that_failed_are_ignored(table):
@@ -311,7 +362,7 @@ def test_best_batch_sizes_say_what_is_kept_and_when_the_sweep_would_now_choose_o
     assert (found.batch_size["pipeline"], found.kept["pipeline"]) == (8, 1)
     assert "the full run keeps 1" in found.reason["pipeline"]
     assert (found.batch_size["tensorflow"], found.kept["tensorflow"]) == (8, 8)
-    assert found.reason["tensorflow"] == "fastest"
+    assert found.reason["tensorflow"] == "the only one"
     assert pandas.isna(found.batch_size["onnx"]) and pandas.isna(found.kept["onnx"])
 
 
@@ -480,32 +531,98 @@ def test_each_pair_is_judged_by_itself(table):
 def test_speedup_has_direction_range_and_rates(table):
     _, ratio = judge(one_pair(table, ((9, 10, 8), (6, 5, 6))))
     row = ratio.iloc[0]
-    assert (row.speedup, row.low, row.high) == (1.5, pytest.approx(8 / 6), 2.0)
+    assert (row.speedup, row.low, row.high) == pytest.approx(((9 / 6 * 10 / 5 * 8 / 6) ** (1 / 3), 8 / 6, 2.0))
     assert (row.verdict, row.blocks, row.faster_blocks, row.images) == ("too few repeats", 3, 3, 6)
     assert (row.baseline_throughput, row.candidate_throughput) == (pytest.approx(6 / 9), 1.0)
     assert row.comparison == BEST_GROUP and pandas.isna(row.reason)
     assert list(ratio.columns) == list(tables.COLUMNS["speedup"])
 
 
-@pytest.mark.parametrize(("candidate", "verdict"), [(6, "faster"), (12, "slower"), (8.9, "tie")])
+@pytest.mark.parametrize(("candidate", "verdict"), [(6, "faster"), (12, "slower"), (8.9, "equivalent")])
 def test_speedup_of_five_blocks_has_a_verdict(table, candidate, verdict):
     _, ratio = judge(one_pair(table, ([9, 9, 9, 9, 9], [candidate] * 5)))
     assert ratio.iloc[0].verdict == verdict and ratio.iloc[0].blocks == 5
 
 
-def test_a_difference_that_many_comparisons_explain_by_chance_is_a_tie(table):
-    base, weak = [9.0, 9.1, 8.9, 9.05, 8.95], [8.7, 8.9, 8.1, 8.8, 8.6]
-    alone = judge(one_pair(table, (base, weak)))[1].iloc[0]
-    assert alone.verdict == "faster" and 0.01 < alone.p_holm < 0.05
-    same = [cell(HF, "sample", size, base) + cell(TF, "sample", size, base[::-1]) for size in (1, 2, 4, 8, 16)]
-    among = judge(table(cell(HF, "full", 8, base), cell(TF, "full", 8, weak), *same))[1].iloc[0]
-    assert among.p_holm == pytest.approx(6 * alone.p_holm)
-    assert among.verdict == "tie" and "among 6 comparisons" in among.reason
+BASE, WEAK = [9.0, 9.1, 8.9, 9.05, 8.95], [8.45, 8.6, 7.7, 8.5, 8.1]
+
+
+def test_a_difference_that_many_primary_comparisons_explain_by_chance_is_inconclusive(table):
+    alone = judge(one_pair(table, (BASE, WEAK)))[1].iloc[0]
+    assert alone.verdict == "faster" and 0.005 < alone.p_holm < 0.05
+    more = [cell(f"sparknlp/v{number}", "full", 8, BASE[::-1]) for number in range(9)]
+    among = judge(table(cell(HF, "full", 8, BASE), cell(TF, "full", 8, WEAK), *more))[1].iloc[0]
+    assert among.p_holm == pytest.approx(10 * alone.p_holm)
+    assert among.verdict == "inconclusive" and "among 10 comparisons" in among.reason
+
+
+def test_exploratory_comparisons_turn_no_primary_verdict(table):
+    """Whatever the sweep and other devices bring, the declared comparisons of a device are judged by themselves."""
+    full = cell(HF, "full", 8, BASE), cell(TF, "full", 8, WEAK)
+    alone = judge(table(*full))[1].iloc[0]
+    sweep = [cell(HF, "sample", size, BASE) + cell(TF, "sample", size, BASE[::-1]) for size in range(1, 30)]
+    gpu = [cell(one, "full", 8, BASE, device="gpu") for one in (HF, TF)]
+    among = judge(table(*full, *sweep, *gpu))[1]
+    first = among[(among.baseline == alone.baseline) & (among.candidate == alone.candidate)].iloc[0]
+    assert (first.verdict, first.p_holm) == ("faster", alone.p_holm) and first.family == "primary"
+    assert set(among[among.dataset == "sample"].family) == {"exploratory"}
+    across = among[among.baseline.str.contains("/cpu/") & among.candidate.str.contains("/gpu/")]
+    assert len(across) == 2 and set(across.family) == {"exploratory"}
+
+
+def test_baseline_and_candidate_exchanged_invert_ratios_and_swap_verdicts(table):
+    """Nothing in the tables favours a framework: under exchanged names every number is its own mirror image."""
+    noisy = [9.0, 14.0, 6.0, 12.0, 8.0]
+    sizes = {1: WEAK, 2: [one / 2 for one in BASE], 4: noisy, 8: BASE[::-1], 16: [2 * one for one in BASE]}
+    runs = table(*(cell(HF, "sample", size, BASE) + cell(TF, "sample", size, other) for size, other in sizes.items()))
+    exchanged = runs.copy()
+    for column, pair in (("framework", ("huggingface", "sparknlp")), ("variant", ("pipeline", "tensorflow"))):
+        exchanged[column] = runs[column].map(dict(zip(pair, pair[::-1], strict=True)))
+    there, back = judge(runs)[1], judge(exchanged)[1]
+    mirrored = {"faster": "slower", "slower": "faster"}
+    assert set(there.verdict) == {"faster", "slower", "equivalent", "inconclusive"}
+    assert list(back.verdict) == [mirrored.get(verdict, verdict) for verdict in there.verdict]
+    for one, other in (("speedup", "speedup"), ("low", "high"), ("high", "low")):
+        assert (back[one] * there[other]).to_numpy() == pytest.approx(1)
+    for column in ("p_holm", "smallest_detectable", "blocks_needed", "hours_needed", "blocks"):
+        assert back[column].to_numpy() == pytest.approx(there[column].to_numpy(), nan_ok=True), column
+    assert list(back.candidate_throughput) == list(there.baseline_throughput)
+
+
+def test_what_is_not_decided_says_what_it_takes(table):
+    noisy = [9.0, 11.0, 7.5, 10.0, 8.6]
+    runs = table(cell(HF, "full", 8, BASE), cell(TF, "full", 8, noisy), cell(ONNX, "full", 8, [4.5] * 5))
+    open_one, decided = judge(runs)[1].itertuples()
+    assert open_one.verdict == "inconclusive" and decided.verdict == "faster"
+    spread = np.log(np.array(BASE) / noisy).std(ddof=1)
+    assert open_one.blocks_needed == blocks_needed(spread, 0.05, 0.05) > 5
+    # Each block more is a repeat of 20 s of each of the three cells.
+    assert open_one.hours_needed == pytest.approx((open_one.blocks_needed - 5) * 60 / 3600)
+    assert f"about {open_one.blocks_needed:.0f} blocks" in open_one.reason and "5% apart" in open_one.reason
+    assert open_one.smallest_detectable > decided.smallest_detectable > 1
+    assert pandas.isna(decided.blocks_needed) and pandas.isna(decided.reason)
+
+
+def test_below_five_blocks_the_noise_of_all_pairs_says_what_it_takes(table):
+    runs = table(*(cell(one, "full", 8, times) for one, times in ((HF, [9, 9]), (TF, [5, 6]), (ONNX, [5, 5.1]))))
+    found = judge(runs)[1]
+    assert set(found.verdict) == {"too few repeats"} and found.blocks_needed.nunique() == 1
+    assert (found.blocks_needed >= 5).all() and (found.hours_needed > 0).all()
+    assert judge(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [5])))[1].blocks_needed.isna().all()
+
+
+def test_looks_that_were_taken_widen_the_interval_of_the_full_run_alone(table):
+    runs = table(*(cell(one, role, 8, times) for role in IMAGES for one, times in ((HF, BASE), (TF, WEAK))))
+    gate = judge(runs)[0]
+    rules = {"full": Rule(most=20, repeats=5), "sample": Rule()}
+    fixed, planned = (speedups.speedup(runs, HF, gate, rules=one).set_index("dataset") for one in ({}, rules))
+    assert planned.low["full"] < fixed.low["full"] and planned.p_holm["full"] > fixed.p_holm["full"]
+    assert planned.low["sample"] == fixed.low["sample"] and planned.speedup.equals(fixed.speedup)
 
 
 def test_failed_repeats_do_not_enter_the_ratio(table):
     _, ratio = judge(one_pair(table, ((9, None, 9, 100), (6, 6, 6, None))))
-    assert (ratio.iloc[0].speedup, ratio.iloc[0].blocks) == (1.5, 2)
+    assert (ratio.iloc[0].speedup, ratio.iloc[0].blocks) == (pytest.approx(1.5), 2)
 
 
 def test_a_cell_that_never_worked_has_no_ratio_but_a_reason(table):

@@ -6,8 +6,9 @@ import pandas
 import pytest
 from example_tables import TWO, example, typed
 
+from vitbench.analysis.looks import Rule
 from vitbench.files import HOME
-from vitbench.present.answer import answer, article_line, closing_lines, headline, name_variant
+from vitbench.present.answer import answer, article_line, closing_lines, headline, name_variant, noise_line
 
 VERSIONS = {"transformers": "5.23.0", "spark-nlp": "5.5.3"}
 ROW = {
@@ -35,10 +36,32 @@ def test_too_few_repeats_are_said_with_their_range_and_no_verdict():
     )
 
 
-@pytest.mark.parametrize("verdict", ["faster", "slower", "tie"])
+@pytest.mark.parametrize("verdict", ["faster", "slower", "inconclusive"])
 def test_a_verdict_is_said_with_its_interval(verdict):
     sentence = answer(speedup({"verdict": verdict, "blocks": 5}), VERSIONS)
     assert sentence.endswith(f"[95% interval 1.49–1.62, 5 blocks: {verdict}]")
+
+
+def test_equivalence_is_said_with_its_margin():
+    sentence = answer(speedup({"verdict": "equivalent", "blocks": 5, "margin": 0.05}), VERSIONS)
+    assert sentence.endswith("[95% interval 1.49–1.62, 5 blocks: equivalent within 5%]")
+
+
+def control(framework: str, verdict: str = "inconclusive", **more) -> dict:
+    name = f"{framework}/v/cpu/w1/bs8"
+    return {
+        "baseline": name, "candidate": name.replace("/v/", "/v-control/"), "family": "control", "verdict": verdict,
+        "comparison": "A/A control", "speedup": 1.04, "low": 0.92, "high": 1.1, "blocks": 5, "floor": 1.09,
+        "floor_low": 1.05, "floor_high": 1.29,
+    } | more  # fmt: skip
+
+
+def test_the_noise_is_said_with_each_control_and_its_own_uncertainty():
+    line = noise_line(speedup({}, control("huggingface"), control("sparknlp", speedup=0.98)))
+    assert "huggingface/v/cpu against itself 1.04" in line and "sparknlp/v/cpu against itself 0.98" in line
+    assert "within 0.92 to 1.09" in line and "1.05 to 1.29" in line and "believed" not in line
+    assert "no claim of that device is to be believed" in noise_line(speedup(control("sparknlp", "slower")))
+    assert noise_line(speedup({})) == ""
 
 
 def test_a_failed_parity_gives_no_ratio_but_its_reason():
@@ -84,9 +107,9 @@ def test_the_articles_ratio_is_computed_from_its_published_seconds():
     assert "2.30 times as fast" in article_line(halved)
 
 
-def closing(run, **more) -> list[str]:
+def closing(run, rule=Rule(most=20), **more) -> list[str]:  # noqa: B008 — frozen
     context = run.context | {"gpus": [], "label_note": ""} | more
-    return closing_lines(run.runs, run.best, run.parity, run.speedup, context, published(), 12.4)
+    return closing_lines(run.runs, run.best, run.parity, run.speedup, context, published(), 0.05, rule)
 
 
 def test_a_run_ends_with_eight_lines():
@@ -100,7 +123,8 @@ def test_a_run_ends_with_eight_lines():
         lines[4].startswith(f"{len(run.runs)} measurements in")
         and "0 failed, 0 suspect, 0 without a steady state." in lines[4]
     )
-    assert "repeats=5 (make standard), about 12 min more" in lines[6]
+    assert "make settle" in lines[6] and "1 of 1 primary comparisons not decided" in lines[6]
+    assert "about 40 blocks" in lines[6] and "about 9 h" in lines[6] and "`most_repeats` is 20" in lines[6]
 
 
 def test_labels_that_the_model_has_not_are_one_line_more_unless_it_knows_none_by_its_making():
@@ -145,8 +169,10 @@ def test_the_control_is_no_answer():
 
 
 def test_with_enough_repeats_and_a_gpu_the_lines_say_so():
-    lines = closing(example(TWO, repeats=5))
-    assert "repeats=10 (make rigorous)" in lines[6]
+    assert "decided" in closing(example(TWO, repeats=5, verdict="faster"))[6]
+    assert "make settle" not in closing(example(TWO, repeats=5, verdict="equivalent"))[6]
+    fixed = closing(example(TWO, repeats=5, verdict="inconclusive"), rule=Rule())[6]
+    assert "make settle" in fixed and "with a greater `most_repeats`" in fixed
     assert "Not measured" not in closing(example(TWO, devices=("cpu", "gpu")))[3]
     assert "A100: add gpu" in closing(example(TWO), gpus=["A100"])[3]
 

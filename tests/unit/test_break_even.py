@@ -7,6 +7,7 @@ import pytest
 from example_tables import typed
 
 from vitbench.analysis.break_even import Line, break_even, line, measured_images
+from vitbench.analysis.looks import Rule
 
 IMAGES, BLOCKS = 100, 5
 
@@ -22,10 +23,13 @@ def repeats(variant: str, fixed: float, each: float, framework="sparknlp", block
     return [row | {"repeat": block, "block": block} | changes for block in range(blocks)]
 
 
-def table(*cells: list[dict], gate=(), floor=1.02) -> pandas.DataFrame:
+def table(*cells: list[dict], gate=(), control="inconclusive", rule=None) -> pandas.DataFrame:
+    """The table of these cells; `control`: the verdict of the A/A control on the CPU."""
     runs = typed([row for cell in cells for row in cell], "runs")
-    speedup = typed([{"candidate": "sparknlp/b/cpu/w1/bs8", "floor": floor}], "speedup")
-    return break_even(runs, typed(list(gate), "parity").assign(passed=[row["passed"] for row in gate]), speedup)
+    speedup = typed([{"candidate": "huggingface/a-control/cpu/w1/bs8", "family": "control", "verdict": control}],
+                    "speedup")  # fmt: skip
+    gate = typed(list(gate), "parity").assign(passed=[row["passed"] for row in gate])
+    return break_even(runs, gate, speedup, rule)
 
 
 def test_a_line_is_start_load_cold_surplus_and_warm_seconds_an_image():
@@ -50,6 +54,7 @@ def test_far_from_what_was_measured_is_extrapolated(fixed, extrapolated):
     # measured: one data set of 100 to a process's 300 images; believed up to 600
     (row,) = table(repeats("a", 10, 0.3), repeats("b", fixed, 0.15)).to_dict("records")
     assert row["break_even"] == pytest.approx((fixed - 10) / 0.15) and row["extrapolated"] is extrapolated
+    assert ("extrapolated" in (row["reason"] or "")) is extrapolated
 
 
 def test_who_starts_later_and_is_slower_never_catches_up():
@@ -66,19 +71,43 @@ def test_the_range_is_that_of_the_blocks_each_with_its_own_times():
     assert (row["low"], row["high"]) == pytest.approx((200, 300))
 
 
-def test_blocks_that_disagree_are_uncertain_and_have_no_upper_end():
+def test_blocks_that_disagree_have_no_upper_end_and_the_interval_decides():
     late = repeats("b", 40, 0.15)
     late[2] |= {"wall_seconds": 40.0, "cold_seconds": 53.0}  # slower than the early one's 30
     (row,) = table(repeats("a", 10, 0.3), late).to_dict("records")
-    assert row["verdict"] == "uncertain" and "1 of 5 blocks" in row["reason"]
+    assert row["verdict"] == "uncertain" and "times as fast an image" in row["reason"]
     assert row["blocks_never"] == 1 and row["high"] is None and row["low"] == pytest.approx(200)
 
 
-def test_speeds_within_the_noise_floor_are_uncertain():
-    cells = repeats("a", 10, 0.30), repeats("b", 40, 0.285)  # 5%
-    assert table(*cells).verdict[0] == "overtakes"
-    (row,) = table(*cells, floor=1.06).to_dict("records")
-    assert row["verdict"] == "uncertain" and "noise floor" in row["reason"]
+@pytest.mark.parametrize(("each", "verdict"), [(0.27, "overtakes"), (0.295, "uncertain"), (0.33, "never")])
+def test_the_verdict_is_that_of_the_seconds_an_image(each, verdict):
+    (row,) = table(repeats("a", 10, 0.30), repeats("b", 40, each)).to_dict("records")
+    assert row["verdict"] == verdict and (verdict != "uncertain" or "equivalent" in row["reason"])
+    wider = table(repeats("a", 10, 0.30), repeats("b", 40, each), rule=Rule(margin=0.2))
+    assert wider.verdict[0] == "uncertain"
+
+
+def test_where_the_control_differs_from_itself_nothing_is_claimed():
+    (row,) = table(repeats("a", 10, 0.3), repeats("b", 40, 0.15), control="slower").to_dict("records")
+    assert row["verdict"] == "uncertain" and "control" in row["reason"]
+
+
+def test_the_pairs_of_the_table_are_a_family():
+    """One certain difference among many pairs of cells that only just differ is not enough."""
+
+    def noisy(variant: str, times: list[float]) -> list[dict]:
+        rows = repeats(variant, 10, 0.3)
+        return [
+            row | {"wall_seconds": 30 * factor, "cold_seconds": 40.0} for row, factor in zip(rows, times, strict=True)
+        ]
+
+    weak = noisy("a", [1, 1.01, 0.99, 1, 1]), noisy("b", [0.93, 0.96, 0.87, 0.94, 0.9])
+    assert table(*weak).verdict[0] == "overtakes"
+    others = [noisy(f"c{number}", [1, 0.99, 1.01, 1, 1]) for number in range(6)]
+    among = table(*weak, *others)
+    wanted = {"sparknlp/a/cpu/w1/bs8", "sparknlp/b/cpu/w1/bs8"}
+    (row,) = [row for row in among.itertuples() if {row.early, row.late} == wanted]
+    assert row.verdict == "uncertain" and "Holm" in row.reason
 
 
 def test_below_five_blocks_there_is_no_verdict():

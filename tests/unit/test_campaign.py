@@ -150,7 +150,7 @@ def test_records_that_are_missing_are_not_packed(run, tmp_path):
     first = record_paths(open_archive(run).grid)[0]
     (run / first).unlink()
     line = problem(pack, open_archive(run), "mine", tmp_path, "v1")
-    assert "1 of 27" in line and first in line
+    assert "1 of 30" in line and first in line
     assert not (tmp_path / "mine").exists()
 
 

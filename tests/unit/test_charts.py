@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import Rectangle
 
 from vitbench.errors import UserError
@@ -103,7 +103,8 @@ def test_too_few_repeats_gives_a_range_without_a_dot(monkeypatch):
 def test_verdicts_have_dots_with_the_leaders_colour_and_the_devices_marker(monkeypatch):
     run = example(devices=("cpu", "gpu"), sizes=(8,), repeats=5, verdict="faster")
     run.speedup.loc[1, ["verdict", "speedup", "low", "high"]] = ["slower", 0.7, 0.6, 0.8]
-    run.speedup.loc[2, ["verdict", "speedup", "low", "high"]] = ["tie", 1.01, 0.97, 1.05]
+    run.speedup.loc[2, ["verdict", "speedup", "low", "high"]] = ["equivalent", 1.01, 0.97, 1.05]
+    run.speedup.loc[3, ["verdict", "speedup", "low", "high"]] = ["inconclusive", 1.2, 0.9, 1.6]
     figure = ratio_chart(run)
     axes = figure.axes[0]
     color = {}
@@ -114,6 +115,9 @@ def test_verdicts_have_dots_with_the_leaders_colour_and_the_devices_marker(monke
     assert color[round(run.speedup.loc[0, "speedup"], 2)] == style.VERMILION.upper()
     shapes = {len(collection.get_paths()[0].vertices) for collection in axes.collections}
     assert len(shapes) == 2  # circle for the CPU, square for the GPU
+    assert 1.2 not in color  # an inconclusive one is hollow and grey
+    outline = next(line for line in axes.lines if line.get_marker() in "os" and list(line.get_xdata()) == [1.2])
+    assert outline.get_markerfacecolor() == "white" and outline.get_markeredgecolor() == style.GREY
     assert "GPU: speedup, 95% interval" in words(figure, monkeypatch)
 
 
@@ -157,25 +161,38 @@ def test_a_variant_without_any_batch_size_is_words(monkeypatch):
     assert "sparknlp/tensorflow, CPU, no batch size" in shown and "× error" in shown
 
 
-def test_the_noise_floor_is_a_grey_band_and_the_control_comes_last(monkeypatch):
-    run = example(repeats=5, verdict="faster", floor=1.05)
-    run.speedup = run.speedup.iloc[::-1].reset_index(drop=True)  # wherever the control stands in the table
+def test_the_margin_is_a_grey_band_the_noise_two_lines_and_the_controls_come_last(monkeypatch):
+    run = example(repeats=5, verdict="faster", floor=1.08)
+    run.speedup = run.speedup.iloc[::-1].reset_index(drop=True)  # wherever the controls stand in the table
     figure = ratio_chart(run)
     bands = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
-    assert len(bands) == len(run.speedup)
     edges = [(band.get_x(), band.get_x() + band.get_width()) for band in bands]
-    assert edges[0] == pytest.approx((1 / 1.05, 1.05)) and edges[-1] == pytest.approx((1 / 1.02, 1.02))
+    assert edges == [pytest.approx((1 / 1.05, 1.05))] * len(run.speedup)
+    lines = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
+    places = [sorted(segment[0][0] for segment in part.get_segments()) for part in lines]
+    assert places == [pytest.approx([1 / 1.08, 1.08])] * len(run.speedup)
     shown = words(figure, monkeypatch)
-    assert shown.rindex("A/A control") > shown.rindex("same batch size, sample")
+    assert shown.rindex("A/A control") > shown.rindex("same batch size, sample (exploratory)")
+    assert "each at its best batch size, full (primary)" in shown
     flat = " ".join(shown.split())
-    assert "0.952 to 1.050: what the baseline reaches against itself" in flat and "n = 5" in flat
-    assert "grey band: ratios within it are ties" in shown and "did not come out as a tie" in flat
-    assert "← Hugging Face faster" in shown  # the control does not change what the ends are called
+    assert "huggingface/pipeline/cpu against itself" in flat and "sparknlp/tensorflow/cpu against itself" in flat
+    assert "no claim of that device is to be believed" in flat
+    assert "← Hugging Face faster" in shown  # the controls do not change what the ends are called
 
 
-def test_without_a_control_the_band_is_the_least_floor(monkeypatch):
-    flat = " ".join(words(ratio_chart(example(repeats=5, verdict="tie")), monkeypatch).split())
-    assert "0.980 to 1.020: the least that is worth a claim (2%); there is no A/A control." in flat
+def test_without_a_control_there_is_the_band_and_no_line(monkeypatch):
+    figure = ratio_chart(example(repeats=5, verdict="equivalent"))
+    flat = " ".join(words(figure, monkeypatch).split())
+    assert "There is no A/A control." in flat and "equivalent within 5%" in flat
+    assert not [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
+
+
+def test_the_caption_says_what_is_not_decided_and_what_it_would_take(monkeypatch):
+    run = example(FIVE, repeats=5, verdict="inconclusive")
+    run.speedup.loc[run.speedup.family == "exploratory", "blocks_needed"] = 500  # not what was asked
+    flat = " ".join(words(ratio_chart(run), monkeypatch).split())
+    assert "Not decided: 4 of the primary comparisons" in flat and "about 40 blocks" in flat and "about 9 h" in flat
+    assert "Not decided" not in words(ratio_chart(example(FIVE, repeats=5, verdict="faster")), monkeypatch)
 
 
 def hollow(axes) -> list:

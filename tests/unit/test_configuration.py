@@ -25,7 +25,7 @@ BAD = {
     "devices": [[], ["tpu"], "cpu", ["cpu", "cpu"]],
     "batch_sizes": [[], [0], [8, 8], ["8"], [2.5], 8, {}, {"cpu": []}, {"cpu": [8], "tpu": [8]}, {"gpu": [8]}],
     "workers": [[], [2], 1, [0]],
-    "repeats": [0, "3", 2.5, 3.0, True],
+    "repeats": [0, "3", 2.5, 3.0, True, {"sample": 3}, {"sample": 3, "full": 0}, {"sample": 3, "full": 5, "third": 1}],
     "machine": ["My Laptop", 5, "", "../up"],
     "protocol": [0, "two", 1.5],
     "seed": ["x", 1.5],
@@ -37,6 +37,9 @@ BAD = {
         {"canary_seconds": 0}, {"gemm_slower": 0}, {"decode_slower": 1}, {"gemm_slower": "a little"}, {"steal": 2},
         {"foreign_cpu": -1}, {"free_memory_gb": "4 GB"}, {"retries": 6}, {"retries": 1.5}, {"temperature": 80}, 3,
     ],
+    "margin": [0, -0.1, 0.6, "5%"],
+    "most_repeats": [4, 0, 5.5, "20"],
+    "budget_hours": [0, -1, "8 h"],
     "control": ["yes", 1, "huggingface/pipeline"],
     "profile": ["yes", 1, None],
     "timeout_minutes": [0, -1, "long"],
@@ -82,7 +85,7 @@ def test_a_bad_value_is_one_line_that_begins_with_its_key(tmp_path, key, value):
     assert line.split(":")[0].split(".")[0].split("[")[0] == key, line
 
 
-@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos", "campaign", "records"}))
+@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos", "campaign", "records", "most_repeats"}))
 def test_an_emptied_key_is_one_line_that_names_it(tmp_path, key):
     assert problem(load, given(tmp_path, {key: None})).startswith(key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections import Counter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -13,8 +13,10 @@ from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.plan import grid as module
+from vitbench.plan import looks
 from vitbench.plan.configuration import definitions, load
 from vitbench.plan.grid import Grid
+from vitbench.records.archive import record_paths
 
 LINUX, ARM = "linux-x86_64", "linux-arm64"
 DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}
@@ -63,7 +65,19 @@ def test_the_sweep_of_a_full_cell_is_its_variant_on_its_device():
         }
 
 
-def test_the_control_is_the_baseline_once_more_on_the_full_set():
+def controls(found: Grid) -> list[str]:
+    return [name for name in found.variants if name.endswith("-control")]
+
+
+def test_each_framework_has_one_control_and_the_baseline_is_its_frameworks():
+    both = ["huggingface/pipeline-torchvision", "sparknlp/onnx", "huggingface/pipeline", "sparknlp/tensorflow"]
+    there = controls(grid(control=True, frameworks=both, baseline="huggingface/pipeline"))
+    assert sorted(there) == ["huggingface/pipeline-control", "sparknlp/onnx-control"]
+    assert controls(grid(control=True, frameworks=both[:1], baseline=both[0])) == [f"{both[0]}-control"]
+    assert controls(grid()) == []
+
+
+def test_a_control_is_a_variant_once_more_on_the_full_set():
     with_it = grid(control=True, devices=["cpu", "gpu"])
     twins = [cell for cell in with_it.full if cell.variant == "pipeline-control"]
     assert [cell.name for cell in twins] == [f"huggingface/pipeline-control/{one}/w1/bsbest" for one in ("cpu", "gpu")]
@@ -93,9 +107,9 @@ def test_a_variant_of_ones_own_cannot_pose_as_the_control():
 
 def blocks(found: Grid, role: str) -> list[list[Cell]]:
     """The cells of each block, in the order in which they are measured."""
-    repeats = found.config["repeats"]
     return [
-        [cell for cell, repeat in found.order if repeat == block and cell.dataset == role] for block in range(repeats)
+        [cell for cell, repeat in found.order if repeat == block and cell.dataset == role]
+        for block in range(found.repeats(role))
     ]
 
 
@@ -124,6 +138,26 @@ def test_more_repeats_keep_the_order_of_those_that_were_measured():
     for role in ("sample", "full"):
         assert blocks(five, role)[:3] == blocks(three, role)
         assert len(blocks(five, role)) == 5
+
+
+def test_repeats_by_role_are_spent_where_claims_are_made():
+    apart, three, five = grid(repeats={"sample": 3, "full": 5}), grid(repeats=3), grid(repeats=5)
+    assert blocks(apart, "sample") == blocks(three, "sample") and blocks(apart, "full") == blocks(five, "full")
+    assert len(apart.order) == 3 * 6 + 5 * 2
+    assert sorted(record_paths(apart.describe())) == sorted(
+        str(apart.record(cell, repeat)) for cell, repeat in apart.order
+    )
+
+
+def test_looks_with_fewer_blocks_are_described_and_this_one_is_not(tmp_path, monkeypatch):
+    """Noting a look changes no description at that look, else every finished run would be derived once more."""
+    monkeypatch.chdir(tmp_path)
+    five, eight = grid(repeats={"sample": 3, "full": 5}), grid(repeats={"sample": 3, "full": 8})
+    before = five.describe()
+    looks.record(Path(five.looks), 5, 20)
+    assert five.describe() == before and five.looks == eight.looks
+    assert eight.describe()["looks"] == [{"blocks": 5, "most_repeats": 20}]
+    assert str(five.looks).startswith(f"measurements/xeon-2/p{DEFAULT['protocol']}/")
 
 
 # --- paths

@@ -7,7 +7,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 from drawn import collisions, words
-from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed
+from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed, write_grid
 
 from vitbench import tables
 from vitbench.analysis import batches, break_even
@@ -66,7 +66,7 @@ def test_derived_tables_come_back_in_their_types(tmp_path):
     run = example(FIVE, sizes=(1, 8, 32), repeats=5)
     paths = run.write(tmp_path)
     out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches")]
-    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], *out)))
+    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], write_grid(tmp_path), *out)))
     first, second = map(tables.read, out)
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import derive_tables
 import plot_chart
 import pytest
-from example_tables import TWO, example, physics, stages
+from example_tables import TWO, example, physics, stages, write_grid
 from test_replication import DATA, records
 
 from vitbench import tables
@@ -37,8 +37,9 @@ def results(tmp_path_factory) -> Path:
 
 def derivation(results: Path, out: Path) -> list[str]:
     """What `derive_tables` reads and writes."""
-    read, written = ("runs", "parity", "speedup"), ("break_even", "effective_batches")
-    return [str(results / f"{name}.csv") for name in read] + [str(out / f"{name}.csv") for name in written]
+    read = [results / f"{name}.csv" for name in ("runs", "parity", "speedup")]
+    written = [out / f"{name}.csv" for name in ("break_even", "effective_batches")]
+    return [str(path) for path in (*read, write_grid(results), *written)]
 
 
 def inputs(name: str, results: Path) -> dict[str, str]:

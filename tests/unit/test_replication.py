@@ -15,6 +15,8 @@ from example_tables import FIVE, example, typed
 from vitbench import tables
 from vitbench.analysis import best_batch_size, pairs
 from vitbench.analysis import speedup as speedups
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.statistics import Comparison
 from vitbench.cells import cell_name
 from vitbench.files import HOME
 from vitbench.series import published
@@ -32,6 +34,7 @@ from vitbench.series.replication import (
     replicate,
 )
 
+RULES = {"sample": Rule(), "full": Rule()}
 DATA = HOME / "resources" / "published"
 SETTINGS = {"huggingface": "PyTorch 2.15.0, image processor pil", "sparknlp": "TensorFlow, oneDNN on, local[*]"}
 
@@ -69,7 +72,7 @@ def records(repeats: int = 5, rates: dict[str, float] | None = None, gate: dict 
     speedup = speedups.speedup(runs, "huggingface/pipeline", parity)
     best = best_batch_size.best_batch_sizes(runs)
     shape = {"layers": 12}
-    return Records(runs, best, parity, speedup, made.context, shape, {"sparknlp/tensorflow": "sparknlp/onnx"})
+    return Records(runs, best, parity, speedup, made.context, shape, {"sparknlp/tensorflow": "sparknlp/onnx"}, RULES)
 
 
 def passing(runs: pandas.DataFrame) -> pandas.DataFrame:
@@ -105,13 +108,15 @@ def ours(verdict: str, low: float, high: float) -> Ours:
         ((0.7, 0.9), ours("faster", 1.1, 1.2), DISAGREES),
         ((0.95, 1.3), ours("slower", 0.8, 0.9), WITHIN_NOISE),  # theirs says nothing
         ((1.0, 1.3), ours("faster", 1.1, 1.2), WITHIN_NOISE),  # an end on 1 does not exclude it
-        ((1.1, 1.3), ours("tie", 0.95, 1.12), WITHIN_NOISE),
-        ((1.1, 1.3), ours("tie", 0.95, 1.1), WITHIN_NOISE),  # they touch
-        ((1.1, 1.3), ours("tie", 0.95, 1.05), DISAGREES),
-        ((0.7, 0.9), ours("tie", 0.95, 1.05), DISAGREES),
-        ((1.1, 1.3), replace(ours("tie", 0.95, 1.05), floor=1.2), WITHIN_NOISE),  # our machine could not tell it from 1
-        ((0.7, 0.9), replace(ours("tie", 0.95, 1.05), floor=1.2), WITHIN_NOISE),
-        ((0.7, 0.8), replace(ours("tie", 0.95, 1.05), floor=1.2), DISAGREES),
+        ((1.1, 1.3), ours("equivalent", 0.95, 1.12), WITHIN_NOISE),
+        ((1.1, 1.3), ours("equivalent", 0.95, 1.1), WITHIN_NOISE),  # they touch
+        ((1.1, 1.3), ours("equivalent", 0.98, 1.02), DISAGREES),
+        ((0.7, 0.9), ours("equivalent", 0.98, 1.02), DISAGREES),
+        ((1.04, 1.3), ours("equivalent", 0.98, 1.02), WITHIN_NOISE),  # as good as equal, theirs too
+        ((1.1, 1.3), replace(ours("equivalent", 0.95, 1.05), margin=0.2), WITHIN_NOISE),
+        ((0.7, 0.9), replace(ours("equivalent", 0.95, 1.05), margin=0.2), WITHIN_NOISE),
+        ((0.7, 0.8), replace(ours("equivalent", 0.95, 1.05), margin=0.2), DISAGREES),
+        ((1.1, 1.3), ours("inconclusive", 0.5, 0.9), WITHIN_NOISE),  # we do not know who is faster
         ((math.nan, math.nan), ours("faster", 1.1, 1.2), WITHIN_NOISE),  # no accidental repeats anywhere
         ((1.1, 1.3), ours("too few repeats", 1.1, 1.2), NOT_MEASURED),
         ((1.1, 1.3), Ours(verdict="parity failed"), NOT_MEASURED),
@@ -230,26 +235,27 @@ def test_verdicts_of_the_table_speedup_are_kept(series):
     assert (row.ours, row.ours_low, row.ours_high, row.our_verdict) == (0.5, 0.4, 0.6, "slower")
 
 
-def median_seconds(runs: pandas.DataFrame, cell: str, role: str) -> float:
+def log_seconds(runs: pandas.DataFrame, cell: str, role: str) -> float:
     framework, variant, device, _, size = cell.split("/")
     same = (runs.framework == framework) & (runs.variant == variant) & (runs.device == device)
-    return runs[same & (runs.dataset == role) & (runs.batch_size == int(size[2:]))].wall_seconds.median()
+    return runs[same & (runs.dataset == role) & (runs.batch_size == int(size[2:]))].wall_seconds.map(math.log).mean()
 
 
-def test_ratios_that_speedup_does_not_have_are_of_medians_at_the_best_batch_sizes(series):
+def test_ratios_that_speedup_does_not_have_are_paired_by_block_at_the_best_batch_sizes(series):
     given = records()
     given.best.loc[given.best.variant == "tensorflow", "batch_size"] = 8.0  # what the sweep says now; full keeps 16
     table, _ = replicate(series, given)
     for where in ({"dataset": "sample"}, {"kind": KINDS[1], "part": "1"}):
         row = headline(table, **where)
         assert row.our_candidate.endswith("bs8" if where.get("dataset") else "bs16")
-        medians = [median_seconds(given.runs, cell, row.dataset) for cell in (row.our_baseline, row.our_candidate)]
-        assert row.ours == pytest.approx(medians[0] / medians[1]) and row.ours_low < row.ours < row.ours_high
+        means = [log_seconds(given.runs, cell, row.dataset) for cell in (row.our_baseline, row.our_candidate)]
+        assert row.ours == pytest.approx(math.exp(means[0] - means[1])) and row.ours_low < row.ours < row.ours_high
 
 
 def test_many_comparisons_are_corrected_for():
-    found = {n: Ours(1.1, 1.05, 1.2, 5, 5, "faster", p=0.03, cells=(f"a{n}", "b")) for n in range(3)}
-    assert {one.verdict for one in correct_for_many(found).values()} == {"tie"}
+    mine = Comparison(1.1, 1.05, 1.2, 5, 5, "faster", 0.1, Rule(), p=0.03)
+    found = {n: replace(ours("faster", 1.05, 1.2), found=mine, cells=(f"a{n}", "b")) for n in range(3)}
+    assert {one.verdict for one in correct_for_many(found).values()} == {"inconclusive"}
     assert correct_for_many({0: found[0]})[0].verdict == "faster"
     same = {n: found[0] for n in range(3)}  # one comparison of ours beside three of theirs
     assert {one.verdict for one in correct_for_many(same).values()} == {"faster"}
@@ -394,7 +400,9 @@ def test_the_files_are_read_back(tmp_path):
     made = example(FIVE, repeats=5)
     paths = {name: str(path) for name, path in made.write(tmp_path).items() if name != "summary"}
     model = yaml.safe_load((HOME / "resources" / "models.yaml").read_text())["vit-base-seeded"]
-    (tmp_path / "grid.json").write_text(json.dumps({"model": {"definition": model}, "stand_ins": {}}))
+    (tmp_path / "grid.json").write_text(
+        json.dumps({"model": {"definition": model}, "stand_ins": {}, "datasets": {"sample": {}, "full": {}}})
+    )
     paths["grid"] = str(tmp_path / "grid.json")
     out = (str(tmp_path / "replication.csv"), str(tmp_path / "curves.csv"))
     tabulate_replication.main(DATA, paths, *out)

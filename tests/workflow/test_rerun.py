@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CELLS, FULL, REPEATS = 6, 3, 3  # of the sweep; of the full set, one a variant and the control
+CELLS, FULL, REPEATS = 6, 4, 3  # of the sweep; of the full set, one a variant and a control of each framework
 ANALYSED = {"analyse_runs", "derive_tables", "write_context", "write_summary"}
 TABLES = {"collect_records", "tabulate_physics", "tabulate_stages"} | ANALYSED
 CHARTS = {f"plot_{name}" for name in ("speedup", "batch_sweep", "wall_time")}

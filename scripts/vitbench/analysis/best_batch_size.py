@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy
 import pandas
 
-from vitbench.analysis.statistics import within_noise
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import CONTROL, VARIANT
+from vitbench.cells import CONTROL, LEAST_BLOCKS, VARIANT
 
 
-def choose_batch_size(sweep: pandas.DataFrame) -> dict[str, Any]:
-    """The best batch size of one variant: the smallest that cannot be told from the fastest.
+def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> dict[str, Any]:
+    """The best batch size of one variant: the fastest, or a smaller one that a test shows to be equivalent to it.
 
-    Batch sizes that came to the same effective batch size are repeats of one cell and stand or fall together: the
+    The fastest has the least mean of log seconds over the blocks that all sizes have. What a test cannot tell from the
+    fastest is not thereby as good: a noisy size stays out. Below LEAST_BLOCKS there is no test, and the fastest is
+    best. Batch sizes that came to the same effective batch size are repeats of one cell and stand or fall together: the
     smallest of them is the one that counts.
 
     Args:
         sweep: rows of the runs table: one variant, device and number of workers on the sample.
+        margin: share within which two sizes are as good as equal; None: the usual one.
     Returns:
         batch_size (None if no batch size worked), median (seconds), reason.
     """
@@ -34,24 +39,47 @@ def choose_batch_size(sweep: pandas.DataFrame) -> dict[str, Any]:
     for size in sorted(cells):
         seen = effective.get(size)
         distinct.setdefault(size if pandas.isna(seen) else seen, size)
-    medians = {size: float(pandas.Series(cells[size].values()).median()) for size in distinct.values()}
-    fastest = min(medians, key=medians.__getitem__)
-    comparable = [size for size in medians if cells[size].keys() & cells[fastest].keys()]
-    best = min(size for size in comparable if within_noise(cells[fastest], cells[size]))
-    reason = "fastest" if best == fastest else f"smallest within noise of the fastest, {fastest}"
+    candidates = {size: cells[size] for size in distinct.values()}
+    best, reason = _choose(candidates, Rule() if margin is None else Rule(margin))
     if len(distinct) < len(cells):
         collapsed = sorted(cells.keys() - set(distinct.values()))
         reason += f"; the same batches as a smaller one: {', '.join(map(str, collapsed))}"
-    return {"batch_size": best, "median": medians[best], "reason": reason}
+    return {"batch_size": best, "median": float(pandas.Series(cells[best].values()).median()), "reason": reason}
 
 
-def best_batch_sizes(runs: pandas.DataFrame) -> pandas.DataFrame:
+def _choose(cells: dict[int, dict[int, float]], rule: Rule) -> tuple[int, str]:
+    """The best of these sizes (size → block → seconds), and why."""
+    common = set.intersection(*(set(blocks) for blocks in cells.values()))
+
+    def mean(size: int) -> float:
+        blocks = cells[size]
+        return float(numpy.mean(numpy.log([blocks[block] for block in common or blocks])))
+
+    fastest = min(cells, key=mean)
+    against = {
+        size: compare(blocks, cells[fastest], rule)
+        for size, blocks in cells.items()
+        if size != fastest and blocks.keys() & cells[fastest].keys()
+    }
+    equivalent = [size for size, found in against.items() if found.verdict == "equivalent" and size < fastest]
+    if equivalent:
+        return min(equivalent), f"equivalent to the fastest, {fastest}, by test, and smaller"
+    if any(found.blocks < LEAST_BLOCKS for found in against.values()):
+        return fastest, f"fastest, too few repeats to confirm it (below {LEAST_BLOCKS})"
+    open_ones = [str(size) for size, found in against.items() if found.verdict != "faster"]
+    if open_ones:
+        return fastest, f"fastest, but not shown to be faster than {', '.join(open_ones)}"
+    return fastest, "fastest, confirmed" if against else "the only one"
+
+
+def best_batch_sizes(runs: pandas.DataFrame, margin: float | None = None) -> pandas.DataFrame:
     """A row a variant: what the sweep says now, and `kept`, the batch size that its full runs used."""
     rows = []
     tried = runs[(runs.status != "skipped") & ~runs.variant.str.endswith(CONTROL)]  # the control keeps another's choice
     for key, group in tried.groupby(VARIANT, sort=False):
         sweep, full = group[group.dataset == "sample"], group[group.dataset == "full"]
-        now = choose_batch_size(sweep) if len(sweep) else {"batch_size": None, "median": None, "reason": "no sweep"}
+        nothing = {"batch_size": None, "median": None, "reason": "no sweep"}
+        now = choose_batch_size(sweep, margin) if len(sweep) else nothing
         kept = full.batch_size.dropna().iloc[0] if full.batch_size.notna().any() else None
         if kept is not None and now["batch_size"] not in (None, kept):
             now["reason"] += f"; the full run keeps {kept:g}, chosen when it was first measured"

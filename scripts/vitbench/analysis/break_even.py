@@ -10,8 +10,10 @@ from typing import Any
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.statistics import FLOOR, LEAST_BLOCKS
-from vitbench.analysis.summary import usable
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.pairs import CONTROLS
+from vitbench.analysis.statistics import Comparison, compare, correct_for_many
+from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, VARIANT, cell_name
 
 # A line through measured points is believed up to this many times the largest of them.
@@ -62,36 +64,48 @@ def full_cells(runs: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     return {cell_name(dict(zip([*VARIANT, "batch_size"], key, strict=True))): group for key, group in groups}
 
 
-def break_even(runs: pandas.DataFrame, gate: pandas.DataFrame, speedup: pandas.DataFrame) -> pandas.DataFrame:
+def break_even(
+    runs: pandas.DataFrame, gate: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None
+) -> pandas.DataFrame:
     """A row a pair of cells of the full data set on the same hardware, what starts sooner named `early`.
 
     `break_even` is the number of images where both have taken the same time, from medians; `low` and `high` are the
     range of that number over the common blocks, `blocks_never` the blocks in which `late` never catches up. Where that
     is any of them, there is no `high`. `extrapolated`: it lies below the data set's size or beyond REACH times
-    `measured_images`, the most that a process of both has classified.
+    `measured_images`, the most that a process of both has classified; `reason` says so.
+
+    The verdict is that of the seconds an image, by the rule of all comparisons (`statistics.compare`), adjusted by Holm
+    for the pairs of this table: `overtakes` where `late` is `faster`, `never` where it is `slower`, else `uncertain`.
 
     Args:
         gate: the table of parity; a pair with different labels gets no number.
-        speedup: gives each device's noise floor.
+        speedup: tells on which devices the A/A control forbids claims.
+        rule: by what the full runs are judged.
     """
-    floors = speedup.groupby(speedup.candidate.str.split("/").str[2])["floor"].max() if len(speedup) else {}
     cells = full_cells(runs)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    found: dict[int, Comparison] = {}
     for one, other in combinations(cells, 2):
         device, workers = cells[one].device.iloc[0], cells[one].workers.iloc[0]
         if (device, workers) != (cells[other].device.iloc[0], cells[other].workers.iloc[0]):
             continue
         early, late = sorted((one, other), key=lambda name: line(cells[name]).fixed)
         row = {"device": device, "workers": workers, "early": early, "late": late}
-        failed = _parity_failure(gate, early, late)
-        if failed:
+        if failed := _parity_failure(gate, early, late):
             rows.append(row | {"verdict": "parity failed", "reason": failed})
-        else:
-            rows.append(row | _meeting(cells[early], cells[late], floors.get(device, 1 + FLOOR)))
+            continue
+        blocks = seconds_by_block(cells[early]), seconds_by_block(cells[late])
+        if blocks[0].keys() & blocks[1].keys():
+            found[len(rows)] = compare(*blocks, rule)
+        rows.append(row | _meeting(cells[early], cells[late]))
+    doubtful = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(["faster", "slower"])]
+    doubted = set(doubtful.candidate.str.split("/").str[2])
+    for place, one in zip(found, correct_for_many(list(found.values())), strict=True):
+        rows[place] |= _verdict(one, rows[place], rows[place]["device"] in doubted)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["break_even"]))
 
 
-def _meeting(early: pandas.DataFrame, late: pandas.DataFrame, floor: float) -> dict[str, Any]:
+def _meeting(early: pandas.DataFrame, late: pandas.DataFrame) -> dict[str, Any]:
     first, second = line(early), line(late)
     measured = min(measured_images(early), measured_images(late))
     found = first.overtaken_at(second)
@@ -99,33 +113,40 @@ def _meeting(early: pandas.DataFrame, late: pandas.DataFrame, floor: float) -> d
     each = [line(early[early.block == block]).overtaken_at(line(late[late.block == block])) for block in blocks]
     finite = [images for images in each if math.isfinite(images)]
     never = len(each) - len(finite)
-    verdict, reason = _verdict(first, second, len(blocks), never, floor)
     return {
         "break_even": found if math.isfinite(found) else None,
         "low": min(finite) if finite else None,
         "high": max(finite) if finite and not never else None,
         "blocks": len(blocks),
         "blocks_never": never,
-        "verdict": verdict,
+        "verdict": "too few repeats",
         "early_fixed_seconds": first.fixed,
         "late_fixed_seconds": second.fixed,
         "early_seconds_an_image": first.each,
         "late_seconds_an_image": second.each,
         "measured_images": measured,
         "extrapolated": math.isfinite(found) and not early.images.min() <= found <= REACH * measured,
-        "reason": reason,
     }
 
 
-def _verdict(early: Line, late: Line, blocks: int, never: int, floor: float) -> tuple[str, str | None]:
-    """`overtakes` or `never` where all blocks say so and the speeds differ beyond the noise floor."""
-    if blocks < LEAST_BLOCKS:
-        return "too few repeats", None
-    if max(early.each, late.each) / min(early.each, late.each) <= floor:
-        return "uncertain", "seconds an image differ by no more than the noise floor"
-    if 0 < never < blocks:
-        return "uncertain", f"in {never} of {blocks} blocks it never catches up"
-    return ("never" if never else "overtakes"), None
+def _verdict(found: Comparison, row: dict[str, Any], doubted: bool) -> dict[str, Any]:
+    """Verdict and reason of a pair, by the verdict on its seconds an image."""
+    span = f"{found.low:.2f} to {found.high:.2f} times as fast an image"
+    if found.verdict == "too few repeats":
+        verdict, why = "too few repeats", ""
+    elif doubted:
+        verdict, why = "uncertain", "the A/A control of this device found a difference where there is none"
+    elif found.verdict in ("faster", "slower"):
+        verdict, why = ("overtakes" if found.verdict == "faster" else "never"), ""
+    elif found.verdict == "equivalent":
+        verdict, why = "uncertain", f"equivalent an image, within {found.rule.margin:.0%} ({span})"
+    else:
+        verdict, why = "uncertain", found.reason or f"{span}: inconclusive"
+    beyond = ""
+    if row["extrapolated"]:
+        far = row["break_even"] > row["measured_images"]
+        beyond = f"extrapolated {'beyond' if far else 'below'} what was measured"
+    return {"verdict": verdict, "reason": "; ".join(filter(None, [why, beyond])) or None}
 
 
 def _parity_failure(gate: pandas.DataFrame, one: str, other: str) -> str | None:

@@ -11,13 +11,16 @@ from vitbench.cells import CONTROL, VARIANT
 
 BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
 CONTROL_GROUP = "A/A control"
+# What is corrected together: the declared comparisons, all others, and cells against themselves.
+PRIMARY, EXPLORATORY, CONTROLS = "primary", "exploratory", "control"
 
 
 def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, Any], dict[str, Any], str]]:
     """The pairs of cells to compare, as (baseline key, candidate key, group); keys hold dataset and cell columns.
 
-    On each device every variant against the baseline variant; every variant on another device against itself on the
-    first. On the full data set each at its best batch size, on the sample at the same batch size.
+    On each device every variant against the baseline variant, and each control against the variant whose second name it
+    is; every variant on another device against itself on the first. On the full data set each at its best batch size,
+    on the sample at the same batch size.
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *VARIANT, "batch_size"]].drop_duplicates().to_dict("records")
@@ -28,14 +31,24 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
         if one["dataset"] == "sample" and one["batch_size"] != other["batch_size"]:
             continue
         same_device, same_variant = one["device"] == other["device"], variant_of(one) == variant_of(other)
+        if same_device and variant_of(other) == variant_of(one) + CONTROL:
+            pairs.append((one, other, CONTROL_GROUP))
+            continue
+        if one["variant"].endswith(CONTROL) or other["variant"].endswith(CONTROL):
+            continue
         of_baseline = same_device and variant_of(one) == baseline and not same_variant
         of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
-        if of_baseline and variant_of(other) == baseline + CONTROL:
-            pairs.append((one, other, CONTROL_GROUP))
-        elif of_baseline or of_devices and not one["variant"].endswith(CONTROL):
+        if of_baseline or of_devices:
             pairs.append((one, other, BEST_GROUP if one["dataset"] == "full" else SAME_GROUP))
     groups = (BEST_GROUP, SAME_GROUP, CONTROL_GROUP)
     return sorted(pairs, key=lambda pair: (groups.index(pair[2]), pair[0]["batch_size"]))
+
+
+def family(one: dict[str, Any], other: dict[str, Any], group: str) -> str:
+    """The family of a pair of `comparisons`: primary are the full runs against the baseline on the same device."""
+    if group == CONTROL_GROUP:
+        return CONTROLS
+    return PRIMARY if group == BEST_GROUP and one["device"] == other["device"] else EXPLORATORY
 
 
 def variant_of(cell: dict[str, Any]) -> str:

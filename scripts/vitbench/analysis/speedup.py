@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.pairs import CONTROL_GROUP, comparisons, rows_of
-from vitbench.analysis.statistics import ALPHA, FLOOR, Comparison, compare, holm, noise_floor
+from vitbench.analysis.looks import ALPHA, Rule
+from vitbench.analysis.pairs import CONTROLS, EXPLORATORY, comparisons, family, rows_of
+from vitbench.analysis.statistics import (
+    CLAIMS,
+    NEVER_DECIDED,
+    Comparison,
+    Noise,
+    blocks_needed,
+    compare,
+    correct_for_many,
+    smallest_detectable,
+)
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import cell_name
+from vitbench.cells import LEAST_BLOCKS, cell_name
+
+
+@dataclass
+class _Pair:
+    """One row of the table, and what its verdict is made of; `found` is None where there is no ratio."""
+
+    row: dict[str, Any]
+    device: str
+    found: Comparison | None = None
+
+    @property
+    def family(self) -> tuple[str, str]:
+        """Comparisons that are corrected together: the exploratory ones all, the others device by device."""
+        return (self.row["family"], "" if self.row["family"] == EXPLORATORY else self.device)
 
 
 def speedup(
@@ -19,75 +46,149 @@ def speedup(
     baseline: str,
     gate: pandas.DataFrame,
     impossible: Collection[tuple[str, str]] = (),
+    rules: dict[str, Rule] | None = None,
 ) -> pandas.DataFrame:
-    """A row a pair of `comparisons`: ratio of median wall seconds, interval or range, verdict.
+    """A row a pair of `comparisons`: ratio of wall seconds with its interval or range (`compare`), and the verdict.
 
-    There is no ratio if parity failed or a side is faster than the machine can be.
-
-    `floor` is the ratio beyond which a difference counts: what the A/A control of that device could not tell apart, at
-    least 1 + FLOOR. `p_holm` is the p value of the paired t test of the log ratios, adjusted for all comparisons of the
-    table but the control's.
+    There is no ratio if parity failed or a side is faster than the machine can be. Where an A/A control of a device
+    comes out `faster` or `slower`, something besides the cells made a difference there, and no claim of that device
+    stands. `p_holm` is adjusted within the row's `family`: primary and control for each device, all exploratory rows
+    together. `floor` is what the pooled A/A ratios of the device let noise alone reach with the row's blocks, and
+    `floor_low`, `floor_high` its 95% interval; no verdict rests on it.
 
     Args:
         gate: the table of `parity` for the same runs and baseline.
         impossible: (dataset, cell name) of cells above the machine's peak.
+        rules: role → by what its comparisons are judged; a fixed number of blocks where there is none.
     """
+    rules = rules or {}
     passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
-    rows = []
-    pairs = comparisons(runs, baseline)
-    floors = _floors(runs, pairs)
-    for one, other, group in pairs:
-        first, second = rows_of(runs, one), rows_of(runs, other)
-        row = {"baseline": cell_name(one), "candidate": cell_name(other), "dataset": one["dataset"]}
-        # The control is judged by the least floor, for its own would make any difference a tie.
-        floor = 1 + FLOOR if group == CONTROL_GROUP else floors.get(other["device"], 1 + FLOOR)
-        row |= {"images": first.images.iloc[0], "comparison": group, "floor": floor}
-        blocks = seconds_by_block(first), seconds_by_block(second)
-        checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
-        if not blocks[0].keys() & blocks[1].keys():
-            failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
-            reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
-            row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
-        elif above := [name for name in (row["baseline"], row["candidate"]) if (row["dataset"], name) in impossible]:
-            row |= {"verdict": "impossible", "reason": f"{' and '.join(above)}: faster than this machine can multiply"}
-        elif not checked.passed:
-            row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
-        else:
-            row |= _shown(compare(*blocks, floor)) | {"agreement": checked.agreement}
-            row["baseline_throughput"] = first[usable(first)].throughput.median()
-            row["candidate_throughput"] = second[usable(second)].throughput.median()
-        rows.append(row)
-    _correct_for_many(rows)
+    pairs = [
+        _pair(runs, one, other, group, passed, impossible, rules.get(one["dataset"]))
+        for one, other, group in comparisons(runs, baseline)
+    ]
+    _correct(pairs)
+    noise = {
+        device: Noise.pooled([one.found for one in pairs if one.found and one.device == device and _is_control(one)])
+        for device in {one.device for one in pairs}
+    }
+    hours = {role: hours_of_a_block(runs[runs.dataset == role]) for role in runs.dataset.unique()}
+    rows = [_shown(one, pairs, noise[one.device], hours) for one in pairs]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["speedup"]))
 
 
-def _floors(runs: pandas.DataFrame, pairs: list[tuple[dict[str, Any], dict[str, Any], str]]) -> dict[str, float]:
-    """device → noise floor, where its A/A control has blocks."""
-    floors = {}
-    for one, other, group in pairs:
-        blocks = seconds_by_block(rows_of(runs, one)), seconds_by_block(rows_of(runs, other))
-        if group == CONTROL_GROUP and blocks[0].keys() & blocks[1].keys():
-            floors[other["device"]] = noise_floor(compare(*blocks))
-    return floors
+def hours_of_a_block(runs: pandas.DataFrame) -> float:
+    """About how many hours one more block of these cells takes: each cell's mean, attempts set aside included."""
+    tried = runs[runs.total_seconds.notna()]
+    cells = tried.groupby(["framework", "variant", "device", "workers", "batch_size"], dropna=False)
+    seconds = cells.total_seconds.mean() + cells.set_aside_seconds.mean().fillna(0)
+    return float(seconds.sum()) / 3600
 
 
-def _correct_for_many(rows: list[dict[str, Any]]) -> None:
-    """Adjust the p values of a table of comparisons; a difference that many comparisons explain by chance is a tie."""
-    tested = [row for row in rows if row.get("p_holm") is not None and row["comparison"] != CONTROL_GROUP]
-    for row, adjusted in zip(tested, holm([row["p_holm"] for row in tested]), strict=True):
-        row["p_holm"] = adjusted
-        if row["verdict"] in ("faster", "slower") and adjusted >= ALPHA:
-            row["verdict"] = "tie"
-            row["reason"] = f"not certain among {len(tested)} comparisons (Holm: p = {adjusted:.2f})"
+def _is_control(pair: _Pair) -> bool:
+    return pair.row["family"] == CONTROLS
 
 
-def _shown(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "speedup": comparison.ratio,
-        "low": comparison.low,
-        "high": comparison.high,
-        "verdict": comparison.verdict,
-        "blocks": comparison.blocks,
-        "faster_blocks": comparison.faster_blocks,
-        "p_holm": comparison.p,
+def _pair(
+    runs: pandas.DataFrame, one: dict[str, Any], other: dict[str, Any], group: str,
+    passed: dict[tuple[str, str, str], Any], impossible: Collection[tuple[str, str]], rule: Rule | None,
+) -> _Pair:  # fmt: skip
+    first, second = rows_of(runs, one), rows_of(runs, other)
+    row = {"baseline": cell_name(one), "candidate": cell_name(other), "dataset": one["dataset"]}
+    row |= {"images": first.images.iloc[0], "comparison": group, "family": family(one, other, group)}
+    blocks = seconds_by_block(first), seconds_by_block(second)
+    checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
+    pair = _Pair(row, other["device"])
+    if not blocks[0].keys() & blocks[1].keys():
+        failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
+        reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
+        row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
+    elif above := [name for name in (row["baseline"], row["candidate"]) if (row["dataset"], name) in impossible]:
+        row |= {"verdict": "impossible", "reason": f"{' and '.join(above)}: faster than this machine can multiply"}
+    elif not checked.passed:
+        row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
+    else:
+        pair.found = compare(*blocks, rule)
+        row |= {"agreement": checked.agreement}
+        row["baseline_throughput"] = first[usable(first)].throughput.median()
+        row["candidate_throughput"] = second[usable(second)].throughput.median()
+    return pair
+
+
+def _correct(pairs: list[_Pair]) -> None:
+    """Adjust each family for its number, then take back the claims of a device whose control is no equal of itself."""
+    for name in {one.family for one in pairs if one.found}:
+        members = [one for one in pairs if one.found and one.family == name]
+        for one, found in zip(members, correct_for_many([one.found for one in members if one.found]), strict=True):
+            one.found = found
+    for control in [one for one in pairs if _is_control(one) and one.found]:
+        if control.found.verdict not in ("faster", "slower"):
+            continue
+        reason = f"no claim of this device is to be believed: {control.row['baseline']} came out"
+        reason += f" {control.found.verdict} against itself"
+        for one in pairs:
+            if one.found and one.device == control.device and not _is_control(one) and one.found.verdict in CLAIMS:
+                one.found = replace(one.found, verdict="inconclusive", reason=reason)
+
+
+def _shown(pair: _Pair, pairs: list[_Pair], noise: Noise | None, hours: dict[str, float]) -> dict[str, Any]:
+    found = pair.found
+    if found is None:
+        return pair.row
+    row = pair.row | {
+        "speedup": found.ratio,
+        "low": found.low,
+        "high": found.high,
+        "verdict": found.verdict,
+        "blocks": found.blocks,
+        "faster_blocks": found.faster_blocks,
+        "p_holm": found.p,
+        "margin": found.rule.margin,
+        "reason": found.reason,
     }
+    if noise:
+        row |= dict(zip(("floor", "floor_low", "floor_high"), noise.floor(found.blocks), strict=True))
+    return row | _missing(pair, pairs, hours[row["dataset"]])
+
+
+def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
+    """What a row lacks for a verdict: the smallest ratio that it could tell, blocks to tell the margin, and hours."""
+    found = pair.found
+    spread = _spread(pair, pairs)
+    if math.isnan(spread):
+        return {}
+    words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule)}
+    undecided = found.verdict in ("inconclusive", "too few repeats") and found.reason != NEVER_DECIDED
+    if not undecided or _is_control(pair):  # a control is a check and needs no verdict
+        return words
+    needed = blocks_needed(spread, found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA, found.rule.margin)
+    # Where the blocks would do for most ratios, the ratio lies at the margin: as many again, for a guess.
+    needed = needed if needed > found.blocks else 2 * found.blocks
+    words |= {"blocks_needed": needed, "hours_needed": (needed - found.blocks) * hours}
+    if found.verdict == "inconclusive":
+        lacking = what_is_missing(found.rule.margin, needed, words["hours_needed"])
+        words["reason"] = "; ".join(filter(None, [found.reason, lacking]))
+    return words
+
+
+def _spread(pair: _Pair, pairs: list[_Pair]) -> float:
+    """The spread of a pair's log ratios; below LEAST_BLOCKS that of all pairs on its device and data set, pooled."""
+    if pair.found.blocks >= LEAST_BLOCKS:
+        return pair.found.spread
+    alike = [
+        one.found
+        for one in pairs
+        if one.found and one.found.blocks > 1 and (one.device, one.row["dataset"]) == (pair.device, pair.row["dataset"])
+    ]
+    freedom = [one.blocks - 1 for one in alike]
+    return float(numpy.sqrt(numpy.average([one.spread**2 for one in alike], weights=freedom))) if alike else math.nan
+
+
+def what_is_missing(margin: float, blocks: float, hours: float) -> str:
+    """What more blocks would take, in words."""
+    return f"to tell {margin:.0%} apart takes about {blocks:.0f} blocks at this noise, about {duration(hours)} more"
+
+
+def duration(hours: float) -> str:
+    """About how long, as people say it."""
+    return f"{max(1, round(hours * 60))} min" if hours < 1.5 else f"{hours:.0f} h"

@@ -1,19 +1,24 @@
-"""Comparisons of repeated measurements: ratio of medians, its interval or range, and a verdict in fixed words."""
+"""Comparisons of repeated measurements: ratio, interval and p value of one quantity, and a verdict in fixed words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy
 from scipy import stats
 
-# Below this many blocks a bootstrap interval is too narrow to be true (docs/methodology.md): no verdict.
-LEAST_BLOCKS = 5
-# A smaller difference than this is not worth a claim, however sure it is.
-FLOOR = 0.02
-# Chance of a false "faster" or "slower" anywhere in a table of comparisons that all are ties.
-ALPHA = 0.05
-RESAMPLES = 10_000
+from vitbench.analysis.looks import ALPHA, Rule
+from vitbench.cells import LEAST_BLOCKS
+
+# Chance with which a difference of the stated size is to be found.
+POWER = 0.8
+# Verdicts that say something of the two cells, and those that say something by an interval.
+CLAIMS = ("faster", "slower", "equivalent")
+JUDGED = (*CLAIMS, "inconclusive")
+MOST_BLOCKS = 10_000
+NEVER_DECIDED = "what may be claimed by chance was spent by earlier looks: a new plan needs new blocks"
 
 
 @dataclass(frozen=True)
@@ -21,58 +26,90 @@ class Comparison:
     """How many times as fast the candidate is as the baseline; above 1 the candidate is faster."""
 
     ratio: float
+    """geometric mean over the blocks of baseline seconds / candidate seconds"""
     low: float
     high: float
     """95% interval of the ratio from LEAST_BLOCKS blocks on, else the range of the ratios of the blocks"""
     blocks: int
     faster_blocks: int
     verdict: str
+    spread: float
+    """standard deviation of the blocks' log ratios; NaN for one block"""
+    rule: Rule
     p: float | None = None
-    """two-sided p value of the paired t test of the blocks' log ratios, from LEAST_BLOCKS blocks on"""
+    """two-sided p value of the t test of the log ratios over all looks, from LEAST_BLOCKS blocks on"""
+    reason: str | None = None
 
 
-def compare(baseline: dict[int, float], candidate: dict[int, float], floor: float = 1 + FLOOR) -> Comparison:
+def compare(baseline: dict[int, float], candidate: dict[int, float], rule: Rule | None = None) -> Comparison:
     """Compare two cells by their seconds in each block (block → seconds); only common blocks count.
 
-    A ratio within 1/floor … floor is a tie.
+    Ratio, interval and p value are those of the mean of the blocks' log ratios, by Student's t: one quantity, so that
+    they cannot contradict each other. A drift that a block's cells share cancels. Where blocks may be added, the
+    interval holds at every look (Jennison and Turnbull, Interim analyses: the repeated confidence interval approach,
+    Journal of the Royal Statistical Society B 51, 1989).
 
-    The interval is a paired-block percentile bootstrap of the ratio of medians (Efron and Tibshirani, An Introduction
-    to the Bootstrap, 1993, ch. 13): blocks are drawn, not single repeats, so that a drift common to a block cancels.
+    - `faster`, `slower`: the 95% interval excludes 1, and the ratio lies beyond the margin.
+    - `equivalent`: two one-sided tests, that is, the 90% interval lies within the margin (Schuirmann, A comparison of
+      the two one-sided tests procedure and the power approach, Journal of Pharmacokinetics and Biopharmaceutics 15,
+      1987).
+    - `inconclusive`: all else.
 
     Raises:
         ValueError: the cells have no block in common.
     """
+    rule = rule or Rule()
     blocks = sorted(baseline.keys() & candidate.keys())
     if not blocks:
         raise ValueError("no block in common")
-    over = numpy.array([baseline[block] for block in blocks])
-    under = numpy.array([candidate[block] for block in blocks])
-    ratio = float(numpy.median(over) / numpy.median(under))
-    of_blocks = over / under
-    faster = int((of_blocks > 1).sum())
-    if len(blocks) < LEAST_BLOCKS:
-        low, high = float(of_blocks.min()), float(of_blocks.max())
-        return Comparison(ratio, low, high, len(blocks), faster, "too few repeats")
-    drawn = numpy.random.default_rng(1).integers(len(blocks), size=(RESAMPLES, len(blocks)))
-    ratios = numpy.median(over[drawn], axis=1) / numpy.median(under[drawn], axis=1)
-    low, high = (float(value) for value in numpy.quantile(ratios, [0.025, 0.975]))
-    logs = numpy.log(of_blocks)
-    # Without any spread the test has no statistic; blocks that are equal to the last digit are one block.
-    p = float(stats.ttest_1samp(logs, 0).pvalue) if logs.std() > 1e-12 else float(abs(logs.mean()) < 1e-12)
-    return Comparison(ratio, low, high, len(blocks), faster, _verdict(ratio, low, high, p, floor), p)
+    logs = numpy.log([baseline[block] / candidate[block] for block in blocks])
+    count, mean, faster = len(logs), float(logs.mean()), int((logs > 0).sum())
+    spread = float(logs.std(ddof=1)) if count > 1 else math.nan
+    if count < LEAST_BLOCKS:
+        low, high = math.exp(logs.min()), math.exp(logs.max())
+        return Comparison(math.exp(mean), low, high, count, faster, "too few repeats", spread, rule)
+    # Blocks that are equal to the last digit are one block: there is nothing to test.
+    exact = spread < 1e-12
+    error = 0.0 if exact else spread / math.sqrt(count)
+    p = float(abs(mean) < 1e-12) if exact else 2 * float(stats.t.sf(abs(mean) / error, count - 1))
+    level = rule.level(count)
+    low, high = _interval(mean, error, count, level or ALPHA)
+    found = Comparison(
+        math.exp(mean), math.exp(low), math.exp(high), count, faster, "inconclusive", spread, rule,
+        rule.over_all_looks(p, count),
+    )  # fmt: skip
+    if not level:
+        return replace(found, reason=NEVER_DECIDED)
+    margin = math.log(1 + rule.margin)
+    narrow = _interval(mean, error, count, rule.level(count, 2 * ALPHA))
+    if -margin <= narrow[0] and narrow[1] <= margin:
+        return replace(found, verdict="equivalent")
+    if (low > 0 or high < 0) and abs(mean) > margin:
+        return replace(found, verdict="faster" if mean > 0 else "slower")
+    return found
 
 
-def _verdict(ratio: float, low: float, high: float, p: float, floor: float) -> str:
-    if low > 1 and ratio > floor and p < ALPHA:
-        return "faster"
-    if high < 1 and ratio < 1 / floor and p < ALPHA:
-        return "slower"
-    return "tie"
+def _interval(mean: float, error: float, count: int, level: float) -> tuple[float, float]:
+    half = float(stats.t.isf(level / 2, count - 1)) * error if error else 0.0
+    return mean - half, mean + half
 
 
-def noise_floor(control: Comparison) -> float:
-    """The ratio that a cell reaches against itself: the A/A interval's farther end, at least 1 + FLOOR."""
-    return max(1 + FLOOR, control.high, 1 / control.low)
+def correct_for_many(family: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one family, in the same order, with p values adjusted by Holm.
+
+    A `faster` or `slower` that so many comparisons explain by chance is `inconclusive`. Comparisons without a p value
+    are left as they are.
+    """
+    tested = [one for one in family if one.p is not None]
+    adjusted = iter(holm([one.p for one in tested if one.p is not None]))
+    return [_adjusted(one, next(adjusted), len(tested)) if one.p is not None else one for one in family]
+
+
+def _adjusted(one: Comparison, p: float, tested: int) -> Comparison:
+    if one.verdict in ("faster", "slower") and p >= ALPHA:
+        reason = f"not certain among {tested} comparisons (Holm: p = {p:.2f})"
+        return replace(one, p=p, verdict="inconclusive", reason=reason)
+    return replace(one, p=p)
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -89,7 +126,57 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def within_noise(fastest: dict[int, float], other: dict[int, float]) -> bool:
-    """Whether a cell cannot be told from the fastest: its ratio's interval (or range) reaches 1, or is within FLOOR."""
-    comparison = compare(other, fastest)
-    return comparison.low <= 1 or comparison.ratio <= 1 + FLOOR
+def smallest_detectable(spread: float, blocks: int, rule: Rule) -> float:
+    """The ratio above 1 that would be called `faster` with a chance of POWER, by these blocks at this spread.
+
+    The interval must exclude 1, and the ratio that is found must lie beyond the margin; t quantiles in both places.
+    NaN below two blocks.
+    """
+    if blocks < 2 or spread != spread:
+        return math.nan
+    error = spread / math.sqrt(blocks)
+    power = float(stats.t.ppf(POWER, blocks - 1)) * error
+    sure = float(stats.t.isf((rule.level(blocks) or ALPHA) / 2, blocks - 1)) * error
+    return math.exp(max(sure, math.log(1 + rule.margin)) + power)
+
+
+def blocks_needed(spread: float, level: float, margin: float) -> int:
+    """How many blocks tell a difference of `margin` from none, and show that there is none, each with POWER.
+
+    The larger of both numbers: with a true ratio of 1 + margin the interval excludes 1; with a true ratio of 1 the two
+    one-sided tests succeed. Quantiles of t with the degrees of freedom of that very number.
+
+    Args:
+        spread: standard deviation of the blocks' log ratios.
+        level: two-sided level of the test of a difference; each one-sided test has the same.
+    """
+    counts = numpy.arange(LEAST_BLOCKS, MOST_BLOCKS + 1)
+    freedom = counts - 1
+    difference = stats.t.isf(level / 2, freedom) + stats.t.ppf(POWER, freedom)
+    equivalence = stats.t.isf(level, freedom) + stats.t.ppf((1 + POWER) / 2, freedom)
+    enough = numpy.maximum(difference, equivalence) * spread <= math.log(1 + margin) * numpy.sqrt(counts)
+    return int(counts[enough.argmax()]) if enough.any() else MOST_BLOCKS
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What cells reach against themselves, measured under two names: their A/A ratios, pooled."""
+
+    spread: float
+    """standard deviation of a block's log ratio"""
+    freedom: int
+
+    @classmethod
+    def pooled(cls, controls: Sequence[Comparison]) -> Noise | None:
+        """The pooled spread of several controls; None where no control has two blocks."""
+        freedom = sum(one.blocks - 1 for one in controls)
+        if not freedom:
+            return None
+        squares = sum((one.blocks - 1) * one.spread**2 for one in controls if one.blocks > 1)
+        return cls(math.sqrt(squares / freedom), freedom)
+
+    def floor(self, blocks: int) -> tuple[float, float, float]:
+        """The ratio that noise alone stays within in 95% of comparisons of so many blocks, and its own 95% interval."""
+        half = float(stats.t.isf(ALPHA / 2, self.freedom)) / math.sqrt(blocks)
+        ends = [math.sqrt(self.freedom / float(stats.chi2.isf(tail, self.freedom))) for tail in (0.025, 0.975)]
+        return tuple(math.exp(half * self.spread * factor) for factor in (1.0, *ends))

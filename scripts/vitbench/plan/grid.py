@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitbench.cells import BEST, CONTROL, PROFILE, Cell, shuffled
+from vitbench.cells import BEST, CONTROL, PROFILE, Cell, repeats_of, shuffled
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Needs
 from vitbench.inputs import checkpoints
 from vitbench.machine import platform_name
+from vitbench.plan import looks
 from vitbench.plan.configuration import definitions
 
 # Of a data set's definition: how it is served and what is said about it, not what is in it.
@@ -79,7 +80,7 @@ class Grid:
         self.baseline = self._baseline(defined["variants"], unsupported)
         self.sweep = self._cells(list(self.variants), "sample")
         if config["control"]:
-            self._add_control()
+            self._add_controls()
         self.full = self._cells(list(self.variants), "full")
         self.skipped = [
             (cell, reason)
@@ -122,10 +123,16 @@ class Grid:
         if instead and instead not in self.config["frameworks"] and instead not in self.variants:
             self._add_variant(instead, defined, unsupported)
 
-    def _add_control(self) -> None:
-        """The baseline once more, under a second name: what its full run is compared with measures the noise."""
-        twin = self.variants[self.baseline]
-        self.variants[self.baseline + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
+    def _add_controls(self) -> None:
+        """One variant of each framework once more, under a second name: compared with itself it measures the noise.
+
+        It is the baseline of the baseline's framework, and the first in the configuration of any other.
+        """
+        first = {wanted.partition("/")[0]: wanted for wanted in reversed(self.variants)}
+        first[self.baseline.partition("/")[0]] = self.baseline
+        for wanted in first.values():
+            twin = self.variants[wanted]
+            self.variants[wanted + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
 
     def _check_models(self) -> None:
         """A variant that brings a model of its own may be compared with that model only."""
@@ -157,9 +164,18 @@ class Grid:
         return [
             (cell, block)
             for cells in (self.sweep, self.full)
-            for block in range(self.config["repeats"])
+            for block in range(self.repeats(cells[0].dataset))
             for cell in shuffled(cells, self.config["seed"], cells[0].dataset, block)
         ]
+
+    def repeats(self, role: str) -> int:
+        """How many repeats each cell of a role has."""
+        return repeats_of(self.config["repeats"], role)
+
+    @property
+    def looks(self) -> PurePosixPath:
+        """Path of the list of moments at which verdicts on the full runs could be read."""
+        return self.peak.parent / self.datasets["full"].slug / "looks.json"
 
     def describe(self) -> dict[str, Any]:
         """The grid as plain data: what the tables need to know of it, even after its definitions have changed."""
@@ -169,6 +185,10 @@ class Grid:
             "platform": self.platform,
             "seed": self.config["seed"],
             "repeats": self.config["repeats"],
+            "margin": self.config["margin"],
+            "most_repeats": self.config["most_repeats"],
+            # This look itself is left out: noting it changes nothing that was derived at it.
+            "looks": looks.earlier(Path(self.looks), self.repeats("full")),
             "baseline": self.baseline,
             "agreement": self.config["parity"]["agreement"],
             "stand_ins": self.stand_ins,

@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas
 
-from vitbench.analysis.pairs import CONTROL_GROUP
-from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, PRIMARY
+from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.analysis.summary import NOT_FOR_CLAIMS
+from vitbench.cells import LEAST_BLOCKS
 from vitbench.frameworks import package, title
 
 
@@ -43,7 +45,30 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
         sure = "one run, no interval; labels not compared"
     else:
         sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
+        if row.verdict == "equivalent":
+            sure += f" within {row.margin:.0%}"
     return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images [{sure}]"
+
+
+def noise_line(speedup: pandas.DataFrame) -> str:
+    """How the A/A controls came out, and what noise alone reaches by their pooled ratios; "" without controls."""
+    controls = speedup[(speedup.family == CONTROLS) & speedup.speedup.notna()]
+    if controls.empty:
+        return ""
+    each = []
+    for row in controls.itertuples():
+        ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {row.low:.2f} to {row.high:.2f}"
+        against = "/".join(row.baseline.split("/")[:3])
+        each.append(f"{against} against itself {row.speedup:.2f} ({ends}, n = {row.blocks:.0f}): {row.verdict}")
+    words = f"A/A controls: {'; '.join(each)}."
+    for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.str.split("/").str[2]):
+        row = rows.iloc[0]
+        words += f" Pooled, noise alone stays within {1 / row.floor:.2f} to {row.floor:.2f} in 95% of comparisons"
+        words += f" of {row.blocks:.0f} blocks on the {device.upper()}"
+        words += f" (the {row.floor:.2f} is known to {row.floor_low:.2f} to {row.floor_high:.2f})."
+    if controls.verdict.isin(["faster", "slower"]).any():
+        words += " Something besides the frameworks made a difference here: no claim of that device is to be believed."
+    return words
 
 
 def closing_lines(
@@ -53,25 +78,21 @@ def closing_lines(
     speedup: pandas.DataFrame,
     context: dict[str, Any],
     published: pandas.DataFrame,
-    minutes_for_verdict: float,
+    hours_of_a_block: float,
+    rule: Rule,
 ) -> list[str]:
     """The eight lines of the end of a run, and one more for each data set some of whose labels are not the model's.
 
     Args:
         published: the published runs (resources/published/runs.csv).
-        minutes_for_verdict: about how long the repeats take that a verdict still needs.
+        hours_of_a_block: about how long one more block of the full runs takes.
+        rule: by what the full runs are judged.
     """
     tried = runs[runs.status != "skipped"]
     gpu = ""
     if "gpu" not in set(runs.device):
         found = f"{context['gpus'][0]}: add gpu to `devices`" if context["gpus"] else "none found"
         gpu = f" Not measured: gpu ({found})."
-    verdict = (
-        f"For a verdict: the same with repeats={LEAST_BLOCKS} (make standard), "
-        f"about {max(1, round(minutes_for_verdict))} min more"
-        if context["repeats"] < LEAST_BLOCKS
-        else "More certain still: the same with repeats=10 (make rigorous)"
-    )
     return [
         context["answer"],
         f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
@@ -79,7 +100,7 @@ def closing_lines(
         f"This machine: {context['machine_text']}.{gpu}",
         _measurements_line(tried) + _left_out(context),
         "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
-        verdict,
+        _next_line(speedup, context["repeats"], hours_of_a_block, rule),
         *_unknown_labels(context),
         "Times are valid, labels are not: the seeded model does not know these photographs."
         if context["label_note"]
@@ -91,6 +112,26 @@ def _unknown_labels(context: dict[str, Any]) -> list[str]:
     """What accuracy does not count; nothing where the model knows none of it by its making."""
     notes = {one.get("labels", "") for one in context["datasets"].values()} - {""}
     return [] if context["label_note"] else [f"{one[0].upper()}{one[1:]}." for one in sorted(notes)]
+
+
+def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule) -> str:
+    """What is not decided, and what it would take."""
+    primary = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(["too few repeats", "inconclusive"])]
+    primary = primary[primary.speedup.notna()]
+    if primary.empty:
+        return "Every primary comparison that has a ratio is decided." if len(speedup) else "No comparison to decide."
+    count = f"{len(primary)} of {(speedup.family == PRIMARY).sum()} primary comparisons"
+    most = primary.sort_values("blocks_needed").iloc[-1]
+    what = f"For a verdict: make settle; {count} not decided"
+    if pandas.notna(most.blocks_needed):
+        what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed)}"
+    elif repeats < LEAST_BLOCKS:
+        what += f"; {LEAST_BLOCKS} blocks at least, about {duration((LEAST_BLOCKS - repeats) * hours)} more"
+    if rule.most and most.blocks_needed > rule.most:
+        what += f" (`most_repeats` is {rule.most})"
+    if not rule.most or rule.most <= repeats:
+        what += ", with a greater `most_repeats`"
+    return what
 
 
 def _measurements_line(tried: pandas.DataFrame) -> str:

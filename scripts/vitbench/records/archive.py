@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from vitbench.cells import repeats_of
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, plain_cell
 from vitbench.inputs.datasets import Image, read_manifest
@@ -218,7 +219,7 @@ def record_paths(grid: dict[str, Any]) -> list[str]:
     return [
         str(PurePosixPath(cell["folder"]) / f"rep{repeat}.json")
         for cell in grid["cells"]
-        for repeat in range(grid["repeats"])
+        for repeat in range(repeats_of(grid["repeats"], cell["dataset"]))
     ]
 
 

@@ -10,10 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pandas
+from scipy import stats
 
-from vitbench.analysis.statistics import ALPHA, FLOOR, LEAST_BLOCKS, compare, holm
+from vitbench.analysis.looks import MARGIN, Rule
+from vitbench.analysis.pairs import CONTROLS
+from vitbench.analysis.statistics import CLAIMS, Comparison, compare
+from vitbench.analysis.statistics import correct_for_many as correct
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import cell_name
+from vitbench.cells import LEAST_BLOCKS, cell_name
 
 
 class Records(NamedTuple):
@@ -28,6 +32,8 @@ class Records(NamedTuple):
     """sizes of the model, by the names of series.yaml; None where they are not known"""
     stand_ins: dict[str, str]
     """framework/variant → what is measured in its place where it does not run"""
+    rules: dict[str, Rule]
+    """role → by what its comparisons are judged"""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,10 @@ class Ours:
     """measured of each cell, set aside or not"""
     verdict: str = ""
     reason: str = ""
-    floor: float = 1 + FLOOR
-    """ratio that our machine cannot tell from 1"""
-    p: float | None = None
+    margin: float = MARGIN
+    """share within which two speeds are equivalent"""
+    found: Comparison | None = None
+    """where it is not in the table `speedup`, what its verdict is made of"""
     cells: tuple[str, str] = ("", "")
     rows: tuple[Any, Any] | None = None
 
@@ -119,8 +126,8 @@ def our_curve(records: Records, side: Side) -> dict[int, pandas.DataFrame]:
 
 
 def seconds_of(curve: dict[int, pandas.DataFrame]) -> dict[int, float]:
-    """Effective batch size → median seconds of a curve of ours."""
-    return {size: float(pandas.Series(seconds_by_block(cells)).median()) for size, cells in curve.items()}
+    """Effective batch size → geometric mean of the blocks' seconds of a curve of ours, as ratios are made of them."""
+    return {size: float(stats.gmean(list(seconds_by_block(cells).values()))) for size, cells in curve.items()}
 
 
 class Bench:
@@ -129,10 +136,11 @@ class Bench:
     def __init__(self, records: Records) -> None:
         self.records = records
         self.known = {(row.dataset, row.baseline, row.candidate): row for row in records.speedup.itertuples()}
+        controls = records.speedup[records.speedup.family == CONTROLS]
+        unequal = controls[controls.verdict.isin(["faster", "slower"])]
+        self.doubted = set(unequal.candidate.str.split("/").str[2])
         failed = records.parity[~records.parity.passed]
         self.failed = {(row.dataset, row.candidate): row.reason for row in failed.itertuples()}
-        known = records.speedup.floor.dropna()
-        self.floor = float(known.max()) if len(known) else 1 + FLOOR
 
     def ratio(self, first: pandas.DataFrame, second: pandas.DataFrame) -> Ours:
         """Our ratio of two cells, given by their repeats, as `speedup` has it where it does."""
@@ -141,31 +149,38 @@ class Bench:
         role = rows[0].dataset
         given = self.known.get((role, *cells))
         if given is not None and given.speedup == given.speedup:
-            ours = Ours(given.speedup, given.low, given.high, int(given.blocks), verdict=given.verdict)
+            ours = Ours(
+                given.speedup, given.low, given.high, int(given.blocks), verdict=given.verdict, margin=given.margin
+            )
         elif given is not None:
             ours = Ours(verdict=given.verdict, reason=f"{given.verdict}: {given.reason}")
         elif failed := [self.failed[role, cell] for cell in cells if (role, cell) in self.failed]:
             ours = Ours(verdict="parity failed", reason=f"parity failed: {failed[0]}")
         else:
-            ours = self._measure(seconds_by_block(first), seconds_by_block(second))
+            ours = self._measure(role, rows[1].device, seconds_by_block(first), seconds_by_block(second))
         if ours.verdict == "too few repeats" and not ours.reason:
             ours = replace(ours, reason=f"{ours.blocks} blocks: a range, no interval, which needs {LEAST_BLOCKS}")
-        return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)), floor=self.floor)
+        return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)))
 
-    def _measure(self, first: dict[int, float], second: dict[int, float]) -> Ours:
+    def _measure(self, role: str, device: str, first: dict[int, float], second: dict[int, float]) -> Ours:
         if not first.keys() & second.keys():
             return Ours(verdict="too few repeats", reason="no block in which both were usable")
-        found = compare(first, second, self.floor)
-        return Ours(found.ratio, found.low, found.high, found.blocks, verdict=found.verdict, p=found.p)
+        found = compare(first, second, self.records.rules[role])
+        if device in self.doubted and found.verdict in CLAIMS:
+            found = replace(found, verdict="inconclusive")
+        return _as_ours(found)
+
+
+def _as_ours(found: Comparison) -> Ours:
+    margin = found.rule.margin
+    return Ours(found.ratio, found.low, found.high, found.blocks, 0, found.verdict, margin=margin, found=found)
 
 
 def correct_for_many(found: dict[Any, Ours]) -> dict[Any, Ours]:
-    """Adjust the p values of a family of comparisons, as `speedup` does for its own: what chance explains is a tie."""
-    tested = {ours.cells: ours.p for ours in found.values() if ours.p is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    """The verdicts of a family of comparisons that `speedup` does not have, adjusted as it adjusts its own."""
+    tested = {ours.cells: ours.found for ours in found.values() if ours.found is not None}
+    adjusted = dict(zip(tested, correct(list(tested.values())), strict=True))
     return {
-        key: replace(ours, verdict="tie")
-        if ours.verdict in ("faster", "slower") and adjusted.get(ours.cells, 0) >= ALPHA
-        else ours
+        key: replace(ours, verdict=adjusted[ours.cells].verdict, found=adjusted[ours.cells]) if ours.found else ours
         for key, ours in found.items()
     }

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.statistics import JUDGED
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import VARIANT, cell_name
+from vitbench.cells import LEAST_BLOCKS, VARIANT, cell_name
 from vitbench.series import published
 from vitbench.series.our_runs import (
     Bench,
@@ -60,22 +60,24 @@ def judge(low: float, high: float, ours: Ours) -> tuple[str, str]:
 
     What can be replicated on unlike hardware is who is faster, not by how much. Ours needs an interval, hence
     LEAST_BLOCKS blocks, and equal labels. Theirs needs an interval without 1. Then: the same direction agrees, the
-    opposite disagrees. A tie of ours disagrees if its interval and the noise floor of our machine lie outside theirs;
-    otherwise the two cannot be told apart.
+    opposite disagrees. What is equivalent here disagrees if its interval and the margin lie outside theirs. Otherwise,
+    and where ours is inconclusive, the two cannot be told apart.
 
     Args:
         low, high: interval of the published ratio.
     """
-    if ours.verdict not in ("faster", "slower", "tie"):
+    if ours.verdict not in JUDGED:
         return NOT_MEASURED, ours.reason
     theirs = direction(low, high)
     if theirs == "within noise":
         return WITHIN_NOISE, f"their {low:.2f} to {high:.2f} holds 1" if low == low else "their noise is not known"
-    if ours.verdict != "tie":
+    if ours.verdict == "inconclusive":
+        return WITHIN_NOISE, f"theirs {theirs}, ours inconclusive"
+    if ours.verdict != "equivalent":
         return (AGREES if ours.verdict == theirs else DISAGREES), f"theirs {theirs}, ours {ours.verdict}"
-    if min(ours.low, 1 / ours.floor) <= high and low <= max(ours.high, ours.floor):
-        return WITHIN_NOISE, f"theirs {theirs}, ours a tie that reaches into theirs"
-    return DISAGREES, f"theirs {theirs}, ours a tie that stays outside theirs"
+    if min(ours.low, 1 / (1 + ours.margin)) <= high and low <= max(ours.high, 1 + ours.margin):
+        return WITHIN_NOISE, f"theirs {theirs}, ours equivalent and reaching into theirs"
+    return DISAGREES, f"theirs {theirs}, ours equivalent and outside theirs"
 
 
 def compare_sizes(low: float, high: float, ours: Ours) -> str:

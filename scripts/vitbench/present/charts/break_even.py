@@ -78,12 +78,13 @@ def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
         late, early = Cell.parse(row.late), Cell.parse(row.early)
         pair = f"{late.name}, {late.size}, after {early.name}, {early.size}"
         meets = math.isfinite(row.break_even)
-        found = "–" if row.verdict == "parity failed" else "never" if not meets else _images(row.break_even)
+        found = _images(row.break_even) if meets else "never" if row.verdict == "never" else "–"
         found += " (extrapolated)" if row.extrapolated else ""
         spread = "–"
         if math.isfinite(row.low) and row.blocks > 1:
             spread = f"{_images(row.low)} to {_images(row.high) if math.isfinite(row.high) else 'never'}"
-        words = row.verdict + (f": {row.reason}" if row.reason else "")
+        reason = row.reason.partition("extrapolated")[0].rstrip("; ")  # that stands beside the number
+        words = row.verdict + (f": {reason}" if reason else "")
         rows.append((pair, (found, spread, number_of(row.blocks), style.wrap(words, 4.2, style.SMALL, most=1)[0])))
     return rows or [("There is no pair of cells on this hardware.", ("", "", "", ""))]
 
@@ -187,7 +188,7 @@ def _caption(cells: dict[str, pd.DataFrame], table: pd.DataFrame, context: dict)
     )
     more = (
         "Ring: both have taken the same time; bar: range of that number over the blocks, each block's own start, load"
-        ' and passes. Below 5 blocks there is no verdict; "uncertain": the blocks disagree, or seconds an image'
-        " differ by no more than the noise floor."
+        " and passes. Verdict: that of the ratio of seconds an image, by the rule of all comparisons (95% interval, the"
+        ' margin, Holm among these pairs); "uncertain": equivalent or inconclusive. Below 5 blocks there is none.'
     )
     return [how, more if len(table) else "", style.origin(context)]

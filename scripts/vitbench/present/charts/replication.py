@@ -23,8 +23,8 @@ APART = 0.085  # inches that ours stands above the middle of a row, and theirs b
 PANEL_WIDTH, PANEL_HEIGHT, PANEL_LEFT, PANEL_HEAD, PANEL_FOOT = 3.1, 2.2, 0.6, 0.62, 0.55
 ACROSS = 3
 RULE = (
-    "Agrees: both say that the same side is faster. Disagrees: the opposite, or ours a tie that stays outside theirs."
-    " Cannot be told apart: their noise holds 1, or ours is a tie that reaches into it. Sizes may differ, for the"
+    "Agrees: both say that the same side is faster. Disagrees: the opposite, or ours equivalent and outside"
+    " theirs. Cannot be told apart: their noise holds 1, or ours is inconclusive. Sizes may differ, for the"
     " hardware does; no ratio has a time of theirs and one of ours in it (docs/published.md). Not measured by us:"
     " there is no interval of ours; column to_run of the table says what it takes."
 )

@@ -15,20 +15,23 @@ from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from vitbench.analysis.pairs import CONTROL_GROUP
+from vitbench.analysis.pairs import CONTROL_GROUP, EXPLORATORY, PRIMARY
+from vitbench.analysis.speedup import what_is_missing
+from vitbench.analysis.statistics import JUDGED
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
+from vitbench.present.answer import noise_line
 from vitbench.present.labels import Cell, cell_names, flag_notes, number, number_of, percentage
 from vitbench.series import published as series
 
-DECIDED = ("faster", "slower", "tie")
 ONE_RUN = "one run"
 DEVICE_MARKERS = {"cpu": "o", "gpu": "s"}
 PLOT = 3.7  # inches
 ROW, HEADER, GAP = 0.44, 0.3, 0.28
 COLUMN_GAP = 0.22
 TALL = 6.0
-BAND = "#cfcfcf"
+BAND = "#d6d6d6"
+NOISE = "#6e6e6e"
 
 
 class Sides(NamedTuple):
@@ -51,7 +54,8 @@ class Row:
     speedup: float
     low: float
     high: float
-    floor: float  # a ratio within 1/floor … floor is a tie; NaN where there is no such thing
+    margin: float  # share within which speeds are equivalent; NaN where there is no such thing
+    floor: float  # ratio that noise alone stays within, by the A/A controls; NaN where there are none
     words: str  # what stands in the plot where there is no mark
     cells: list[tuple[str, ...]]  # right margin: a tuple of lines for each column
     y: float = 0.0
@@ -93,7 +97,7 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
-    """Rows by fairness label; groups and rows on equal hardware come first, otherwise the table's order holds.
+    """Rows by fairness label and family; groups and rows on equal hardware come first, else the table's order holds.
 
     The A/A control comes last: it is about the measuring, not about the frameworks.
     """
@@ -101,7 +105,10 @@ def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[
     groups: dict[str, list[tuple[bool, Row]]] = {}
     for record in table.to_dict("records"):
         baseline, candidate = Cell.parse(record["baseline"]), Cell.parse(record["candidate"])
-        rows = groups.setdefault(record["comparison"] or record["verdict"], [])
+        label = record["comparison"] or record["verdict"]
+        if record["family"] in (PRIMARY, EXPLORATORY):
+            label += f" ({record['family']})"
+        rows = groups.setdefault(label, [])
         rows.append((baseline.hardware != candidate.hardware, _row(record, baseline, candidate, known)))
     ordered = sorted(
         groups.items(), key=lambda group: (group[0] == CONTROL_GROUP, all(unequal for unequal, _ in group[1]))
@@ -134,15 +141,20 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
         speedup=value,
         low=low if math.isfinite(low) else value,
         high=high if math.isfinite(high) else value,
+        margin=record["margin"],
         floor=record["floor"],
         words="" if measured else ": ".join(filter(None, (verdict or "not measured", record["reason"]))),
         cells=[
-            (ratio if measured else "–", verdict or "–"),
+            (ratio if measured else "–", _verdict_words(verdict, record["margin"])),
             (number_of(record["blocks"]),),
             (number(record["candidate_throughput"]), number(record["baseline_throughput"])),
             (percentage(record["agreement"]),),
         ],
     )
+
+
+def _verdict_words(verdict: str, margin: float) -> str:
+    return f"equivalent within {margin:.0%}" if verdict == "equivalent" and math.isfinite(margin) else verdict or "–"
 
 
 def _sides(table: pd.DataFrame) -> Sides:
@@ -179,44 +191,52 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
         how = "Ratio of published wall times (baseline / candidate): one run a cell, hence no interval and no verdict;"
         how += " the labels of the two sides were not compared, nor did both always count the same number of images."
         return [how, f"Hardware as stated: {' · '.join(stated)}.", style.origin(context)]
-    how = "Ratio of median wall times (baseline / candidate) over the same images; n: blocks, each a fresh process"
-    how += " a cell."
+    how = "Geometric mean over the blocks of the ratio of wall times (baseline / candidate) over the same images;"
+    how += " n: blocks, each a fresh process a cell."
     if (table["verdict"] == "too few repeats").any():
-        how += (
-            " Thin bar: range of the block ratios; fewer than 5 blocks give no verdict, hence no dot"
-            " (more blocks: raise `repeats` in the configuration)."
-        )
-    if table["verdict"].isin(DECIDED).any():
-        how += " Dot and whisker: speedup and its 95% interval."
+        how += " Thin bar: range of the block ratios; below 5 blocks there is no verdict, hence no dot (make settle)."
+    if table["verdict"].isin(JUDGED).any():
+        how += " Dot and whisker: speedup and its 95% interval (t, paired by block), which allows for every look."
     if (table["verdict"] == ONE_RUN).any():
         how += " Hollow diamond: the article's ratio, one run on its own hardware; labels were not compared."
     how += " Labels equal: share of images with the same top label in both."
     return [
         how,
-        _floor_note(table),
+        _missing_note(table),
+        _margin_note(table),
         *flag_notes(cells),
         " · ".join(f"{name}: {setting}" for name, setting in settings.items()),
         style.origin(context),
     ]
 
 
-def _floor_note(table: pd.DataFrame) -> str:
-    """What the grey band is, how wide, and how the A/A control came out."""
-    floors = table.loc[table["comparison"] != CONTROL_GROUP, "floor"].dropna()
-    if floors.empty:
+def _missing_note(table: pd.DataFrame) -> str:
+    """What the comparisons that are not decided lack: the range over the rows of the declared ones, else of all."""
+    lacking = table[table["blocks_needed"].notna() & (table["comparison"] != CONTROL_GROUP)]
+    declared = lacking[lacking["family"] != EXPLORATORY]
+    lacking = lacking if declared.empty else declared
+    if lacking.empty:
         return ""
-    wide = " and ".join(f"{1 / floor:.3f} to {floor:.3f}" for floor in sorted(floors.unique()))
-    note = f"Grey band: ratios that are ties, whatever their interval, {wide}: "
-    control = table[(table["comparison"] == CONTROL_GROUP) & table["speedup"].notna()]
-    if control.empty:
-        return note + "the least that is worth a claim (2%); there is no A/A control."
-    row = control.iloc[0]
-    kind = "95% interval" if row["verdict"] in DECIDED else "range"
-    note += "what the baseline reaches against itself, measured under two names in the same shuffle"
-    note += f" ({kind} {number(row['low'])} to {number(row['high'])}, n = {number_of(row['blocks'])}), at least 2%."
-    if control["verdict"].isin(("faster", "slower")).any():
-        note += " The control did not come out as a tie: something besides the frameworks made a difference here."
-    return note
+    row = lacking.sort_values("blocks_needed").iloc[-1]
+    least, most = lacking["smallest_detectable"].min(), lacking["smallest_detectable"].max()
+    ratios = number(most) if number(least) == number(most) else f"{number(least)} to {number(most)}"
+    kind = "primary" if len(declared) else "exploratory"
+    words = (
+        f"Not decided: {len(lacking)} of the {kind} comparisons; these blocks would tell a ratio of {ratios} from 1;"
+    )
+    return f"{words} {what_is_missing(row['margin'], row['blocks_needed'], row['hours_needed'])} (make settle)."
+
+
+def _margin_note(table: pd.DataFrame) -> str:
+    """What the grey band and the thin lines are, and how the A/A controls came out."""
+    margins = table["margin"].dropna().unique()
+    if not len(margins):
+        return ""
+    note = f"Grey band: ±{margins[0]:.0%}; equivalent: the 90% interval lies within it, faster and slower: the 95%"
+    note += " interval excludes 1, the ratio lies beyond the band, and p < 0.05 after Holm within the family."
+    noise = noise_line(table)
+    lines = " Thin lines: what noise alone reaches with the row's blocks." if table["floor"].notna().any() else ""
+    return f"{note} {noise}{lines}" if noise else f"{note} There is no A/A control."
 
 
 def _nothing(summary: pd.DataFrame) -> str:
@@ -333,17 +353,21 @@ def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
 
 
 def _color(row: Row, sides: Sides) -> str:
-    """The leader's colour; grey for a tie and for a range that holds 1."""
-    if row.verdict == "tie" or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
+    """The leader's colour; grey where nothing is claimed of who leads, and for a range that holds 1."""
+    if row.verdict in ("equivalent", "inconclusive") or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
         return style.GREY
     return sides.right_color if row.speedup > 1 else sides.left_color
 
 
 def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
     for row in rows:
-        if math.isfinite(row.floor):
-            band = Rectangle((1 / row.floor, row.y - ROW / 2), row.floor - 1 / row.floor, ROW, color=BAND, linewidth=0)
+        if math.isfinite(row.margin):
+            edge = 1 + row.margin
+            band = Rectangle((1 / edge, row.y - ROW / 2), edge - 1 / edge, ROW, color=BAND, linewidth=0)
             axes.add_patch(band).set_zorder(0.5)
+        if math.isfinite(row.floor):
+            ends = (row.y - ROW / 2, row.y + ROW / 2)
+            axes.vlines([1 / row.floor, row.floor], *ends, color=NOISE, linewidth=0.8, zorder=0.8)
     dots: list[tuple[float, float, str, str]] = []
     for row in rows:
         if row.words:
@@ -358,10 +382,14 @@ def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
         if row.verdict == ONE_RUN:
             axes.plot(row.speedup, row.y, marker="D", markersize=8, markerfacecolor="white", markeredgecolor=color,
                       markeredgewidth=1.8, linestyle="none", zorder=4)  # fmt: skip
-        elif row.verdict in DECIDED:
+        elif row.verdict in JUDGED:
             axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=2.6, marker="|", markersize=11,
                       markeredgewidth=2.6, zorder=3)  # fmt: skip
-            dots.append((row.speedup, row.y, color, row.marker))
+            if row.verdict == "inconclusive":
+                axes.plot(row.speedup, row.y, marker=row.marker, markersize=7.5, markerfacecolor="white",
+                          markeredgecolor=color, markeredgewidth=1.6, linestyle="none", zorder=4)  # fmt: skip
+            else:
+                dots.append((row.speedup, row.y, color, row.marker))
         else:
             # The end strokes keep a range visible whose ends are (nearly) the same.
             axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=1.4, marker="|", markersize=9,
@@ -379,17 +407,24 @@ def _keys(rows: list[Row]) -> list[Line2D]:
     drawn = [row for row in rows if not row.words]
     keys = []
     for device, words in (("cpu", "CPU"), ("gpu", "GPU")):
-        if any(row.verdict in DECIDED and row.marker == DEVICE_MARKERS[device] for row in drawn):
+        if any(row.verdict in JUDGED and row.marker == DEVICE_MARKERS[device] for row in drawn):
             keys.append(Line2D([], [], color=style.INK, marker=DEVICE_MARKERS[device], linewidth=2.6, markersize=8,
                                label=f"{words}: speedup, 95% interval"))  # fmt: skip
-    if any(row.verdict not in (*DECIDED, "one run") for row in drawn):
+    if any(row.verdict not in (*JUDGED, ONE_RUN) for row in drawn):
         keys.append(Line2D([], [], color=style.INK, marker="|", linewidth=1.4, markersize=9, markeredgewidth=1.4,
                            label="range of the block ratios, no verdict"))  # fmt: skip
     if any(row.verdict == ONE_RUN for row in drawn):
         keys.append(Line2D([], [], color=style.INK, marker="D", linestyle="none", markersize=8, markerfacecolor="white",
                            markeredgewidth=1.8, label="published, one run"))  # fmt: skip
-    if any(_color(row, Sides("", "", "left", "right")) == style.GREY for row in drawn):
-        keys.append(Line2D([], [], color=style.GREY, linewidth=5, label="grey: tie, or the range holds 1"))
+    for verdict, face in (("equivalent", style.GREY), ("inconclusive", "white")):
+        if any(row.verdict == verdict for row in drawn):
+            keys.append(Line2D([], [], color=style.GREY, marker="o", linewidth=2.6, markersize=7.5,
+                               markerfacecolor=face, markeredgewidth=1.6, label=verdict))  # fmt: skip
+    if any(row.verdict == "too few repeats" and row.low <= 1 <= row.high for row in drawn):
+        keys.append(Line2D([], [], color=style.GREY, linewidth=1.4, marker="|", markersize=9, markeredgewidth=1.4,
+                           label="grey: the range holds 1"))  # fmt: skip
+    if any(math.isfinite(row.margin) for row in rows):
+        keys.append(Patch(color=BAND, label="within the margin"))
     if any(math.isfinite(row.floor) for row in rows):
-        keys.append(Patch(color=BAND, label="grey band: ratios within it are ties"))
+        keys.append(Line2D([], [], color=NOISE, linewidth=0.8, label="what noise alone reaches (A/A controls, 95%)"))
     return keys

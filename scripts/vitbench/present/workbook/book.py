@@ -31,8 +31,9 @@ CELLS = (
     "model", "machine", "protocol", "source",
 )  # fmt: skip
 SPEEDUP = tuple(
-    """comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm agreement candidate_throughput
-    baseline_throughput images dataset reason""".split()  # noqa: SIM905
+    """family comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm smallest_detectable
+    blocks_needed hours_needed agreement candidate_throughput baseline_throughput images dataset margin floor floor_low
+    floor_high reason""".split()  # noqa: SIM905
 )
 # Tables that only some sources have: sheet, heading, note; in the order of the sheets, those in LAST after Runs.
 DERIVED = {
@@ -63,12 +64,12 @@ DERIVED = {
 LAST = ("images", "time_budget")
 SHARES = frozenset(
     """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share difference
-    share_of_peak""".split()  # noqa: SIM905
+    share_of_peak margin""".split()  # noqa: SIM905
 )
 COUNTS = frozenset(
     """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
-    warm_up_images last_change partitions kept blocks faster_blocks compared duplicated waves attempts set_aside
-    alike blocks_never measured_images""".split()  # noqa: SIM905
+    warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared duplicated waves attempts
+    set_aside alike blocks_never measured_images""".split()  # noqa: SIM905
 )
 FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row above
 
@@ -111,8 +112,9 @@ def write(
     sheet.write_string(row, 0, "Best batch size: what the sweep says now, and what the full run kept", sheets.note)
     sheets.block(sheet, row + 1, 0, best)
     sheet = sheets.table(
-        "Speedup", "Ratio of median wall times, baseline / candidate: above 1 the candidate is faster",
-        "low and high: 95% interval; where the verdict is \"too few repeats\", the range of the block ratios", speedup,
+        "Speedup", "Ratio of wall times, baseline / candidate, paired by block: above 1 the candidate is faster",
+        "low and high: 95% interval; where the verdict is \"too few repeats\", the range of the block ratios"
+        " · blocks_needed: to tell the margin apart at this noise", speedup,
     )  # fmt: skip
     workbook_charts.speedup(sheets, sheet, speedup, sheets.below(speedup))
     _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name not in LAST})

@@ -12,6 +12,7 @@ import pandas as pd
 from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
+from vitbench.analysis.statistics import CLAIMS
 from vitbench.present.labels import Cell, size_words, variant_name
 
 if TYPE_CHECKING:
@@ -113,24 +114,26 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
             [f"{cell.variant}, {cell.hardware}, {cell.batch_size or '?'}" for cell in cells], index=group.index
         )
         data = _points(labels, group["speedup"], group["low"], group["high"])
-        decided = group["verdict"].isin(["faster", "slower", "tie", "one run"]).to_numpy()
-        data.insert(1, "with verdict", data["value"].where(decided))
-        data["value"] = data["value"].where(~decided)
+        decided = group["verdict"].isin([*CLAIMS, "one run"]).to_numpy()
+        open_ones = (group["verdict"] == "inconclusive").to_numpy()
+        data.insert(1, "claimed", data["value"].where(decided))
+        data.insert(2, "inconclusive", data["value"].where(open_ones))
+        data["value"] = data["value"].where(~decided & ~open_ones)
         data = data.rename(columns={"value": "no verdict"})
         sheet.write_string(block - 1, 0, f"Chart data: {comparison} (variant, device, batch size)", sheets.note)
         sheets.block(sheet, block, 0, data)
         chart = sheets.book.add_chart({"type": "line"})
-        for column, marker in ((1, "circle"), (2, "none")):  # without a verdict: the range and no point
+        # Filled: claimed; hollow: inconclusive; without a verdict: the range and no point.
+        for column, marker, fill in ((1, "circle", COLORS[1]), (2, "circle", "#FFFFFF"), (3, "none", "#FFFFFF")):
             if data.iloc[:, column].notna().any():
                 chart.add_series(
                     {
                         "name": [sheet.name, block, column],
                         "categories": _column(sheet, block, len(data), 0),
                         "values": _column(sheet, block, len(data), column),
-                        "y_error_bars": _whiskers(sheet, block, len(data), 3),
+                        "y_error_bars": _whiskers(sheet, block, len(data), 4),
                         "line": {"none": True},
-                        "marker": {"type": marker, "size": 7, "fill": {"color": COLORS[1]},
-                                   "border": {"color": COLORS[1]}},
+                        "marker": {"type": marker, "size": 7, "fill": {"color": fill}, "border": {"color": COLORS[1]}},
                     }
                 )  # fmt: skip
         _dress(chart, f"Speedup over the baseline: {comparison}", 360 + 60 * len(data), 420)
@@ -141,7 +144,7 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         chart.set_x_axis(
             {"label_position": "low", "line": {"width": 2, "color": "black"}, "num_font": {"rotation": -45}}
         )
-        chart.set_legend({"none": True})
+        chart.set_legend({"position": "bottom"})
         sheet.insert_chart(row, 0, chart, {"object_position": 3})
         row += _rows(420)
         block += len(data) + 3

@@ -1,0 +1,92 @@
+"""How often the verdicts are right: seconds of made-up cells, many at a time, by the rule that the tables use.
+
+`python tests/simulations.py` prints the tables of docs/methodology.md ("Statistics"); the unit tests hold them to their
+limits with the same seed.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import numpy
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from vitbench.analysis.looks import ALPHA, Rule  # noqa: E402
+
+SEED, TRIALS = 20261126, 20_000
+PROCESS, PASSES, DRIFT, SPIKED = 0.045, 0.01, 0.05, 0.1
+STEPS = (5, 8, 12, 18, 20)  # those of `make settle` with `most_repeats: 20`
+
+
+def log_ratios(random: numpy.random.Generator, trials: int, blocks: int, truth: float = 1.0) -> numpy.ndarray:
+    """Log ratios (trials × blocks) of two cells, made of the seconds of each.
+
+    A process is 4.5% faster or slower for its whole life, its value 1% more or less by its passes, and one in ten has a
+    spike of 10 to 50%. A drift over the blocks meets both cells of a block, the second by a tenth more.
+    """
+    drift = numpy.cumsum(random.normal(0, 0.02, (trials, blocks)), axis=1)
+    drift += numpy.linspace(0, 1, blocks) * random.normal(0, DRIFT, (trials, 1))
+    cells = []
+    for seconds, within in ((truth, 1.0), (1.0, 1.1)):
+        times = math.log(seconds) + within * drift + random.normal(0, math.hypot(PROCESS, PASSES), (trials, blocks))
+        spiked = random.random((trials, blocks)) < SPIKED
+        cells.append(times + spiked * numpy.log(random.uniform(1.1, 1.5, (trials, blocks))))
+    return cells[0] - cells[1]
+
+
+def statistic(logs: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Mean and standard error of each trial."""
+    return logs.mean(axis=1), logs.std(axis=1, ddof=1) / math.sqrt(logs.shape[1])
+
+
+def coverage(blocks: int, truth: float = 1.0, trials: int = TRIALS) -> float:
+    """Share of 95% intervals of a fixed number of blocks that hold the truth."""
+    mean, error = statistic(log_ratios(numpy.random.default_rng(SEED), trials, blocks, truth))
+    half = stats.t.isf(Rule().level(blocks) / 2, blocks - 1) * error
+    return float((numpy.abs(mean - math.log(truth)) <= half).mean())
+
+
+def rules(most: int = STEPS[-1], steps: tuple[int, ...] = STEPS) -> list[Rule]:
+    """The rule at each step, which knows the looks before it."""
+    return [
+        Rule(most=most, repeats=now, looks=tuple((before, most) for before in steps[:place]))
+        for place, now in enumerate(steps)
+    ]
+
+
+def false_claims(plan: bool = True, trials: int = TRIALS) -> float:
+    """Share of equal cells that some look calls different, by the plan or by 5% at each look; without the margin."""
+    logs = log_ratios(numpy.random.default_rng(SEED), trials, STEPS[-1])
+    claimed = numpy.zeros(trials, dtype=bool)
+    for rule in rules():
+        mean, error = statistic(logs[:, : rule.repeats])
+        p = 2 * stats.t.sf(numpy.abs(mean) / error, rule.repeats - 1)
+        claimed |= p < (rule.level(rule.repeats) if plan else ALPHA)
+    return float(claimed.mean())
+
+
+def false_equivalences(plan: bool = True, trials: int = TRIALS) -> float:
+    """Share of cells that differ by just the margin and that some look calls equivalent."""
+    # A third of the noise, with which two one-sided tests can succeed at all.
+    logs = log_ratios(numpy.random.default_rng(SEED), trials, STEPS[-1]) / 3 + math.log1p(Rule().margin)
+    claimed = numpy.zeros(trials, dtype=bool)
+    for rule in rules():
+        mean, error = statistic(logs[:, : rule.repeats])
+        level = rule.level(rule.repeats, 2 * ALPHA) if plan else 2 * ALPHA
+        half = stats.t.isf(level / 2, rule.repeats - 1) * error
+        margin = math.log1p(rule.margin)
+        claimed |= (mean - half >= -margin) & (mean + half <= margin)
+    return float(claimed.mean())
+
+
+if __name__ == "__main__":
+    print("| blocks | true ratio 1 | true ratio 1.15 |\n| --- | --- | --- |")
+    for count in (5, 8, 10):
+        print(f"| {count} | {coverage(count):.1%} | {coverage(count, 1.15):.1%} |")
+    print("\n| looks at 5, 8, 12, 18 and 20 blocks | false claims | false equivalences |\n| --- | --- | --- |")
+    print(f"| by the plan | {false_claims():.1%} | {false_equivalences():.1%} |")
+    print(f"| 5% at each look | {false_claims(False):.1%} | {false_equivalences(False):.1%} |")
