@@ -23,7 +23,7 @@ CONTROL = "-control"
 # File that holds a full cell's profile.
 PROFILE = "profile.json"
 # Of a data set's definition: how it is served and what is said about it, not what is in it.
-NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
+NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio", "most_refused"})
 MEASUREMENTS = PurePosixPath("measurements")
 RESOURCES = PurePosixPath("resources")
 ARCHIVES = RESOURCES / "archives"
