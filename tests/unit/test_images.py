@@ -251,6 +251,15 @@ def test_rare_sampling_is_not_plain(sampling, plain):
     assert ("unusual sampling" not in jpeg.peculiarities(bytes(content))) == plain
 
 
+@pytest.mark.parametrize("quality", range(1, 101, 3))
+def test_quantisation_of_any_quality_is_plain_and_a_damaged_step_of_it_is_not(quality):
+    content = bytearray(photograph(quality=quality))
+    assert jpeg.peculiarities(bytes(content)) == []
+    step = content.index(b"\xff\xdb") + 5 + 9
+    content[step] = 1 if content[step] > 40 else 240
+    assert jpeg.peculiarities(bytes(content)) == ["unusual quantisation"]
+
+
 @pytest.mark.parametrize("name", UNLISTED)
 def test_only_listed_formats_are_opened_whatever_the_file_is_called(name, tmp_path):
     user = put(tmp_path / "user", {"good.jpg": encoded(picture()), "photo.jpg": UNLISTED[name]})

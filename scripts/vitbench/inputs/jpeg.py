@@ -7,6 +7,7 @@ are known to read alike is listed here; anything else is a peculiarity, and such
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 START_OF_SCAN = 0xDA
 # Markers that stand alone, without a length: TEM, RST0 to RST7, SOI.
@@ -17,6 +18,8 @@ PLAIN_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended sequential, progressive,
 LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 # Sampling factors of luminance, where both chrominances have 1 x 1.
 PLAIN_SAMPLING = {(1, 1), (2, 1), (2, 2)}
+# Of one quantisation step to the next in zigzag order, as a factor; those of Annex K and of cameras stay below 3.
+MOST_JUMP = 4
 # Of Y, Cb and Cr, as JFIF has them.
 USUAL_IDS = (1, 2, 3)
 
@@ -42,10 +45,12 @@ def peculiarities(content: bytes) -> list[str]:
     Args:
         content: the file, of three components (YCbCr or RGB) by what its decoder says.
     """
-    marker, frame, transform = 0, b"", 1
+    marker, frame, transform, steps = 0, b"", 1, b""
     for kind, data in segments(content):
         if kind in FRAMES:
             marker, frame = kind, data
+        elif kind == 0xDB:
+            steps += data
         elif kind == 0xEE and data[:5] == b"Adobe" and len(data) >= 12:
             transform = data[11]
     if marker not in PLAIN_FRAMES or len(frame) < 15 or frame[0] != 8 or frame[5] != 3:
@@ -59,7 +64,25 @@ def peculiarities(content: bytes) -> list[str]:
     luminance, *others = (divmod(factors, 16) for factors in frame[7:15:3])
     if luminance not in PLAIN_SAMPLING or others != [(1, 1), (1, 1)]:
         found.append("unusual sampling")
+    if not _are_usual(steps):
+        found.append("unusual quantisation")
     return found or ([] if _is_sound(content) else ["damaged"])
+
+
+# A camera or library writes the same tables again and again.
+@lru_cache(1000)
+def _are_usual(tables: bytes) -> bool:
+    """Whether quantisation tables are as encoders write them: 8 bits, each step near those beside it.
+
+    A damaged step makes values overflow, which no decoder warns of and each computes in its own way.
+    """
+    for begin in range(0, len(tables), 65):
+        number, steps = tables[begin], tables[begin + 1 : begin + 65]
+        if number > 3 or len(steps) < 64:
+            return False
+        if any(max(pair) > MOST_JUMP * min(pair) + MOST_JUMP for pair in zip(steps, steps[1:], strict=False)):
+            return False
+    return True
 
 
 def _is_sound(content: bytes) -> bool:
