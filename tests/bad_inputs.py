@@ -23,9 +23,11 @@ from typing import Any
 from unittest import mock
 
 import check_ready
+import damaged_images
 import hub_server
 import measure
 import numpy
+import test_images
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -35,7 +37,7 @@ from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import write_atomically
 from vitbench.frameworks import ADAPTERS, spark
-from vitbench.inputs import downloads, jars, java, models
+from vitbench.inputs import downloads, images, jars, java, models
 from vitbench.inputs.datasets import COLUMNS
 from vitbench.inputs.datasets import build as build_dataset
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
@@ -228,6 +230,28 @@ def too_few_images(folder: Path) -> None:
 
 def no_list_of_images(folder: Path) -> None:
     build_dataset({"kind": "list", "list": str(folder / "paths.txt")}, "sample", folder / "out")
+
+
+def listed(folder: Path, content: bytes) -> None:
+    (folder / "paths.txt").write_bytes(content)
+    build_dataset({"kind": "list", "list": str(folder / "paths.txt")}, "sample", folder / "out")
+
+
+def too_many_refused(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (8, 8)).save(folder / "pictures" / name)
+    for name in ("3.jpg", "4.jpg"):
+        (folder / "pictures" / name).touch()
+    (folder / "pictures" / "5.jpg").write_bytes(test_images.UNLISTED["EPS"])
+    definition = {"kind": "folder", "folder": str(folder / "pictures"), "most_refused": 0.05}
+    build_dataset(definition, "full", folder / "out")
+
+
+def few_photographs(folder: Path) -> None:
+    for number in range(10):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+    estimate.check_start(configured(folder, {"photos": str(folder)}))
 
 
 def no_archive(folder: Path) -> None:
@@ -522,6 +546,10 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "a folder without images": folder_without_images,
         "fewer images than asked for": too_few_images,
         "a list that is not there": no_list_of_images,
+        "a list with paths of Windows": lambda folder: listed(folder, b"\\\\server\\share\\1.jpg\r\n"),
+        "a list that only begins as UTF-16": lambda folder: listed(folder, b"\xff\xfe/\0\0\xd8/\0"),
+        "more refused than `most_refused`": too_many_refused,
+        "`photos`: ten of them": few_photographs,
         "an archive that is none": no_archive,
         "an archive that reaches outside": archive_that_reaches_out,
         "an archive out of reach": archive_out_of_reach,
@@ -589,6 +617,37 @@ def message(act: Callable[[Path], Any]) -> str:
     return re.sub(r"-[0-9a-f]{8}/", "-…/", line)
 
 
+# What people bring, and what becomes of it.
+IMAGES = {
+    **{
+        f"{what} with a damaged colour profile": test_images.ODD[f"damaged profile.{suffix}"][0]
+        for what, suffix in {"JPEG": "jpg", "PNG": "png", "WebP": "webp", "TIFF": "tif"}.items()
+    },
+    "PNG, a bit turned in its profile": test_images.ODD["flipped profile.png"][0],
+    "JPEG with damaged EXIF": test_images.ODD["damaged EXIF.jpg"][0],
+    "PNG with damaged EXIF": test_images.ODD["damaged EXIF.png"][0],
+    "WebP with damaged EXIF": test_images.ODD["damaged EXIF.webp"][0],
+    "JPEG, orientation 0": test_images.ODD["orientation 0.jpg"][0],
+    "JPEG, orientation 99": test_images.ODD["orientation 99.jpg"][0],
+    "JPEG, orientation 1/0": test_images.ODD["orientation 1 of 0.jpg"][0],
+    "PNG with 2 MB of compressed text": test_images.ODD["text.png"][0],
+    "JPEG 4:4:4 without a marker, component ids 0, 1, 2": test_images.ODD["ids from 0.jpg"][0],
+    "JPEG of 40,000 x 2 pixels": test_images.ODD["wide.jpg"][0],
+    "PNG of 3 x 32,768 pixels": test_images.ODD["high.png"][0],
+    "AVIF with 64 damaged bytes": damaged_images.overwritten(damaged_images.whole()["AVIF"], b"mdat"),
+    **{f"{name} named photo.jpg": content for name, content in test_images.UNLISTED.items()},
+}
+
+
+def became(content: bytes) -> str:
+    """What becomes of an image file, in words."""
+    try:
+        taken = images.take(content)
+    except images.Rejected as error:
+        return f"left out: `{error}`"
+    return f"rendered: `{taken.form}`" if taken.rendered else "used as it is"
+
+
 def table() -> str:
     """The Markdown tables, each bad input given for real."""
     lines = ["### Each key", "| given | what is said |", "| --- | --- |"]
@@ -599,6 +658,8 @@ def table() -> str:
     for title, cases in CLASSES.items():
         lines += ["", f"### {title}", "| given | what is said |", "| --- | --- |"]
         lines += [_row(given, message(act)) for given, act in cases.items()]
+    lines += ["", "### Image files", "| given | what becomes of it |", "| --- | --- |"]
+    lines += [f"| {given} | {became(content)} |" for given, content in IMAGES.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from vitbench import photographs  # noqa: E402
+from vitbench.inputs import photographs  # noqa: E402
 
 SEED, ROLE = 1, "heldout"  # crops that no classifier was fitted on
 

@@ -12,7 +12,7 @@ from vitbench.plan.grid import Defined, Grid
 
 SHIPPED = yaml.safe_load((HOME / "resources" / "datasets.yaml").read_text())
 GOOD = {
-    "folder": {"kind": "folder", "folder": "~/a, b", "images": 3, "seed": -1, "feed": "raw"},
+    "folder": {"kind": "folder", "folder": "~/a, b", "images": 3, "seed": -1, "feed": "raw", "most_refused": 0.05},
     "list": {"kind": "list", "list": "/a.parquet", "column": "path", "sample": 5000, "seed": 1},
     "archive": {"kind": "archive", "address": "https://images.example/a.zip", "files": 3},
 }
@@ -39,6 +39,8 @@ def test_good_definitions_are_taken(tmp_path, definition):
         ("folder", {"images": 2.5}, ["images", "2.5"]),
         ("folder", {"sample": 5}, ["sample", "images"]),
         ("folder", {"feed": "row"}, ["feed", "'row'", "raw"]),
+        ("folder", {"most_refused": "5%"}, ["most_refused", "'5%'"]),
+        ("archive", {"most_refused": 5}, ["most_refused", "5", "maximum of 1"]),
         ("list", {"list": 3}, ["list", "3"]),
         ("list", {"sample": "5"}, ["sample", "'5'"]),
         ("list", {"folder": "~/a"}, ["folder", "list"]),
@@ -67,7 +69,7 @@ def test_a_definition_without_what_it_is_about_is_one_line(tmp_path, kind, key):
 
 def test_how_an_archive_is_served_is_no_part_of_what_is_measured():
     plain = Defined("mine", GOOD["archive"], "full")
-    served = {"mirrors": ["https://mirror.example/a.zip"], "licence": "CC0", "most_ratio": 200}
+    served = {"mirrors": ["https://mirror.example/a.zip"], "licence": "CC0", "most_ratio": 200, "most_refused": 0}
     assert Defined("mine", GOOD["archive"] | served, "full").slug == plain.slug
     for change in ({"sha256": "0" * 64}, {"labels": "none"}, {"feed": "raw"}, {"images": 2}):
         assert Defined("mine", GOOD["archive"] | change, "full").slug != plain.slug

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from example_records import example_record
+from test_path_lists import parquet
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
@@ -90,6 +91,43 @@ def test_the_whole_is_the_sum_of_its_parts(grid):
     one_by_one = sum(estimate.seconds(grid, [place]) for place in grid.order)
     assert estimate.seconds(grid, estimate.missing(grid)) == pytest.approx(one_by_one)
     assert estimate.seconds(grid, []) == 0
+
+
+def of_files(grid: Grid, definition: dict) -> Grid:
+    """The grid with these files in both roles."""
+    define = {"datasets": {"mine": definition}}
+    return Grid(grid.config | {"define": define, "datasets": {"sample": "mine", "full": "mine"}}, "linux-x86_64")
+
+
+@pytest.mark.parametrize("kind", ["folder", "text", "Parquet"])
+def test_files_that_nobody_has_opened_yet_are_counted(grid, tmp_path, kind):
+    for number in range(16):
+        path = tmp_path / "photographs" / str(number % 3) / f"{number}.JPG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "photographs" / "notes.txt").touch()
+    listed = [f"{number}.jpg" for number in range(16)]
+    if kind == "folder":
+        definition = {"kind": "folder", "folder": str(tmp_path / "photographs")}
+    elif kind == "text":
+        (tmp_path / "list").write_text("\n".join(listed))
+        definition = {"kind": "list", "list": str(tmp_path / "list")}
+    else:
+        definition = {"kind": "list", "list": str(parquet(tmp_path / "list", path=listed))}
+    start = ASSUMED["start_and_load_seconds"]["huggingface"]
+    of_32 = seconds_of(grid, "sample", f"{HF}/bs8") - start
+    mine = of_files(grid, definition)
+    assert seconds_of(mine, "full", f"{HF}/bsbest") - start == pytest.approx(of_32 / 2)
+    few = of_files(grid, definition | {"at_most": 8})
+    assert seconds_of(few, "full", f"{HF}/bsbest") - start == pytest.approx(of_32 / 4)
+    with pytest.raises(UserError, match="batch_sizes: 16 is larger than the 8 images"):
+        estimate.check_start(few)
+
+
+def test_a_folder_that_is_not_there_is_for_the_data_sets_own_job_to_name(grid, tmp_path):
+    mine = of_files(grid, {"kind": "folder", "folder": str(tmp_path / "nowhere")})
+    estimate.announce(mine)
+    estimate.check_start(mine)
 
 
 # --- with records

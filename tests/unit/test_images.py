@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import ImageCms, JpegImagePlugin
 from test_datasets import encoded, picture
 from test_path_lists import parquet
 
 from vitbench.errors import UserError
-from vitbench.inputs import datasets, images
+from vitbench.inputs import datasets, images, jpeg
 from vitbench.inputs.images import Rejected, take
 
 
@@ -87,6 +87,217 @@ BAD = {
                         ImageCms.createProfile("LAB"), outputMode="LAB"), "TIFF"), "unsupported mode: LAB"),
     "wide.tif": (encoded(Pillow.fromarray(numpy.full((30, 40), 10**6, "int32")), "TIFF"), "unsupported mode: 32-bit"),
 }  # fmt: skip
+
+
+def photograph(**options) -> bytes:
+    """Not of one colour, so that a confusion of colours shows."""
+    return encoded(
+        Pillow.merge(
+            "RGB", [Pillow.linear_gradient("L"), Pillow.linear_gradient("L").rotate(90), Pillow.radial_gradient("L")]
+        ),
+        **options,
+    )
+
+
+def with_marker(content: bytes, kind: int, data: bytes) -> bytes:
+    """A JPEG with one more segment at its begin."""
+    return content[:2] + bytes([0xFF, kind]) + (len(data) + 2).to_bytes(2, "big") + data + content[2:]
+
+
+def without_marker(content: bytes, kind: int) -> bytes:
+    place = content.index(bytes([0xFF, kind]))
+    return content[:place] + content[place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") :]
+
+
+def with_ids(content: bytes, ids: bytes) -> bytes:
+    """A baseline JPEG whose components bear other numbers."""
+    changed = bytearray(content)
+    frame, scan = content.index(b"\xff\xc0"), content.index(b"\xff\xda")
+    for number, one in enumerate(ids):
+        changed[frame + 10 + 3 * number] = changed[scan + 5 + 2 * number] = one
+    return bytes(changed)
+
+
+def broken_code() -> bytes:
+    """A JPEG with a marker in the middle of its data, from which decoders go on, each in its own way."""
+    content = photograph(quality=95)
+    middle = len(content) * 3 // 4
+    return content[:middle] + b"\xff\xd3" + content[middle:]
+
+
+def oriented(form: str, value: object, **options) -> bytes:
+    """A picture whose EXIF says so of how it lies."""
+    exif = Pillow.Exif()
+    exif[images.ORIENTATION] = value
+    return encoded(picture(), form, exif=exif, **options)
+
+
+def rational_orientation() -> bytes:
+    """A JPEG with the orientation 1/0, of a type that it may not have."""
+    entry = struct.pack("<HHIII", images.ORIENTATION, 5, 1, 26, 0)[:12]
+    tiff = b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<III", 0, 1, 0)
+    return with_marker(encoded(picture()), 0xE1, b"Exif\0\0" + tiff)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_chunk(content: bytes, one: bytes) -> bytes:
+    """A PNG with one more chunk after its header."""
+    return content[:33] + one + content[33:]
+
+
+def flipped(content: bytes, name: bytes) -> bytes:
+    """A PNG with a bit turned inside the chunk of that name."""
+    changed = bytearray(content)
+    changed[content.index(name) + 10] ^= 1
+    return bytes(changed)
+
+
+NOISE = bytes(range(256)) * 2
+PNG = encoded(picture(), "PNG")
+# What used to be refused, or handed out as it is, although no decoder has trouble with its pixels → what is said of it.
+ODD = {
+    "damaged profile.jpg": (encoded(picture(), icc_profile=NOISE), "JPEG, damaged colour profile"),
+    "damaged profile.png": (encoded(picture(), "PNG", icc_profile=NOISE), "PNG, damaged colour profile"),
+    "damaged profile.webp": (encoded(picture(), "WEBP", icc_profile=NOISE), "WEBP, damaged colour profile"),
+    "damaged profile.tif": (encoded(picture(), "TIFF", icc_profile=NOISE), "TIFF, damaged colour profile"),
+    "flipped profile.png": (flipped(encoded(picture(), "PNG", icc_profile=PROFILE), b"iCCP"), "PNG"),
+    "damaged EXIF.jpg": (
+        with_marker(encoded(picture(), dpi=(72, 72)), 0xE1, b"Exif\0\0" + NOISE),
+        "JPEG, damaged EXIF",
+    ),
+    "damaged EXIF.png": (with_chunk(PNG, chunk(b"eXIf", NOISE)), "PNG, damaged EXIF"),
+    "flipped EXIF.png": (flipped(oriented("PNG", 1), b"eXIf"), "PNG"),
+    "damaged EXIF.webp": (encoded(picture(), "WEBP", exif=b"Exif\0\0" + NOISE), "WEBP, damaged EXIF"),
+    "orientation 0.jpg": (oriented("JPEG", 0), ""),
+    "orientation 99.jpg": (oriented("JPEG", 99), ""),
+    "orientation 99.png": (oriented("PNG", 99), "PNG"),
+    "orientation 1 of 0.jpg": (rational_orientation(), ""),
+    "text.png": (with_chunk(PNG, chunk(b"zTXt", b"workflow\0\0" + zlib.compress(b"a" * 2_000_000))), "PNG"),
+    "ids from 0.jpg": (
+        with_ids(without_marker(photograph(subsampling=0), 0xE0), b"\0\1\2"),
+        "JPEG, unusual component ids",
+    ),
+    "ids of RGB.jpg": (with_ids(photograph(), b"RGB"), "JPEG, unusual component ids"),
+    "broken code.jpg": (broken_code(), "JPEG, damaged"),
+    "no end.jpg": (photograph()[:-2] + b"\xff\xfe\0\2\xff\xd9", ""),
+    "no transform.jpg": (with_marker(encoded(picture()), 0xEE, b"Adobe\0d" + bytes(5)), "JPEG, untransformed"),
+    "wide.jpg": (encoded(picture(size=(40_000, 2))), "JPEG, a side above 32767 pixels"),
+    "high.png": (encoded(picture(size=(3, 32_768)), "PNG"), "PNG, a side above 32767 pixels"),
+}
+# Formats that are not opened, whatever the file is called.
+UNLISTED = {
+    "EPS": encoded(picture(), "EPS"),
+    "damaged EPS": encoded(picture(), "EPS")[:-200],
+    "DDS": encoded(picture(), "DDS"),
+    "BLP": encoded(picture().quantize(16), "BLP"),
+    "ICO": encoded(picture(), "ICO"),
+    "PDF": encoded(picture(), "PDF"),
+    "PCX": encoded(picture(), "PCX"),
+    "SGI": encoded(picture(), "SGI"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_beside_the_pixels_is_damaged_or_odd_costs_no_image(name):
+    content, form = ODD[name]
+    taken = take(content)
+    assert taken.form == form and (taken.rendered is None) == (form == "")
+    # Pillow itself gives up a PNG of which one bit is turned.
+    sound = PNG if name.startswith("flipped") else content
+    with Pillow.open(io.BytesIO(taken.rendered or content)) as image, Pillow.open(io.BytesIO(sound)) as given:
+        assert image.mode == "RGB" and max(image.size) <= images.MOST_SIDE
+        assert not form or not image.info.keys() & {"icc_profile", "exif", "workflow"}
+        if given.size == image.size:
+            difference = numpy.asarray(image).astype(int) - numpy.asarray(given.convert("RGB"))
+            assert abs(difference).mean() < 3
+        assert image.width * given.height == pytest.approx(image.height * given.width, rel=0.4)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("marker", ["JFIF", "EXIF", "Adobe", "none"])
+def test_photographs_as_cameras_write_them_are_plain(subsampling, progressive, marker):
+    content = photograph(subsampling=subsampling, progressive=progressive)
+    if marker != "JFIF":
+        content = without_marker(content, 0xE0)
+    if marker == "EXIF":
+        content = with_marker(content, 0xE1, Pillow.Exif().tobytes())
+    if marker == "Adobe":
+        content = with_marker(content, 0xEE, b"Adobe\0d\0\0\0\0\1")
+    assert take(content).form == ""
+
+
+@pytest.mark.parametrize(
+    ("frame", "found"),
+    [
+        (0xC0, []), (0xC1, []), (0xC2, ["damaged"]), (0xC5, ["unusual header"]), (0xC3, ["lossless"]),
+        (0xC7, ["lossless"]), (0xCB, ["lossless"]), (0xC9, ["arithmetic coding"]), (0xCA, ["arithmetic coding"]),
+    ],
+)  # fmt: skip
+def test_only_huffman_coding_in_one_piece_is_plain(frame, found):
+    content = photograph().replace(b"\xff\xc0", bytes([0xFF, frame]), 1)
+    assert jpeg.peculiarities(content) == found
+
+
+@pytest.mark.parametrize(
+    ("sampling", "plain"), [(0x11, True), (0x21, True), (0x22, True), (0x12, False), (0x41, False)]
+)
+def test_rare_sampling_is_not_plain(sampling, plain):
+    content = bytearray(photograph())
+    content[content.index(b"\xff\xc0") + 11] = sampling
+    assert ("unusual sampling" not in jpeg.peculiarities(bytes(content))) == plain
+
+
+@pytest.mark.parametrize("quality", range(1, 101, 3))
+def test_quantisation_of_any_quality_is_plain_and_a_damaged_step_of_it_is_not(quality):
+    content = bytearray(photograph(quality=quality))
+    assert jpeg.peculiarities(bytes(content)) == []
+    step = content.index(b"\xff\xdb") + 5 + 9
+    content[step] = 1 if content[step] > 40 else 240
+    assert jpeg.peculiarities(bytes(content)) == ["unusual quantisation"]
+
+
+@pytest.mark.parametrize("name", UNLISTED)
+def test_only_listed_formats_are_opened_whatever_the_file_is_called(name, tmp_path):
+    user = put(tmp_path / "user", {"good.jpg": encoded(picture()), "photo.jpg": UNLISTED[name]})
+    rows = build(tmp_path, {"kind": "folder", "folder": str(user)})
+    reason = rows["photo.jpg"].reason
+    assert reason.startswith("not an image that can be decoded")
+    assert name in ("PCX", "SGI") or f"{name.split()[-1]}, which is not read" in reason
+
+
+def test_what_is_too_long_is_not_fed_raw():
+    with pytest.raises(Rejected, match="a side of 40,000 pixels"):
+        take(ODD["wide.jpg"][0], raw=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError,
+        NotImplementedError,
+        struct.error,
+        zlib.error,
+        OverflowError,
+        MemoryError,
+        SyntaxError,
+        AssertionError,
+        subprocess.CalledProcessError,
+    ],
+)
+@pytest.mark.parametrize("of", ["PIL.SomePlugin", "vitbench.inputs.images"])
+def test_whatever_pillow_raises_is_a_reason_and_a_mistake_of_our_own_is_none(monkeypatch, error, of):
+    raised = error(1, "gs") if error is subprocess.CalledProcessError else error("what it\nis")
+    module = {"__name__": of, "error": raised}
+    exec("def load(*_):\n    raise error", module)
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", module["load"])
+    expected = Rejected if of.startswith("PIL") else error
+    with pytest.raises(expected) as caught:
+        take(encoded(picture()))
+    assert caught.type is expected and (expected is error or "\n" not in str(caught.value))
 
 
 @pytest.mark.parametrize("name", MIXED)
@@ -248,6 +459,32 @@ assert len([path for path, _ in inside if path.startswith({str(user)!r})]) == {l
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+# --- how much may be refused
+
+
+def half_bad(tmp_path: Path) -> str:
+    files = {f"{number}.jpg": encoded(picture(size=(20 + number, 30))) for number in range(10)}
+    bad = {"a.jpg": b"", "b.jpg": b"", "c.jpg": b"text", "d.jpg": UNLISTED["EPS"], "e.jpg": encoded(picture())[:300]}
+    return str(put(tmp_path / "user", files | bad))
+
+
+def test_a_data_set_ends_where_more_is_refused_than_it_allows_and_says_how_many_and_why(tmp_path):
+    definition = {"kind": "folder", "folder": half_bad(tmp_path)}
+    for allowed in ({}, {"most_refused": 1}, {"most_refused": 5 / 15}):
+        assert len(build(tmp_path, definition | allowed)) == 15
+    with pytest.raises(UserError) as caught:
+        datasets.build(definition | {"most_refused": 0.3}, "full", tmp_path / "other")
+    line = str(caught.value)
+    assert "5 of 15 files were refused" in line and "allows 0.3" in line and "2 × empty file (first: 'a.jpg')" in line
+    assert line.count("×") == 3 and "1 more reason" in line and "\n" not in line
+    assert not (tmp_path / "other").exists()
+
+
+def test_where_nothing_may_be_refused_a_sound_data_set_is_made(tmp_path):
+    user = put(tmp_path / "user", {"a.jpg": encoded(picture())})
+    assert build(tmp_path, {"kind": "folder", "folder": str(user), "most_refused": 0})["a.jpg"].valid
 
 
 # --- lists

@@ -98,3 +98,57 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):
     path = parquet(tmp_path / "a.parquet", origin=["/a.jpg"], other=["x"])
     with pytest.raises(UserError, match="no column path; set `column` to one of origin, other"):
         path_lists.read(path)
+
+
+# --- lists that Windows wrote
+
+WRITTEN = "C:\\photographs\\größe 1.jpg\r\nC:\\photographs\\2.jpg\r\n"
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch) -> Path:
+    """Where the drive C: is to be seen, as in WSL."""
+    monkeypatch.setattr(path_lists, "DRIVES", tmp_path / "mnt")
+    (tmp_path / "mnt" / "c").mkdir(parents=True)
+    return tmp_path / "mnt" / "c"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "utf-8"])
+def test_what_powershell_writes_is_decoded_whatever_its_encoding(tmp_path, drive, encoding):
+    path = tmp_path / "list.txt"
+    path.write_bytes(WRITTEN.encode(encoding))
+    listed = path_lists.read(path)
+    assert paths(listed) == [f"{drive}/photographs/größe 1.jpg", f"{drive}/photographs/2.jpg"]
+    assert {one.label for one in listed} == {"photographs"} and path_lists.count(path) == 2
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfea\0.\0j\0p\0g\0\n\0\0\xd8", b"\xff\xfea\0\0\0b\0", b"a\0b\0c\0\n\0d"])
+def test_what_only_looks_like_utf_16_is_one_line(tmp_path, content):
+    path = tmp_path / "list.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="list.txt .*save it as UTF-8") as caught:
+        path_lists.read(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["C:\\a\\1.jpg", "d:/a/1.jpg", "\\\\server\\share\\1.jpg", '"C:\\a b\\1.jpg"'])
+def test_a_path_of_windows_is_one_line_where_there_is_no_such_drive(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(path_lists, "DRIVES", tmp_path / "mnt")
+    path = tmp_path / "list.txt"
+    path.write_text(f"/data/0.jpg\n{name}\n")
+    with pytest.raises(UserError, match="a path of Windows; write"):
+        path_lists.read(path)
+
+
+def test_quotes_blanks_and_backslashes_are_taken_away_where_only_then_there_is_a_file(tmp_path):
+    (tmp_path / "cats").mkdir()
+    for name in ("cats/1.jpg", "cats/2 b.jpg", "cats/3.jpg", '"4.jpg"', "4.jpg", "cats\\5.jpg", "cats/5.jpg"):
+        (tmp_path / name).touch()
+    path = tmp_path / "list.txt"
+    path.write_text("cats\\1.jpg\n'cats/2 b.jpg'\ncats/3.jpg   \n\"4.jpg\"\ncats\\5.jpg\n\"cats\\1.jpg\"\n'gone.jpg'\n")
+    listed = path_lists.read(path)
+    found = [one.path.relative_to(tmp_path).as_posix() for one in listed]
+    assert found == [
+        "cats/1.jpg", "cats/2 b.jpg", "cats/3.jpg", '"4.jpg"', "cats\\5.jpg", "cats/1.jpg", "'gone.jpg'"
+    ]  # fmt: skip
+    assert listed[0].label == "cats"

@@ -16,17 +16,20 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vitbench.errors import UserError
 from vitbench.files import plain_cell, safe_cell, sha256, staged
-from vitbench.inputs import images, label_files, path_lists, photographs, unpacking
-from vitbench.inputs.images import EXTENSIONS, Rejected
+from vitbench.inputs import images, label_files, path_lists, photographs, sources, unpacking
+from vitbench.inputs.images import Rejected
+from vitbench.inputs.sources import Source
 from vitbench.machine import cores
 from vitbench.progress import Progress
 
 # Below this many files a pool of processes costs more (half a second each to start) than it saves.
 WORTH_A_POOL = 300
+# Reasons that are said where too many files were refused.
+MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,6 @@ COLUMNS = [field.name for field in fields(Image)][:-1]
 # Only of data sets that come from files: photographs are all plain JPEG, and their manifests stay as they were.
 WITH_FORM = [*COLUMNS, "form"]
 TEXTS = {COLUMNS.index(name) for name in ("label", "reason", "source")}
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file that may be an image: where it lies, what the manifest calls it, and its label."""
-
-    path: Path
-    name: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -98,8 +92,27 @@ def build(
             reasons = f" ({len(found)} looked at; the first: {found[0].reason})" if found else ""
             where = definition.get("folder") or definition.get("list") or archive or kind
             raise UserError(f"data set: no valid image in {where}{reasons}; name another folder")
+        _check_refused(found, definition)
         _write_manifest(place / "manifest.csv", found, COLUMNS if kind == "photos" else WITH_FORM)
     return found
+
+
+def _check_refused(found: list[Image], definition: dict) -> None:
+    """UserError where more of the files were refused than the definition's `most_refused` allows (by default all)."""
+    refused = [image for image in found if not image.valid]
+    allowed = definition.get("most_refused", 1)
+    if len(refused) <= allowed * len(found):
+        return
+    reasons = Counter(image.reason for image in refused)
+    first = {image.reason: image.source for image in reversed(refused)}
+    listed = "; ".join(
+        f"{count} × {reason} (first: {first[reason]!r})" for reason, count in reasons.most_common(MOST_REASONS)
+    )
+    more = f"; {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
+    raise UserError(
+        f"data set: {len(refused)} of {len(found)} files were refused, `most_refused` allows {allowed:.4g} of them: "
+        f"{listed}{more}; mend them, or raise `most_refused`"
+    )
 
 
 def read_manifest(path: Path) -> list[Image]:
@@ -200,7 +213,9 @@ def _build_folder(definition: dict, _role: str, place: Path, _archive: object, p
     root = Path(definition["folder"]).expanduser()
     if not root.is_dir():
         raise UserError(f"data set: folder {root} does not exist; name a folder with images")
-    return _drawn(_image_files(root), definition, Handling(place, _is_raw(definition), move=False), root, processes)
+    return _drawn(
+        sources.in_folder(root), definition, Handling(place, _is_raw(definition), move=False), root, processes
+    )
 
 
 def _build_list(definition: dict, _role: str, place: Path, _archive: object, processes: int | None) -> list[Image]:
@@ -215,8 +230,8 @@ def _build_archive(
     if archive is None or not archive.exists():
         raise UserError(f"data set: the archive {archive or ''} is missing; let `snakemake` download it")
     unpacked = place / "unpacked"
-    unpacking.unpack(archive, unpacked, unpacking.Limits.of(definition), _is_named_as_image)
-    found = _image_files(_only_folder(unpacked))
+    unpacking.unpack(archive, unpacked, unpacking.Limits.of(definition), sources.is_named_as_image)
+    found = sources.in_folder(_only_folder(unpacked))
     expected = definition.get("files")
     if expected is not None and len(found) != expected:
         raise UserError(
@@ -235,38 +250,6 @@ def _only_folder(root: Path) -> Path:
     """What an archive is about: archives usually hold one folder that bears their own name."""
     inside = list(root.iterdir())
     return _only_folder(inside[0]) if len(inside) == 1 and inside[0].is_dir() else root
-
-
-def _image_files(root: Path) -> list[Source]:
-    """The files below `root` whose names look like images, sorted; the containing folder's name is the label."""
-    # Hidden files are left out: macOS and file managers keep `._name.jpg` and thumbnails beside the images.
-    # Links to folders are not followed: they may run in a circle, or lead out of the folder that was named.
-    found: list[Path] = []
-    links: list[Path] = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        links += [Path(folder, name) for name in below if os.path.islink(os.path.join(folder, name))]
-        found += [Path(folder, name) for name in names if not name.startswith(".")]
-    if links:
-        first = min(links).name
-        print(
-            f"{root}: {len(links)} links to folders are not followed, the first {first!r}; name what they lead "
-            "to as a data set of its own, or list its files (docs/data.md)"
-        )
-    return [
-        Source(path, path.relative_to(root).as_posix(), _label(path.parent.relative_to(root).as_posix()))
-        for path in sorted(found)
-        if path.suffix.lower() in EXTENSIONS
-    ]
-
-
-def _is_named_as_image(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
-
-
-def _label(folder: str) -> str:
-    return "" if folder == "." else folder
 
 
 def _drawn(

@@ -1,36 +1,54 @@
 """One image file: whether it is one, what form it has, and what every framework is given in its place.
 
-Frameworks differ in what they do with EXIF rotation, alpha, palettes, CMYK and colour profiles. So only a plain RGB
-JPEG is used as it is; everything else is rendered once, and all frameworks get that copy.
+Frameworks differ in what they do with EXIF rotation, alpha, palettes, CMYK, colour profiles and rare codings. So only a
+plain RGB JPEG, which all of their decoders read alike, is used as it is; everything else is rendered once, and all
+frameworks get that copy.
 """
 
 from __future__ import annotations
 
 import io
 import struct
+import traceback
 import warnings
 import zlib
 from dataclasses import dataclass
 
 import numpy
 from PIL import Image as Pillow
-from PIL import ImageCms, ImageOps
+from PIL import ImageCms, PngImagePlugin
 
-# HEIC is listed although Pillow cannot read it: a telephone's photographs should be reported, not overlooked.
-EXTENSIONS = {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"),
-    *(".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".ppm", ".pgm", ".tga"),
-}
-# What Pillow's decoders raise on bad bytes.
-DECODING_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
-    struct.error, zlib.error,
-)  # fmt: skip
+from vitbench.inputs import jpeg
+
+# What is opened, whatever a file is called: Pillow knows more, one of which (EPS) starts another program.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", "TGA")
+# What people have under these names too; (place, first bytes, name).
+OTHERS = (
+    *((0, b"%!PS", "EPS"), (0, b"\xc5\xd0\xd3\xc6", "EPS"), (0, b"%PDF", "PDF"), (0, b"8BPS", "PSD")),
+    *((0, b"DDS ", "DDS"), (0, b"BLP", "BLP"), (0, b"\0\0\1\0", "ICO"), (0, b"qoif", "QOI")),
+    *((4, b"ftyphei", "HEIC"), (4, b"ftyphev", "HEIC"), (4, b"ftypmif1", "HEIC"), (4, b"ftypmsf1", "HEIC")),
+    *((0, b"\xff\x0a", "JPEG XL"), (4, b"JXL \r\n", "JPEG XL")),
+)
 # Above these a file is no photograph but an accident or an attack: decoded it takes 537 MB, and Pillow refuses as well.
 MOST_PIXELS = 178_956_970
 MOST_BYTES = 1_000_000_000
+# Java's AffineTransformOp, with which Spark NLP resizes, fails above this, and with it every image of the data set.
+MOST_SIDE = 32_767
+# Image generators write their whole programme as text into a PNG, which Pillow allows up to 1 MB.
+MOST_TEXT = 64_000_000
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_FORMATS = ("JPEG", "MPO")
 ORIENTATION = 0x0112
+# EXIF orientation → what sets the picture upright; any other number says nothing (CIPA DC-008, 4.6.5).
+UPRIGHT = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 TRAITS = {
     "1": "black and white", "L": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK",
     "YCbCr": "YCbCr", "I": "16 bits", "I;16": "16 bits", "I;16L": "16 bits", "I;16B": "16 bits", "I;16N": "16 bits",
@@ -56,12 +74,14 @@ class Taken:
 def take(content: bytes, raw: bool = False) -> Taken:
     """Decode the bytes of a file as a whole, and render them where frameworks would disagree.
 
-    A JPEG is rendered to JPEG (quality 95), else to PNG, which loses nothing; always 8-bit RGB.
+    A JPEG is rendered to JPEG (quality 95), else to PNG, which loses nothing; always 8-bit RGB, upright, in sRGB, no
+    side longer than `MOST_SIDE`. A damaged colour profile or EXIF is left out.
 
     Args:
         raw: never render: frameworks get what lies there.
     Raises:
-        Rejected: it is not an image, truncated, without pixels, absurdly large, or of an unsupported mode.
+        Rejected: it is not an image of one of `FORMATS`, truncated, without pixels, absurdly large, or of an
+            unsupported mode.
     """
     if not content:
         raise Rejected("empty file")
@@ -71,23 +91,55 @@ def take(content: bytes, raw: bool = False) -> Taken:
             warnings.simplefilter("ignore")
             return _decoded(content, raw)
     except Pillow.UnidentifiedImageError:
-        raise Rejected("not an image that can be decoded") from None
+        raise Rejected(_unidentified(content)) from None
     except Pillow.DecompressionBombError:
         raise Rejected(f"absurdly large: more than {MOST_PIXELS:,} pixels") from None
-    except DECODING_ERRORS as error:
+    except Exception as error:
+        if isinstance(error, Rejected) or not _is_pillows(error):
+            raise
         raise Rejected(" ".join(str(error).split()) or type(error).__name__) from None
 
 
+def _is_pillows(error: Exception) -> bool:
+    """Whether an error came up inside Pillow: its decoders raise whatever bad bytes lead to, of any class.
+
+    An error in this module's own frames is a mistake here, and no property of the file.
+    """
+    return any(frame.f_globals["__name__"].startswith("PIL.") for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _unidentified(content: bytes) -> str:
+    for place, magic, name in OTHERS:
+        if content.startswith(magic, place):
+            return f"not an image that can be decoded: {name}, which is not read; convert it to JPEG or PNG"
+    return "not an image that can be decoded"
+
+
+def _opened(content: bytes) -> Pillow.Image:
+    return Pillow.open(io.BytesIO(content), formats=FORMATS)
+
+
 def _decoded(content: bytes, raw: bool) -> Taken:
-    with Pillow.open(io.BytesIO(content)) as image:
+    if content.startswith(PNG_SIGNATURE):
+        content = _without_damaged_chunks(content)
+        PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = MOST_TEXT
+        with _opened(content) as image:
+            _check_header(image)
+            image.verify()
+    with _opened(content) as image:
         _check_header(image)
-        image.verify()
-    with Pillow.open(io.BytesIO(content)) as image:
+        form = _form(image, content) if image.format in JPEG_FORMATS else None
+        if form == "":
+            # Whether Pillow reads all of it shows as well at an eighth of the size.
+            image.draft("L", (1, 1))
         image.load()
         # Pillow has one mode for 32-bit pixels and for some files with 16.
         if image.mode == "I" and not 0 <= min(image.getextrema()) <= max(image.getextrema()) <= 0xFFFF:
             raise Rejected("unsupported mode: 32-bit pixels")
-        form = _form(image)
+        if form is None:
+            form = _form(image, content)
+        if raw and max(image.size) > MOST_SIDE:
+            raise Rejected(f"a side of {max(image.size):,} pixels, which Spark's engines cannot resize: not fed raw")
         if raw or not form:
             return Taken(form, _suffix(image), None)
         suffix, format = (".jpg", "JPEG") if image.format in JPEG_FORMATS else (".png", "PNG")
@@ -95,6 +147,24 @@ def _decoded(content: bytes, raw: bool) -> Taken:
     buffer = io.BytesIO()
     rendered.save(buffer, format, **({"quality": 95} if format == "JPEG" else {}))
     return Taken(form, suffix, buffer.getvalue())
+
+
+def _without_damaged_chunks(content: bytes) -> bytes:
+    """A PNG without those chunks whose checksum is wrong and whose name says that one may do without (small letter).
+
+    So does libpng, hence browsers; Pillow gives up the whole image for a flipped bit in its text.
+    """
+    kept, place, from_ = [], len(PNG_SIGNATURE), 0
+    while place + 12 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, place)
+        end = place + 12 + length
+        if end > len(content):
+            break
+        if name[0] & 0x20 and zlib.crc32(content[place + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big"):
+            kept.append(content[from_:place])
+            from_ = end
+        place = end
+    return b"".join([*kept, content[from_:]]) if kept else content
 
 
 def _check_header(image: Pillow.Image) -> None:
@@ -116,26 +186,60 @@ def _suffix(image: Pillow.Image) -> str:
     )
 
 
-def _form(image: Pillow.Image) -> str:
-    """Format and peculiarities; "" for a JPEG in RGB, upright, without a colour profile, in the usual colour space."""
-    traits = [image.format if image.format not in JPEG_FORMATS else "JPEG", TRAITS.get(image.mode, "")]
+def _form(image: Pillow.Image, content: bytes) -> str:
+    """Format and peculiarities; "" for a JPEG in RGB that every framework's decoder turns into the same pixels."""
+    is_jpeg = image.format in JPEG_FORMATS
+    traits = ["JPEG" if is_jpeg else image.format, TRAITS.get(image.mode, "")]
     if image.has_transparency_data:
         traits.append("transparent")
-    if image.getexif().get(ORIENTATION, 1) != 1:
+    orientation = _orientation(image)
+    if orientation in UPRIGHT:
         traits.append("rotated")
+    elif orientation is None:
+        traits.append("damaged EXIF")
     if "icc_profile" in image.info:
-        traits.append("colour profile")
-    if image.info.get("adobe_transform", 1) != 1 and image.mode == "RGB":
-        traits.append("untransformed")
+        traits.append("colour profile" if _profile(image) else "damaged colour profile")
+    if is_jpeg and image.mode == "RGB":
+        traits += jpeg.peculiarities(content)
     if image.format == "MPO":
         traits.append("several pictures")
+    if max(image.size) > MOST_SIDE:
+        traits.append(f"a side above {MOST_SIDE} pixels")
     found = ", ".join(filter(None, traits))
     return "" if found == "JPEG" else found
 
 
+def _orientation(image: Pillow.Image) -> object:
+    """What EXIF (or XMP) says of how the picture lies, 1 where they say nothing; None where they cannot be read."""
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception as error:
+        if not _is_pillows(error):
+            raise
+        return None
+
+
+def _profile(image: Pillow.Image) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile; None where there is none, or none that can be read."""
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    except (KeyError, OSError):
+        return None
+
+
 def _rendered(image: Pillow.Image) -> Pillow.Image:
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
+    """Upright, sRGB, 8 bits, no side too long, and without anything beside its pixels."""
+    profile, turn = _profile(image), UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
+    image = _in_colour(image, profile)
+    if max(image.size) > MOST_SIDE:
+        image.thumbnail((MOST_SIDE, MOST_SIDE))
+    image.info.clear()
+    return image
+
+
+def _in_colour(image: Pillow.Image, profile: ImageCms.ImageCmsProfile | None) -> Pillow.Image:
     if image.mode.startswith("I"):
         # 16 bits a pixel, which Pillow would clip at 255 rather than scale.
         return Pillow.fromarray((numpy.asarray(image) >> 8).astype("uint8")).convert("RGB")
@@ -145,9 +249,7 @@ def _rendered(image: Pillow.Image) -> Pillow.Image:
         return Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image).convert("RGB")
     if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except ImageCms.PyCMSError:
-            # A profile that does not fit the pixels is common, and viewers ignore it too.
-            return image.convert("RGB")
+            pass  # a profile that does not fit the pixels is common, and viewers ignore it too
     return image.convert("RGB")

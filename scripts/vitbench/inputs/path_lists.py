@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,6 +14,19 @@ from urllib.parse import unquote, urlsplit
 from vitbench.errors import UserError
 
 PARQUET = b"PAR1"
+# How files that Windows writes may begin, the longer first: UTF-32 begins as UTF-16 does.
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# Share of bytes that are 0 from which on a text is UTF-16: half of them are in plain letters, and no list that
+# `find -print0` writes has a NUL for every three bytes.
+UTF_16 = 1 / 3
+WINDOWS = re.compile(r"([A-Za-z]):[\\/](.*)|\\\\.*", re.DOTALL)
+# Where the Linux inside Windows (WSL) shows the drives of Windows.
+DRIVES = Path("/mnt")
 
 
 @dataclass(frozen=True)
@@ -25,22 +41,34 @@ class Listed:
 def read(path: Path, column: str = "path") -> list[Listed]:
     """The paths of a list, in its order, each once.
 
-    A text file has one path a line (or, as `find -print0` writes it, one before each NUL). A relative path starts at
-    the list's own folder; `file:` addresses, as Spark writes them, are understood. The label is what the Parquet
-    column `label` says, else the name of the folder that contains the image.
+    A text file has one path a line (or, as `find -print0` writes it, one before each NUL), in UTF-8, in the bytes of
+    the file system, or in what PowerShell writes. A relative path starts at the list's own folder; `file:` addresses,
+    as Spark writes them, are understood. Quotes or blanks around a path, and the backslashes of Windows, are taken
+    away where only then there is such a file. The label is what the Parquet column `label` says, else the name of the
+    folder that contains the image.
 
     Args:
         column: of a Parquet file, the one that holds the paths.
     Raises:
-        UserError: the list is missing, empty or neither text nor Parquet, or names what is no local path.
+        UserError: the list is missing, empty or neither text nor Parquet, or names what is no path of this machine.
     """
+    here = path.resolve().parent
+    return [_listed(name, label, here, path) for name, label in _names(path, column).items()]
+
+
+def count(path: Path, column: str = "path") -> int:
+    """How many paths a list names, each counted once; UserError as of `read`."""
+    return len(_names(path, column))
+
+
+def _names(path: Path, column: str) -> dict[str, str | None]:
+    """The names as they stand there, with their labels."""
     if not path.exists():
         raise UserError(f"data set: the list {path} does not exist; name a text or Parquet file of paths")
     names = _from_parquet(path, column) if path.is_dir() or _is_parquet(path) else _from_text(path)
     if not names:
         raise UserError(f"data set: the list {path} names nothing; put one path a line into it")
-    here = path.resolve().parent
-    return [_listed(name, label, here, path) for name, label in dict(names).items()]
+    return dict(names)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -49,12 +77,32 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _from_text(path: Path) -> list[tuple[str, str | None]]:
-    content = path.read_bytes()
-    if b"\0" in content:
-        names = content.split(b"\0")
-    else:
-        names = [line.removesuffix(b"\r") for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
-    return [(os.fsdecode(name), None) for name in names if name]
+    content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if encoding := _encoding(content):
+        try:
+            names = [line.removesuffix("\r") for line in content.decode(encoding).split("\n")]
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"data set: the list {path} looks like {encoding.upper()} and is none ({error.reason} at byte "
+                f"{error.start:,}); save it as UTF-8"
+            ) from error
+        if any("\0" in name for name in names):
+            raise UserError(f"data set: the list {path} is no text: it holds NULs; save it as UTF-8, one path a line")
+        return [(name, None) for name in names if name]
+    between = b"\0" if b"\0" in content else b"\n"
+    found = [line if between == b"\0" else line.removesuffix(b"\r") for line in content.split(between)]
+    return [(os.fsdecode(name), None) for name in found if name]
+
+
+def _encoding(content: bytes) -> str | None:
+    """UTF-16 or UTF-32, as Windows writes text; None for UTF-8 and for whatever bytes file names are made of."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    head = content[:100_000]
+    if head.count(0) <= len(head) * UTF_16:
+        return None
+    return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
 
 
 def _from_parquet(path: Path, column: str) -> list[tuple[str, str | None]]:
@@ -83,10 +131,34 @@ def _quoted(column: str) -> str:
 
 
 def _listed(name: str, label: str | None, here: Path, path: Path) -> Listed:
-    found = name
+    readings = [_local(reading, here, path) for reading in _readings(name)]
+    # A file may bear quotes, blanks and backslashes in its name: as it stands there comes first.
+    full = next((one for one in readings if os.path.lexists(one)), readings[0]) if len(readings) > 1 else readings[0]
+    return Listed(full, name, full.parent.name if label is None else label)
+
+
+def _readings(name: str) -> Iterator[str]:
+    """What a name may mean: itself, then without the blanks and quotes around it, then with the slashes of Linux."""
+    yield name
+    bare = name.strip()
+    if len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'":
+        bare = bare[1:-1]
+    if bare and bare != name:
+        yield bare
+    if "\\" in bare and not WINDOWS.fullmatch(bare):
+        yield bare.replace("\\", "/")
+
+
+def _local(name: str, here: Path, path: Path) -> Path:
     if name.startswith("file:"):
-        found = unquote(urlsplit(name).path)
+        name = re.sub(r"^/(?=[A-Za-z]:)", "", unquote(urlsplit(name).path))
     elif "://" in name:
         raise UserError(f"data set: the list {path} names {name[:80]!r}; only files of this machine can be read")
-    full = here / os.path.expanduser(found)
-    return Listed(full, name, full.parent.name if label is None else label)
+    if on_windows := WINDOWS.fullmatch(name):
+        drive = on_windows[1] and DRIVES / on_windows[1].lower()
+        if not drive or not drive.is_dir():
+            raise UserError(
+                f"data set: the list {path} names {name[:80]!r}, a path of Windows; write it as this machine has it"
+            )
+        return drive / on_windows[2].replace("\\", "/")
+    return here / os.path.expanduser(name)

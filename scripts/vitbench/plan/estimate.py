@@ -17,6 +17,7 @@ from vitbench.cells import CONTROL, Cell
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import CHECKPOINT
+from vitbench.inputs import sources
 from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
@@ -26,7 +27,7 @@ from vitbench.records import record as records
 from vitbench.steady import Passes
 
 LONG = 3 * 3600  # seconds from which on a smaller preset is named
-GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
+GUESSED_IMAGES = 1000  # of an archive of which nobody says how many it holds
 
 
 def weight_bytes(shape: Shape) -> int:
@@ -95,14 +96,13 @@ def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
 
 
 def _images(grid: Grid, role: str) -> int:
-    """Number of images of a role's data set, by its manifest, else by its definition."""
+    """Number of images of a role's data set, by its manifest, else by what its definition names."""
     manifest = Path(grid.manifest(role))
     if manifest.exists():
         with open(manifest, newline="", errors="replace") as handle:
             return max(1, sum(1 for _ in csv.reader(handle)) - 1)
-    definition = grid.datasets[role].definition
-    stated = [definition[key] for key in ("images", "sample", "at_most", "files") if key in definition]
-    return min(stated, default=GUESSED_IMAGES)
+    counted = sources.count(grid.datasets[role].definition)
+    return GUESSED_IMAGES if counted is None else max(1, counted)
 
 
 def to_prepare(grid: Grid) -> tuple[float, int]:
@@ -147,8 +147,9 @@ def check_start(grid: Grid) -> None:
     if any(grid.jars(cell) for cell in grid.sweep + grid.full):
         check_spark(Path())
     for role, dataset in grid.datasets.items():
-        images = dataset.definition.get("images", dataset.definition.get("at_most"))
-        if images is not None:
+        images = sources.count(dataset.definition)
+        # None at all is for the job to say that makes the data set: it knows where it looked.
+        if images:
             check_batch_sizes({cell.batch_size for cell in grid.sweep}, role, images)
     to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
     # What is downloaded is unpacked, installed or linked: at most about as much again.

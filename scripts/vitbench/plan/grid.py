@@ -18,7 +18,7 @@ from vitbench.plan import looks
 from vitbench.plan.configuration import definitions
 
 # Of a data set's definition: how it is served and what is said about it, not what is in it.
-NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio"})
+NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio", "most_refused"})
 ARCHIVES = RESOURCES / "archives"
 
 
