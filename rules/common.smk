@@ -13,7 +13,13 @@ from vitbench import environment
 from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import digest
-from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
+from vitbench.plan.configuration import (
+    check_keys,
+    check_schema,
+    fallback,
+    resolve,
+    retyped,
+)
 from vitbench.plan.estimate import announce, check_start
 from vitbench.plan.grid import Grid
 from vitbench.plan.looks import record
@@ -55,6 +61,7 @@ try:
             )
         for path in workflow.overwrite_configfiles:
             check_keys(path)
+    config.update(retyped(config))
     check_schema(config)
 except UserError as error:
     sys.exit(f"vitbench: {error}")

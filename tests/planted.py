@@ -13,14 +13,21 @@ import write_configuration
 
 from vitbench import machine
 from vitbench.cells import BEST, Cell
-from vitbench.files import sha256
+from vitbench.files import HOME, sha256
 from vitbench.inputs.datasets import COLUMNS, read_manifest
 from vitbench.measure import profiles
+from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
 from vitbench.steady import Course, Pass, Passes
 
+# The default, with three batch sizes and three blocks of everything: what tests plant does not follow the default's sizes.
+CONFIG = load(HOME / "config" / "config.yaml") | {
+    "datasets": {"sample": "photos-32", "full": "photos-48"},
+    "batch_sizes": [1, 8, 16],
+    "repeats": 3,
+}
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}

@@ -6,15 +6,13 @@ from pathlib import Path
 import planted
 import pytest
 
-from vitbench.files import HOME
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory) -> Path:
     """The working directory of a finished run of the default configuration."""
-    grid = Grid(load(HOME / "config" / "config.yaml"))
+    grid = Grid(planted.CONFIG)
     return planted.plant_run(tmp_path_factory.mktemp("checker") / "a run", grid)
 
 

@@ -18,7 +18,6 @@ from vitbench.analysis import physics
 from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack
 from vitbench.files import safe_cell, write_atomically
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import open_archive, record_paths
 from vitbench.records.record import predictions_path
@@ -93,7 +92,7 @@ def test_a_record_cannot_call_unknown_what_its_model_answers_nor_one_text_anothe
 
 def plant(folder: Path, answer: str, labels: dict[str, str | None], share: float | None) -> Path:
     """A finished run whose model calls every image the same; its records say this of labels and accuracy."""
-    planted.plant_run(folder, Grid(load(HOME / "config" / "config.yaml")))
+    planted.plant_run(folder, Grid(planted.CONFIG))
     for path in (folder / one for one in record_paths(open_archive(folder).grid)):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels, "accuracy": share}))
         with open(predictions_path(path), newline="") as handle:

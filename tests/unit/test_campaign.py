@@ -10,7 +10,6 @@ import pytest
 
 from vitbench.campaigns.packing import pack, scrub, share
 from vitbench.errors import UserError
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
 from vitbench.records.archive import Packed, open_archive, record_paths, with_shared
@@ -30,7 +29,7 @@ def run(sound, tmp_path) -> Path:
 
 
 def grid() -> Grid:
-    return Grid(load(HOME / "config" / "config.yaml"))
+    return Grid(planted.CONFIG)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -287,7 +287,7 @@ def test_records_of_another_configuration_are_checked_singly(run, capsys):
 
 def test_more_blocks_measured_later_are_no_fault(run):
     """`make quick`, then `make standard`: the second run's order counts from its own beginning."""
-    grid = Grid(load(HOME / "config" / "config.yaml") | {"repeats": 5})
+    grid = Grid(planted.CONFIG | {"repeats": 5})
     provenance = run / "results/provenance"
     (provenance / "grid.json").write_text(json.dumps(grid.describe()))
     for cell, repeat in grid.order:

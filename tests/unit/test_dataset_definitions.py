@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import planted
 import pytest
 import yaml
 
@@ -77,7 +78,7 @@ def test_how_an_archive_is_served_is_no_part_of_what_is_measured():
 
 def test_the_embedded_data_sets_keep_their_names():
     """Records, and campaigns that were packed, lie under them."""
-    grid = Grid(load(HOME / "config" / "config.yaml"))
+    grid = Grid(planted.CONFIG)
     assert {one.slug for one in grid.datasets.values()} == {"sample-photos-32-ab2998e4", "full-photos-48-d2d5edda"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import planted
 import pytest
 import yaml
 from example_records import example_record
@@ -29,7 +30,7 @@ def grid(tmp_path, monkeypatch) -> Grid:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(estimate, "cores", lambda: 2)
     monkeypatch.setattr(estimate, "platform_name", lambda: "linux-x86_64")
-    return Grid(load(HOME / "config" / "config.yaml"), "linux-x86_64")
+    return Grid(planted.CONFIG, "linux-x86_64")
 
 
 def plant(grid: Grid, role: str, name: str, repeat: int = 0, **changes) -> None:
@@ -227,7 +228,7 @@ def test_what_lies_there_is_not_downloaded_or_prepared_again(grid, tmp_path):
 
 def test_a_finished_run_begins_with_saying_so_and_notes_are_said_first(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arm = Grid(load(HOME / "config" / "config.yaml"), "linux-arm64")
+    arm = Grid(planted.CONFIG, "linux-arm64")
     for cell, repeat in arm.order:
         path = tmp_path / arm.record(cell, repeat)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,6 @@ from vitbench import tables
 from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
-from vitbench.files import HOME
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import open_archive
 from vitbench.records.mixing import mark_mixed
@@ -409,7 +407,7 @@ def test_a_real_run_is_no_forgery_live_and_packed(run, happen, tmp_path):
 def test_open_limits_carry_no_verdict_on_a_machine_that_others_had(run):
     """The same trial with five blocks."""
     a_trial_with_open_limits_on_a_busy_machine(run)
-    grid = Grid(load(HOME / "config" / "config.yaml") | {"repeats": 5})
+    grid = Grid(planted.CONFIG | {"repeats": 5})
     (run / "results/provenance/grid.json").write_text(json.dumps(grid.describe()))
     for cell, repeat in grid.order:
         if repeat >= 3:

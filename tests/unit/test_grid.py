@@ -7,19 +7,19 @@ import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+import planted
 import pytest
 
 from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
-from vitbench.files import HOME
 from vitbench.plan import grid as module
 from vitbench.plan import looks
-from vitbench.plan.configuration import definitions, load
+from vitbench.plan.configuration import definitions
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import record_paths
 
 LINUX, ARM = "linux-x86_64", "linux-arm64"
-DEFAULT = load(HOME / "config" / "config.yaml") | {"machine": "xeon-2"}
+DEFAULT = planted.CONFIG | {"machine": "xeon-2"}
 
 
 def grid(platform: str = LINUX, **changes) -> Grid:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import planted
 import pytest
 import settle
 from example_tables import FIVE, example
 
 from vitbench.errors import UserError
-from vitbench.files import HOME
 from vitbench.plan import looks
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
-CONFIG = load(HOME / "config" / "config.yaml") | {"repeats": {"sample": 3, "full": 3}}
+CONFIG = planted.CONFIG | {"repeats": {"sample": 3, "full": 3}}
 
 
 @pytest.fixture

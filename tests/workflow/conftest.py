@@ -2,9 +2,9 @@
 
 import planted
 import pytest
-from tree import ROOT, Tree, clone
+import yaml
+from tree import Tree, clone
 
-from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
 
@@ -13,7 +13,8 @@ def measured(tmp_path_factory) -> Tree:
     """A tree, in a path with a space, in which every measurement of the default is there and all is drawn."""
 
     tree = clone(tmp_path_factory.mktemp("workflow") / "a clone")
-    grid = Grid(load(ROOT / "config" / "config.yaml"))
+    (tree.root / "config/config.yaml").write_text(yaml.safe_dump(planted.CONFIG | {"machine": "auto"}))
+    grid = Grid(planted.CONFIG)
     tree.snakemake(*[str(grid.manifest(role)) for role in grid.datasets])
     for cell, repeat in grid.order:
         planted.plant(tree.root, grid, cell, repeat)

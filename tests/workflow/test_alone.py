@@ -56,7 +56,7 @@ with open("peaks.txt", "a") as peaks:
 @pytest.fixture
 def unmeasured(tree):
     """A tree whose data sets are there, models and jars only by name, and whose measuring is acted."""
-    grid = Grid(load(ROOT / "config" / "config.yaml"))
+    grid = Grid(planted.CONFIG)
     for folder in ("measurements", "results", "reports"):
         for path in (tree.root / folder).rglob("*"):
             if path.is_file() and "captions" not in path.parts:

@@ -37,7 +37,7 @@ def test_the_estimate_is_said(fresh, pictures, where):
 @pytest.mark.parametrize("where", list(WHERE)[1:])
 def test_a_batch_that_no_data_set_fills_is_refused(fresh, pictures, where):
     said = fresh.snakemake("--dry-run", *WHERE[where](pictures), "batch_sizes=[10000]", check=False)
-    assert "batch_sizes" in said and "This was a dry-run" not in said
+    assert "vitbench: batch_sizes: 10000 on " in said and "This was a dry-run" not in said
 
 
 @pytest.mark.parametrize("target", ["published", "campaigns", "reports/published/benchmark.xlsx"])
@@ -50,3 +50,9 @@ def test_a_configuration_that_cannot_be_measured_ends_with_one_line(fresh):
     said = fresh.snakemake("--dry-run", "--config", "frameworks=[none/such]", "baseline=none/such", check=False)
     assert [line for line in said.splitlines() if line.startswith("vitbench: ")][-1].count("no such framework") == 1
     assert "Traceback" not in said
+
+
+def test_lists_and_maps_of_the_command_line_are_numbers_where_numbers_belong(fresh):
+    words = ["batch_sizes=[1,8]", "repeats={sample: 1, full: 4}", "profile=false", "passes={timed: 3}"]
+    said = fresh.snakemake("--dry-run", "--config", *words)
+    assert "vitbench: 20 of 20 measurements to do" in said  # 2 x 2 of the sweep, (2 + 2 controls) x 4

@@ -114,6 +114,36 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
+def retyped(config: dict[str, Any]) -> dict[str, Any]:
+    """The keys whose values are words where the schema wants numbers or truths, with these in their place.
+
+    Snakemake hands on what `--config` puts into lists and maps as words: `batch_sizes=[1,8]` comes as ["1", "8"], and
+    `profile=false` as "false". What fits the schema is left as it is.
+    """
+    validator = VALIDATOR(schema())
+    found = {}
+    for key, allowed in validator.schema["properties"].items():
+        check = validator.evolve(schema=allowed)
+        if key in config and not check.is_valid(config[key]) and check.is_valid(plain := _plain(config[key])):
+            found[key] = plain
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value whose words are read as YAML reads them."""
+    match value:
+        case str():
+            try:
+                return yaml.safe_load(value)
+            except yaml.YAMLError:
+                return value
+        case list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {key: _plain(one) for key, one in value.items()}
+    return value
+
+
 def fallback() -> dict[str, Any]:
     """A configuration that works on any machine, for runs that measure nothing: the default's with one variant."""
     default = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
