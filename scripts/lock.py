@@ -69,7 +69,8 @@ CONDA = {
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy", "scipy"),
             *("scikit-image", "scikit-learn", "onnx", "onnxruntime", "uv", "psutil", "pyyaml", "jsonschema"),
             *("duckdb", "requests", "tqdm", "archspec"),
-        ]
+        ],
+        "pip": ["simplejpeg"],
     },
     "report": {
         "conda": [

@@ -22,7 +22,7 @@ from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
 from vitbench.steady import Course, Pass, Passes
 
-# The default, with three batch sizes and three blocks of everything: what tests plant does not follow the default's sizes.
+# The default with sizes of its own: what tests plant does not follow the default's.
 CONFIG = load(HOME / "config" / "config.yaml") | {
     "datasets": {"sample": "photos-32", "full": "photos-48"},
     "batch_sizes": [1, 8, 16],

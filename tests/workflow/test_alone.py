@@ -3,6 +3,7 @@
 import json
 import re
 
+import planted
 import pytest
 from tree import ROOT
 
