@@ -7,7 +7,7 @@ from typing import Any
 
 from vitbench.frameworks import Task
 from vitbench.measure.quiet import Limits
-from vitbench.measure.supervisor import Repeat
+from vitbench.measure.repeat import Repeat
 from vitbench.records.record import SCHEMA
 from vitbench.steady import Passes
 

@@ -18,6 +18,7 @@ from vitbench.errors import UserError
 from vitbench.files import HOME, sha256
 from vitbench.frameworks import ADAPTERS
 from vitbench.inputs import datasets
+from vitbench.measure import repeat
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
@@ -174,7 +175,7 @@ def test_only_labels_that_the_model_knows_count_for_accuracy(place):
     model = Path(place.model_folder(place.sweep[0]))
     arguments = ["--cell", f"{HF}/bs8", "--out", "rep0.json"]
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
-    prepared = measure.prepare(measure.parse(arguments), place, place.find("sample", f"{HF}/bs8"), 8)
+    prepared = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1)
     assert prepared.labels == {"i0": "cat", "i1": "", "i2": ""}
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "mouse"}}))
     assert measure.main(arguments) == 0
@@ -187,8 +188,7 @@ def test_an_image_that_is_a_link_keeps_its_own_name(place, tmp_path):
     image = Path(place.manifest("sample")).parent / "images" / "i1.txt"
     image.rename(tmp_path / "a dog of mine.txt")
     image.symlink_to(tmp_path / "a dog of mine.txt")
-    arguments = measure.parse(["--cell", f"{HF}/bs8", "--out", "rep0.json"])
-    task = measure.prepare(arguments, place, place.find("sample", f"{HF}/bs8"), 8).task
+    task = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1).task
     assert [path for image, path in task.images if image == "i1"] == [f"{task.images_folder}/i1.txt"]
     assert {Path(path).parent for _, path in task.images} == {Path(task.images_folder)}
 
@@ -244,14 +244,13 @@ def test_missing_jars_are_refused(place):
     assert ".jar is missing" in refusal("--cell", cell.name, "--out", "rep0.json")
 
 
-def test_a_changed_measuring_source_changes_its_hash(monkeypatch, tmp_path):
-    before = measure.measuring_code_sha256()
+def test_a_changed_measuring_source_changes_its_hash(tmp_path):
+    before = repeat.measuring_code_sha256()
     copy = tmp_path / "scripts"
     for source in (HOME / "scripts").rglob("*.py"):
         (copy / source.relative_to(HOME / "scripts")).parent.mkdir(parents=True, exist_ok=True)
         (copy / source.relative_to(HOME / "scripts")).write_bytes(source.read_bytes())
-    monkeypatch.setattr(measure, "__file__", str(copy / "measure.py"))
-    assert measure.measuring_code_sha256() == before
+    assert repeat.measuring_code_sha256(copy) == before
     with open(copy / "vitbench" / "frameworks" / "sparknlp" / "adapter.py", "a") as source:
         source.write("# changed\n")
-    assert measure.measuring_code_sha256() != before
+    assert repeat.measuring_code_sha256(copy) != before

@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-from vitbench.measure.supervisor import Repeat, alone, run_child, what_it_said, why_failed
+from vitbench.measure.repeat import Repeat
+from vitbench.measure.supervisor import alone, run_child, what_it_said, why_failed
 from vitbench.records import profile_file
 
 KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from vitbench import environment
 from vitbench.accuracy import share_right
 from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
-from vitbench.frameworks import ADAPTERS, Prediction, Task
+from vitbench.frameworks import ADAPTERS, Prediction
 from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
+from vitbench.measure.repeat import Repeat
 from vitbench.records.record import check, predictions_path, read_predictions, write
-from vitbench.steady import TIMED, UNSTEADY, Course, Pass, Passes, follow
+from vitbench.steady import TIMED, UNSTEADY, Course, Pass, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
 ORDERED_BY = "VITBENCH_ORDERED_BY"
@@ -62,22 +63,6 @@ UNKNOWN_AFTER_FAILURE = (
     "setting",
     "steady",
 )
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """One repeat to be measured: its record's facts that are known beforehand, and the task for the adapter."""
-
-    known: dict[str, Any]
-    """fields of the record that do not depend on the outcome"""
-    task: Task
-    labels: dict[str, str]
-    """id → the label that the model should give each valid image, empty where it does not count for accuracy"""
-    passes: Passes
-    limits: quiet.Limits
-    reference: dict[str, float] | None
-    """what the canaries are compared with; None before the first"""
-    timeout_seconds: float
 
 
 class Cancelled(Exception):

@@ -1,0 +1,185 @@
+"""One repeat to be measured: all that is known of it beforehand, and all that it needs, looked at before it starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitbench import accuracy, machine
+from vitbench.cells import BEST, NAME, Cell
+from vitbench.errors import UserError
+from vitbench.files import HOME, MEASUREMENTS, RESOURCES, sha256, sha256_of_files
+from vitbench.frameworks import Task
+from vitbench.frameworks.declaration import CHECKPOINT
+from vitbench.inputs import checkpoints, jars
+from vitbench.inputs.datasets import Image, check_unchanged, valid_images
+from vitbench.inputs.java import find_java
+from vitbench.measure import quiet
+from vitbench.plan import configuration
+from vitbench.plan.grid import Grid
+from vitbench.records.record import SCHEMA
+from vitbench.sources import SCRIPTS, measuring
+from vitbench.steady import Passes
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One repeat to be measured: its record's facts that are known beforehand, and the task for the adapter."""
+
+    known: dict[str, Any]
+    """fields of the record that do not depend on the outcome"""
+    task: Task
+    labels: dict[str, str]
+    """id → the label that the model should give each valid image, empty where it does not count for accuracy"""
+    passes: Passes
+    limits: quiet.Limits
+    reference: dict[str, float] | None
+    """what the canaries are compared with; None before the first"""
+    timeout_seconds: float
+
+
+def find(config: Path, role: str, name: str) -> tuple[Grid, Cell]:
+    """The grid of a configuration, and its cell of this role and name.
+
+    Raises:
+        UserError: the configuration is wrong or another machine's, or there is no such cell.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"--cell {name}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
+    grid = Grid(configuration.load(config))
+    machine.check_configured(grid.config["machine"], grid.config["devices"])
+    return grid, grid.find(role, name)
+
+
+def choose(grid: Grid, cell: Cell) -> tuple[int | None, str | None]:
+    """Batch size of a cell, and why there is none where the sweep of a full cell could not give one.
+
+    Raises:
+        UserError: it was not chosen yet.
+    """
+    if cell.batch_size != BEST:
+        return cell.batch_size, None
+    chosen = Path(grid.choice(cell))
+    if not chosen.exists():
+        raise UserError(f"{chosen} is missing: name a batch size, or let `snakemake` choose one")
+    choice = json.loads(chosen.read_text())
+    return choice["batch_size"], choice["reason"]
+
+
+def prepare(
+    grid: Grid, cell: Cell, out: Path, threads: int, number: int = 0, canaries: list[dict[str, float]] | None = None
+) -> Repeat:
+    """Put together all that a repeat needs.
+
+    Args:
+        out: the file that it will write; its temporary folder lies beside.
+        number: of the repeat, and of its block.
+        canaries: those that were taken before the first measurement.
+
+    Raises:
+        UserError: something is missing; it is said before anything is started.
+    """
+    batch_size, _ = choose(grid, cell)
+    images = _images(grid, cell)
+    model = Path(grid.model_folder(cell))
+    checkpoint = Path(RESOURCES / "models" / grid.model.slug / CHECKPOINT)
+    for path, what in ((model, "model"), (checkpoint, "model's checkpoint")):
+        if not path.exists():
+            raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
+    if cell.device == "gpu" and not machine.gpus():
+        raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
+    lock, jar_paths = _jars(grid, cell)
+    labels = {image.id: image.label for image in images}
+    matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
+    known = _known(grid, cell, number) | {
+        "images": len(images),
+        "labels": accuracy.stated(matched),
+        "batch_size": batch_size,
+        "environment": machine.fingerprint(grid.config["devices"]),
+        "hashes": {
+            "manifest": sha256(Path(grid.manifest(cell.dataset))),
+            "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
+            "jars": sha256(lock) if lock else None,
+            "measuring_code": measuring_code_sha256(),
+        },
+    }
+    folder = Path(grid.manifest(cell.dataset)).parent.resolve()
+    task = Task(
+        variant=grid.definition(cell),
+        device=cell.device,
+        workers=cell.workers,
+        batch_size=batch_size,
+        threads=threads,
+        # Not resolved itself: an image may be a link, and Spark reports the link's name.
+        images=[(image.id, str(folder / image.path)) for image in images],
+        images_folder=str((folder / "images").resolve()),
+        model=str(model.resolve()),
+        jars=[str(path) for path in jar_paths],
+        natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
+        temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
+    )
+    records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
+    return Repeat(
+        known=known,
+        task=task,
+        labels=accuracy.expected(labels, matched),
+        passes=Passes(**grid.config["passes"]),
+        limits=quiet.Limits(**grid.config["quiet"]),
+        reference=quiet.reference(records, canaries or []),
+        timeout_seconds=60 * grid.config["timeout_minutes"],
+    )
+
+
+def measuring_code_sha256(scripts: Path = SCRIPTS) -> str:
+    """One SHA-256 over the sources in `scripts` that decide what a time means."""
+    return sha256_of_files(scripts, measuring(scripts))
+
+
+def _images(grid: Grid, cell: Cell) -> list[Image]:
+    """The valid images of a cell's data set, which are what the manifest lists."""
+    manifest = Path(grid.manifest(cell.dataset))
+    if not manifest.exists():
+        raise UserError(f"the data set {manifest} is missing: make it with `snakemake prepare`")
+    images = valid_images(manifest)
+    if not images:
+        raise UserError(f"{manifest} lists no valid image: see its column `reason`")
+    check_unchanged(manifest)
+    return images
+
+
+def _jars(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
+    """The lock of the jars that a cell needs, and their paths, each as it was locked; nothing where it needs none."""
+    folder = grid.jars(cell)
+    if not folder:
+        return None, []
+    find_java()
+    locked = HOME / "envs" / "jars" / folder.name
+    return locked / "jgo.lock.toml", [path.resolve() for path in jars.verify(locked, Path(folder))]
+
+
+def _known(grid: Grid, cell: Cell, number: int) -> dict[str, Any]:
+    """The fields of a record that the grid alone decides."""
+    places = {place: order for order, place in enumerate(grid.order)}
+    return {
+        "schema": SCHEMA,
+        "machine": grid.config["machine"],
+        "protocol": grid.config["protocol"],
+        "model": grid.model.name,
+        "dataset": cell.dataset,
+        "framework": cell.framework,
+        "variant": cell.variant,
+        "device": cell.device,
+        "workers": cell.workers,
+        "repeat": number,
+        "block": number,
+        "order": places.get((cell, number)),
+        "identity": {
+            "model": grid.model.slug,
+            "dataset": grid.datasets[cell.dataset].slug,
+            "variant": grid.variant_slug(cell),
+            "definition": grid.definition(cell),
+        },
+        "measuring": {key: grid.config[key] for key in ("passes", "quiet", "timeout_minutes", "seed")},
+    }
