@@ -120,19 +120,21 @@ def main(arguments: list[str] | None = None) -> int:
     here = Path.cwd()
     directory = Path(options.directory).resolve()
 
-    def snakemake(*words: str | Path) -> None:
-        command = [sys.executable, "-m", "snakemake", "--snakefile", HOME / "Snakefile", "--directory", directory]
-        done = subprocess.run([*map(str, command), *rest, *map(str, words)], cwd=here, check=False)
+    def snakemake(targets: list[Path], *words: str | Path) -> None:
+        # Targets first and what is given here last: options that take several values would swallow a target.
+        command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", HOME / "Snakefile"]
+        command += ["--directory", directory, *rest, *words]
+        done = subprocess.run(list(map(str, command)), cwd=here, check=False)
         if done.returncode:
             raise SystemExit(done.returncode)
 
     def run(config: dict[str, Any]) -> None:
         write_atomically(directory / STEP, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        snakemake("--configfile", directory / STEP)
+        snakemake([], "--configfile", directory / STEP)
 
     given = ["--configfile", *options.configfile] if options.configfile else []
     given += ["--config", *options.config] if options.config else []
-    snakemake(CONFIG, *given)
+    snakemake([CONFIG], *given)
     os.chdir(directory)
     config = resolve(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     if options.dry_run:

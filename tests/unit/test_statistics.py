@@ -180,6 +180,7 @@ def test_a_level_that_was_spent_is_gone():
     rule = Rule(most=20, repeats=10, looks=((5, 5),))
     found = from_logs(spread_around(2, 0.05, 10), rule)
     assert rule.level(10) == 0 and found.verdict == "inconclusive" and found.p == 1 and "spent" in found.reason
+    assert Rule(most=20, repeats=12, looks=((5, 5), (8, 20))).level(12) == 0  # a later, longer plan brings nothing back
 
 
 def test_more_looks_leave_less_for_this_one():

@@ -1,0 +1,39 @@
+"""Settling a run whose records are there by plan: steps are ordinary runs, and each look at verdicts is noted."""
+
+import json
+import os
+import subprocess
+import sys
+
+import planted
+import yaml
+
+from vitbench import tables
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+
+
+def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(tree, tmp_path):
+    eight = tmp_path / "eight.yaml"
+    eight.write_text(yaml.safe_dump({"repeats": {"sample": 3, "full": 8}}))
+    grid = Grid(load(eight))
+    for cell, repeat in grid.order:
+        if repeat >= 3:
+            planted.plant(tree.root, grid, cell, repeat)
+    looks = tree.root / grid.looks
+    assert not looks.exists()  # three blocks are no look
+
+    command = [sys.executable, "scripts/settle.py", "--cores", "2", "--quiet", "all"]
+    done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr
+    assert "up to 20 blocks" in done.stderr and "decided, with 5 blocks" in done.stderr
+    assert json.loads(looks.read_text()) == [{"blocks": 5, "most_repeats": 20}]
+    first = tables.read(tree.root / "results/speedup.csv")
+    assert set(first[first.family == "primary"].verdict) == {"faster"}
+    assert set(first.blocks[first.dataset == "full"]) == {5} and set(first.blocks[first.dataset == "sample"]) == {3}
+
+    tree.snakemake("--configfile", str(eight))
+    assert [look["blocks"] for look in json.loads(looks.read_text())] == [5, 8]
+    described = json.loads((tree.root / "results/provenance/grid.json").read_text())
+    assert described["looks"] == [{"blocks": 5, "most_repeats": 20}]
+    assert tree.planned("--configfile", str(eight)) == {}  # noting the look changes nothing that was derived at it
