@@ -136,8 +136,11 @@ def get_spark_checks():
 
 def get_records(cells):
     """Records of every repeat of these cells, in the order of the configuration: tables and charts follow it."""
-    repeats = range(GRID.config["repeats"])
-    return [str(GRID.record(cell, repeat)) for cell in cells for repeat in repeats]
+    return [
+        str(GRID.record(cell, repeat))
+        for cell in cells
+        for repeat in range(GRID.repeats(cell.dataset))
+    ]
 
 
 def get_choices():

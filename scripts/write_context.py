@@ -7,6 +7,7 @@ from typing import Any
 import pandas
 
 from vitbench import tables
+from vitbench.cells import repeats_of
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.present.answer import answer
@@ -41,7 +42,7 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         "model_note": "seeded weights" if seeded else "",
         "label_note": "times are valid, labels are not" if seeded and _unknown_to_seeded(archive.grid) else "",
         "protocol": config["protocol"],
-        "repeats": config["repeats"],
+        "repeats": repeats_of(config["repeats"], "full"),
         "date": max(record["started"] for record in read)[:10],
         "datasets": {
             role: {

@@ -48,6 +48,11 @@ def cell_name(row: dict[str, Any]) -> str:
     return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
 
 
+def repeats_of(repeats: int | dict[str, int], role: str) -> int:
+    """How many repeats a cell of this role has: one number for both roles, or one for each."""
+    return repeats[role] if isinstance(repeats, dict) else repeats
+
+
 def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:
     """The cells of a role, given in the order of the configuration, in the order in which a block measures them."""
     order = list(cells)

@@ -22,7 +22,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis import parity, physics
-from vitbench.cells import shuffled
+from vitbench.cells import repeats_of, shuffled
 from vitbench.errors import UserError
 from vitbench.inputs.datasets import Image
 from vitbench.measure import quiet
@@ -352,13 +352,14 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
         blocks[_folder(path)].append(record["block"])
         if record["block"] != record["repeat"]:
             yield f"{path}: block {record['block']}, expected {record['repeat']}, its repeat"
+    planned: dict[str, int] = {}
     if evidence.grid:
-        wanted = range(evidence.grid["repeats"])
         for cell in evidence.grid["cells"]:
             blocks.setdefault(cell["folder"], [])
-    else:
-        wanted = range(max(map(max, blocks.values()), default=-1) + 1)
+            planned[cell["folder"]] = repeats_of(evidence.grid["repeats"], cell["dataset"])
+    most = max(map(max, filter(None, blocks.values())), default=-1) + 1
     for folder, found in blocks.items():
+        wanted = range(planned.get(folder, most))
         broken = {number for number in wanted if f"{folder}/rep{number}.json" in evidence.broken}
         if missing := sorted(set(wanted) - set(found) - broken):
             yield f"{folder}: block {', '.join(map(str, missing))} missing, expected 0 to {len(wanted) - 1}"

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from vitbench.cells import BEST, CONTROL, PROFILE, Cell, shuffled
+from vitbench.cells import BEST, CONTROL, PROFILE, Cell, repeats_of, shuffled
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import FRAMEWORKS
@@ -149,9 +149,13 @@ class Grid:
         return [
             (cell, block)
             for cells in (self.sweep, self.full)
-            for block in range(self.config["repeats"])
+            for block in range(self.repeats(cells[0].dataset))
             for cell in shuffled(cells, self.config["seed"], cells[0].dataset, block)
         ]
+
+    def repeats(self, role: str) -> int:
+        """How many repeats each cell of a role has."""
+        return repeats_of(self.config["repeats"], role)
 
     def describe(self) -> dict[str, Any]:
         """The grid as plain data: what the tables need to know of it, even after its definitions have changed."""

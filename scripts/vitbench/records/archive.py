@@ -25,6 +25,7 @@ from typing import Any
 
 import yaml
 
+from vitbench.cells import repeats_of
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES
 from vitbench.inputs.datasets import Image, read_manifest
@@ -190,7 +191,7 @@ def record_paths(grid: dict[str, Any]) -> list[str]:
     return [
         str(PurePosixPath(cell["folder"]) / f"rep{repeat}.json")
         for cell in grid["cells"]
-        for repeat in range(grid["repeats"])
+        for repeat in range(repeats_of(grid["repeats"], cell["dataset"]))
     ]
 
 
