@@ -4,9 +4,13 @@
 .PHONY: all help quick standard rigorous published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
 .NOTPARALLEL:
 
+# Settings of another project's Snakemake, and what would make each Python here another one (scripts/vitbench/
+# environment.py has the reasons, and the list of what is left out of measurements).
+unexport SNAKEMAKE_PROFILE PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONINSPECT PYTHONUSERBASE PYTHONPLATLIBDIR
+
 # The first Python 3.11, that of the environment included; else any, so that the doctor can say which it found.
 ifeq ($(origin PYTHON), undefined)
-PYTHON := $(shell made_with="$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)"; \
+PYTHON := $(shell unset PYTHONPATH PYTHONHOME; made_with="$$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null)"; \
   for each in python3.11 python3 python "$$made_with"; do \
     "$$each" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo "$$each" && exit; \
   done; echo python3)

@@ -11,6 +11,7 @@ configfile: workflow.source_path("config/config.yaml")
 report: "reports/captions/workflow.rst"
 
 
+include: "rules/checkout.smk"
 include: "rules/common.smk"
 include: "rules/dataset.smk"
 include: "rules/model.smk"

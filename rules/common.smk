@@ -2,26 +2,56 @@
 # tell rules their inputs. Nothing here is heavy: a bare Snakemake without torch, pyspark or Java parses it.
 import os
 import re
+import shutil
 import sys
 import time
 from functools import cache
+from pathlib import Path
 
-sys.path.insert(0, os.path.join(workflow.basedir, "scripts"))
 
+from vitbench import environment
 from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import digest
 from vitbench.plan.configuration import check_keys, check_schema, fallback, resolve
 from vitbench.plan.estimate import announce, check_start
 from vitbench.plan.grid import Grid
+from vitbench.plan.readiness import check_writable
 
 STARTED = time.time()
 # A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part.
 EXCLUSIVE, SHARED = 100, 1
 
+# Another workflow, whose module this is, has an environment and a configuration of its own. (What is measured gets the
+# same environment in either case: every process of ours sees to it.)
+OURS_ALONE = workflow.modifier.is_main_snakefile()
+PROFILE = os.environ.get("SNAKEMAKE_PROFILE")
+
+if workflow.is_main_process and PROFILE:
+    print(
+        f"vitbench: SNAKEMAKE_PROFILE={PROFILE} adds its settings to this run: unset it if it is another project's",
+        file=sys.stderr,
+    )
+if workflow.is_main_process and "conda" in {
+    str(method) for method in workflow.deployment_settings.deployment_method
+}:
+    if not shutil.which("conda"):
+        sys.exit(
+            "vitbench: --sdm conda was asked for, maybe by a profile, and there is no conda here: leave it out, the "
+            "locked environment (`make install`) needs none"
+        )
+
 try:
-    for path in workflow.overwrite_configfiles:
-        check_keys(path)
+    check_writable(Path())
+    if OURS_ALONE:
+        LEFT_OUT = environment.adopt()
+        if workflow.is_main_process and LEFT_OUT:
+            print(
+                f"vitbench: left out of this run: {', '.join(LEFT_OUT)}",
+                file=sys.stderr,
+            )
+        for path in workflow.overwrite_configfiles:
+            check_keys(path)
     check_schema(config)
 except UserError as error:
     sys.exit(f"vitbench: {error}")
@@ -46,7 +76,7 @@ def prepare_process():
             [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
         ),
         # An absolute path in a command would be a changed rule in a moved folder.
-        VITBENCH_HOME=str(workflow.basedir),
+        VITBENCH_HOME=HOME,
         # A repeat whose Snakemake is killed stops.
         VITBENCH_ORDERED_BY=str(os.getpid()),
     )
@@ -78,7 +108,7 @@ wildcard_constraints:
 
 def checkout(*parts):
     """A file of this checkout, relative to the working directory: moving both leaves every input its name."""
-    return os.path.relpath(os.path.join(workflow.basedir, *parts))
+    return os.path.relpath(os.path.join(HOME, *parts))
 
 
 def library():
@@ -346,7 +376,15 @@ def get_order(wildcards):
 
 
 def get_measured_parts(wildcards):
-    """What one repeat needs besides `check_ready`."""
+    """What one repeat needs besides `check_ready`; the run ends where it would be measured on another machine.
+
+    Snakemake knows its executor only when it looks at the jobs.
+    """
+    if not workflow.local_exec:
+        sys.exit(
+            "vitbench: an executor that sends jobs to other machines was asked for, maybe by a profile, and measurements "
+            "belong to this one: leave it out (--executor local), or run Snakemake over there"
+        )
     cell = get_cell(wildcards)
     parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
     if cell.batch_size == BEST:

@@ -5,7 +5,7 @@ import yaml
 
 PUBLISHED = checkout("resources", "published")
 
-with open(os.path.join(workflow.basedir, "resources/published/figures.yaml")) as lines:
+with open(os.path.join(HOME, "resources/published/figures.yaml")) as lines:
     FIGURES = [
         figure["name"] for figure in yaml.safe_load(lines) if figure["chart"] != "none"
     ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vitbench import tables
+from vitbench import accuracy, tables
 from vitbench.analysis import best_batch_size, parity
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
@@ -24,7 +24,7 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     baseline = archive.grid["baseline"]
 
     def labels(role: str) -> dict[str, str]:
-        return {image.id: image.label for image in archive.manifest(role) if image.valid}
+        return accuracy.expected(archive.labels(role), archive.matched_labels(role))
 
     def forms(role: str) -> dict[str, str]:
         return {image.id: image.form for image in archive.manifest(role) if image.valid}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vitbench.errors import run_logged
 from vitbench.files import HOME
-from vitbench.inputs import datasets, downloads
+from vitbench.inputs import datasets, downloads, label_files
 from vitbench.plan.grid import archive_path
 
 # In the working directory; the checkout's own counts where that has none.
@@ -15,6 +15,7 @@ LOCK = Path("resources", "datasets.lock.yaml")
 def main(name: str, definition: dict, role: str, manifest: Path, processes: int) -> None:
     """Build the data set of `definition` for `role` in the folder of `manifest` and say what is in it."""
     began = time.monotonic()
+    label_files.of(definition)  # a wrong one is said before anything is downloaded
     archive = fetch(name, definition) if definition["kind"] == "archive" else None
     images = datasets.build(definition, role, manifest.parent, archive, processes)
     valid = sum(image.valid for image in images)

@@ -32,11 +32,12 @@ def main(
             `vitbench.plan.readiness`), or a data set without a valid image, with fewer than a batch has, or with one
             that is no longer what its manifest lists.
     """
-    machine.check_configured(configured)
+    machine.check_configured(configured, devices)
     readiness.check_gpu(devices)
     readiness.check_cores(threads)
     if wants_spark:
         readiness.check_memory()
+        readiness.check_spark(Path())
     readiness.check_disk(Path())
     read = 0
     for part in parts:
@@ -53,7 +54,7 @@ def main(
                 read += len(path.read_bytes())
     facts = {
         "machine": machine.describe(),
-        "id": machine.machine_id(),
+        "id": machine.machine_id(devices),
         "cores": machine.cores(),
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),

@@ -18,8 +18,9 @@ def main(jar_folder: Path, natives: Path, out: Path) -> None:
 
     java = Java(*find_java())
     paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
-    with tempfile.TemporaryDirectory() as scratch:
-        spark = start_session(paths, Path(scratch), "local[1]", natives.resolve())
+    # On the disk that is measured on: the system's folder for temporary files may be small, or forbid to run anything.
+    with tempfile.TemporaryDirectory(prefix=".spark-", dir=out.parent) as scratch:
+        spark = start_session(paths, Path(scratch).resolve(), "local[1]", natives.resolve())
         spark.stop()
     facts = {
         "java": java.version,

@@ -11,6 +11,7 @@ from vitbench.files import write_atomically
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, open_archive, record_paths
 from vitbench.records.mixing import refuse_mixed
+from vitbench.records.turns import out_of_turn
 from vitbench.tables import as_csv
 
 
@@ -22,6 +23,9 @@ def main(archive: Folder, out: Path) -> None:
     """
     grid = archive.grid
     rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
+    late = out_of_turn(rows)
+    for row in rows:
+        row["out_of_turn"] = "yes" if row["record"] in late else ""
     for role, name, reason in grid["skipped"]:
         framework, variant, device, workers, size = NAME.fullmatch(name).groups()
         row = dict.fromkeys(tables.COLUMNS["runs"]) | {"source": archive.source, "model": grid["model"]["name"]}

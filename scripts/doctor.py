@@ -28,12 +28,13 @@ DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
 RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
 
-# What was found. `present` names the parts that need no download any more; java_problem and loopback are "" if all is
-# well; cache_free is the room on the file system of uv's cache, or None if that is the checkout's own.
+# What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
+# home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or
+# None if that is the checkout's own; left_out and recorded are names of variables (vitbench.environment).
 Facts = namedtuple(
     "Facts",
     "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present "
-    "loopback",
+    "loopback user user_problem home_problem folder folder_problem left_out recorded",
 )
 Row = namedtuple("Row", "what found problem")
 Part = namedtuple("Part", "name size present wanted")
@@ -59,6 +60,10 @@ def examine(facts):
         Row("Memory", size_text(facts.memory), memory_problem(facts)),
         Row("Disk", f"{size_text(facts.free)} free", disk_problem(facts)),
         Row("Cores", str(facts.cores), ""),
+        Row("User", facts.user, facts.user_problem),
+        Row("Home", facts.home_problem or "can be written to", home_problem(facts)),
+        Row("Folder", facts.folder, facts.folder_problem),
+        Row("Shell", shell_text(facts), ""),
         Row("Network", "loopback alone was tested", loopback_problem(facts)),
     ]
 
@@ -115,6 +120,17 @@ def disk_problem(facts):
     return ""
 
 
+def home_problem(facts):
+    """Snakemake, uv and the model hubs keep things in the user's home folder."""
+    return f"{facts.home_problem}: set HOME to a folder that you may write to" if facts.home_problem else ""
+
+
+def shell_text(facts):
+    """What the user's shell brings that is left out of measurements, and what passes and stands in each record."""
+    said = [("left out of measurements", facts.left_out), ("passed on and recorded", facts.recorded)]
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names) or "nothing that matters"
+
+
 def loopback_problem(facts):
     """Spark's processes talk to each other on 127.0.0.1."""
     if not facts.loopback:
@@ -166,7 +182,7 @@ def problems(facts):
 
 def gather(root, interpreter):
     """Look at the machine that this runs on; `root` is the checkout, `interpreter` how the user calls this Python."""
-    from vitbench import machine
+    from vitbench import environment, machine
 
     version = platform.mac_ver()[0] if platform.system() == "Darwin" else platform.release()
     present = parts_present(root)
@@ -188,6 +204,13 @@ def gather(root, interpreter):
         cache_free=free_in_cache(root),
         present=present,
         loopback=look_at_loopback(),
+        user=environment.user_name() or f"number {os.getuid()}, without a name",
+        user_problem=environment.user_problem(),
+        home_problem=environment.home_problem(),
+        folder=str(root),
+        folder_problem=environment.name_problem(root) or environment.noexec_problem(root),
+        left_out=environment.named_left_out(),
+        recorded=list(environment.recorded()),
     )
 
 

@@ -25,8 +25,9 @@ from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
 from transformers import TFAutoModelForImageClassification
 
+from vitbench.errors import exit_with_user_errors
 from vitbench.files import staged
-from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
+from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, read_possible, write_assets
 
 # TensorFlow 2.12 writes it into the saver's graph; 2.7 does not know it and needs no substitute.
 UNKNOWN_TO_2_7 = "DisableCopyOnRead"
@@ -34,6 +35,7 @@ UNKNOWN_TO_2_7 = "DisableCopyOnRead"
 
 def main(checkpoint: Path, folder: Path) -> None:
     """Write `folder`: the SavedModel of `checkpoint`, Spark NLP's assets, and the logits of the fixed tensors."""
+    read_possible(checkpoint)
     model = TFAutoModelForImageClassification.from_pretrained(checkpoint, local_files_only=True)
 
     @tensorflow.function(
@@ -108,4 +110,4 @@ if __name__ == "__main__":
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder of the Hugging Face checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="folder to be made for the SavedModel")
     arguments = parser.parse_args()
-    main(arguments.checkpoint, arguments.out)
+    exit_with_user_errors(lambda: main(arguments.checkpoint, arguments.out))

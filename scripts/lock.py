@@ -68,7 +68,7 @@ CONDA = {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy", "scipy"),
             *("scikit-image", "scikit-learn", "onnx", "onnxruntime", "uv", "psutil", "pyyaml", "jsonschema"),
-            *("duckdb", "requests", "tqdm"),
+            *("duckdb", "requests", "tqdm", "archspec"),
         ]
     },
     "report": {

@@ -7,22 +7,24 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from vitbench import machine
+from vitbench import accuracy, machine
 from vitbench.cells import BEST, NAME, Cell
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, MEASUREMENTS, sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.inputs import jars
-from vitbench.inputs.datasets import Image, check_unchanged, valid_images
+from vitbench.inputs import checkpoints, jars
+from vitbench.inputs.datasets import check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
-from vitbench.measure.harness import Passes
 from vitbench.measure.supervisor import Cancelled, Repeat, measure, record_without_running
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
+from vitbench.records.record import SCHEMA
+from vitbench.steady import Passes
 
 MEASURING_CODE = (
     "measure.py",
+    "vitbench/steady.py",
     *(f"vitbench/measure/{name}.py" for name in ("energy", "harness", "processes", "quiet", "supervisor")),
 )
 
@@ -63,7 +65,8 @@ def measuring_code_sha256() -> str:
 def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: int) -> Repeat:
     """Put together all that the repeat needs; whatever is missing is said before anything is started."""
     manifest, model = Path(grid.manifest(arguments.dataset)), Path(grid.model_folder(cell))
-    for path, what in ((manifest, "data set"), (model, "model")):
+    checkpoint = Path("resources/models") / grid.model.slug / "checkpoint"
+    for path, what in ((manifest, "data set"), (model, "model"), (checkpoint, "model's checkpoint")):
         if not path.exists():
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
     if cell.device == "gpu" and not machine.gpus():
@@ -93,14 +96,17 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
         natives=str(Path("resources/jars/natives").resolve()),
         temporary=str(out.with_name(f".{out.stem}.repeat")),
     )
+    labels = {image.id: image.label for image in images}
+    matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     places = {place: number for number, place in enumerate(grid.order)}
     known = {
-        "schema": 1,
+        "schema": SCHEMA,
         "machine": grid.config["machine"],
         "protocol": grid.config["protocol"],
         "model": grid.model.name,
         "dataset": arguments.dataset,
         "images": len(images),
+        "labels": accuracy.stated(matched),
         "framework": cell.framework,
         "variant": cell.variant,
         "device": cell.device,
@@ -121,7 +127,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
             "timeout_minutes": grid.config["timeout_minutes"],
             "seed": grid.config["seed"],
         },
-        "environment": machine.fingerprint(),
+        "environment": machine.fingerprint(grid.config["devices"]),
         "hashes": {
             "manifest": sha256(manifest),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
@@ -132,7 +138,7 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     return Repeat(
         known=known,
         task=task,
-        labels=known_labels(images, Path("resources/models") / grid.model.slug / "checkpoint" / "config.json"),
+        labels=accuracy.expected(labels, matched),
         passes=Passes(**grid.config["passes"]),
         limits=quiet.Limits(**grid.config["quiet"]),
         reference=quiet.reference(
@@ -143,19 +149,12 @@ def prepare(arguments: argparse.Namespace, grid: Grid, cell: Cell, batch_size: i
     )
 
 
-def known_labels(images: list[Image], config: Path) -> dict[str, str]:
-    """id → label of each image, empty where the model has no such label: to count that as wrong would mean nothing."""
-    known = json.loads(config.read_text(encoding="utf-8")).get("id2label") if config.exists() else None
-    of_model = set((known or {}).values())
-    return {image.id: image.label if known is None or image.label in of_model else "" for image in images}
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     if not NAME.fullmatch(options.cell):
         raise UserError(f"--cell {options.cell}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
     grid = Grid(configuration.load(options.config))
-    machine.check_configured(grid.config["machine"])
+    machine.check_configured(grid.config["machine"], grid.config["devices"])
     cell = grid.find(options.dataset, options.cell)
     if cell.batch_size != BEST:
         record = measure(prepare(options, grid, cell, cell.batch_size), options.out)

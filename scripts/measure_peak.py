@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     options = parser.parse_args(arguments)
     grid = Grid(configuration.load(options.config))
-    machine.check_configured(grid.config["machine"])
+    machine.check_configured(grid.config["machine"], grid.config["devices"])
     found = measure(grid, options.threads)
     peak_file.check(found, options.out)
     write_atomically(options.out, json.dumps(found, indent=1) + "\n")

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas
 
-from vitbench import tables
+from vitbench import accuracy, tables
 from vitbench.cells import repeats_of
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
+from vitbench.inputs import checkpoints
+from vitbench.plan.grid import RESOURCES
 from vitbench.present.answer import answer
 from vitbench.records.archive import Folder, open_archive
 from vitbench.records.mixing import mark_mixed
@@ -19,6 +21,12 @@ from vitbench.version import describe_checkout
 def _unknown_to_seeded(grid: dict[str, Any]) -> bool:
     """Whether a data set is not made of the photographs that the seeded models are fitted on."""
     return any(one["definition"]["kind"] != "photos" for one in grid["datasets"].values())
+
+
+def _labels_of_model(archive: Folder) -> tuple[str, ...]:
+    """The model's labels where the model still lies beside its records; none of a campaign's."""
+    folder = archive.root / RESOURCES / "models" / archive.grid["model"]["slug"] / "checkpoint"
+    return checkpoints.labels(folder) if folder.is_dir() else ()
 
 
 def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out: Path) -> None:
@@ -49,6 +57,7 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
                 "name": name,
                 "images": int(measured[measured.dataset == role].images.max()),
                 "left_out": sum(not image.valid for image in archive.manifest(role)),
+                "labels": accuracy.note(archive.labels(role), archive.matched_labels(role), _labels_of_model(archive)),
             }
             for role, name in config["datasets"].items()
             if (measured.dataset == role).any()

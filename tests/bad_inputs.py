@@ -28,6 +28,8 @@ import measure
 import numpy
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from vitbench import machine
 from vitbench.errors import UserError
@@ -65,10 +67,14 @@ VALUES: dict[str, Any] = {
     "protocol": 0,
     "seed": 1.5,
     "passes": 3,
-    "passes.at_least": 1,
-    "passes.at_most": 1,
-    "passes.agree_within": 0,
-    "passes.budget_seconds": 0,
+    "passes.warm_images": 0,
+    "passes.warm_seconds": -1,
+    "passes.shift": 0,
+    "passes.settling": -1,
+    "passes.timed": 0,
+    "passes.timed_images": 0,
+    "passes.extensions": -1,
+    "passes.most_seconds": 0,
     "quiet": True,
     "quiet.canary_seconds": 0,
     "quiet.gemm_slower": 0,
@@ -123,7 +129,7 @@ def on(**facts: Any) -> Iterator[None]:
     free = facts.pop("free", None)
     with ExitStack() as stack:
         for name, value in facts.items():
-            stack.enter_context(mock.patch.object(machine, name, lambda value=value: value))
+            stack.enter_context(mock.patch.object(machine, name, lambda *_, value=value: value))
         if free is not None:
             stack.enter_context(mock.patch.object(shutil, "disk_usage", lambda _: Usage(1e12, 0, free)))
         yield
@@ -382,6 +388,43 @@ def broken_weights(folder: Path) -> None:
     built(folder)
 
 
+def brought(name: str, **changes: Any) -> Callable[[Path], None]:
+    """Build a ViT of one layer, 32 pixels and three labels, whose file NAME.json has these keys instead."""
+
+    def act(folder: Path) -> None:
+        config = ViTConfig(
+            hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32,
+            patch_size=8, id2label={0: "cat", 1: "dog", 2: "owl"}, label2id={"cat": 0, "dog": 1, "owl": 2},
+        )  # fmt: skip
+        ViTForImageClassification(config).save_pretrained(folder / "my-vit")
+        ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "my-vit")
+        path = folder / "my-vit" / f"{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        built(folder)
+
+    return act
+
+
+def not_finite(folder: Path) -> None:
+    brought("config")(folder)
+    shutil.rmtree(folder / "checkpoint")
+    weights = load_file(folder / "my-vit" / "model.safetensors")
+    weights["classifier.bias"][0] = float("nan")
+    save_file(weights, folder / "my-vit" / "model.safetensors", metadata={"format": "pt"})
+    built(folder)
+
+
+def refusing(frameworks: list[str], **changes: Any) -> Callable[[Path], None]:
+    """A configuration of these frameworks on a model whose preprocessor_config.json has these keys."""
+
+    def act(folder: Path) -> None:
+        (checkpoint(folder) / "preprocessor_config.json").write_text(json.dumps(changes))
+        own = {"models": {"mine": {"kind": "folder", "folder": str(folder / "my-vit")}}}
+        configured(folder, {"model": "mine", "define": own, "frameworks": frameworks, "baseline": frameworks[0]})
+
+    return act
+
+
 def fetched(folder: Path, endpoint: str, hub: str = hub_server.HUB, **environment: str) -> None:
     said(hub_server.fetch(folder, endpoint, hub, **environment))
 
@@ -427,11 +470,10 @@ def other_logits(folder: Path) -> None:
 CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
     "The configuration as a whole": {
         "a key that there is not": lambda folder: configured(folder, {"batchsizes": [8]}),
-        "… inside another": lambda folder: configured(folder, {"passes": {"atleast": 3}}),
+        "… inside another": lambda folder: configured(folder, {"passes": {"warmimages": 3}}),
         "a key that stands twice": lambda folder: configured(folder, "repeats: 3\nrepeats: 5\n"),
         "a file that is no YAML": lambda folder: configured(folder, "model: [\n"),
         "a file that is not there": lambda folder: load(folder / "mine.yaml"),
-        "`passes: {at_least: 9}`": lambda folder: configured(folder, {"passes": {"at_least": 9}}),
         "a GPU without batch sizes": lambda folder: configured(
             folder, {"devices": ["cpu", "gpu"], "batch_sizes": {"cpu": [8]}}
         ),
@@ -487,6 +529,22 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "another architecture": other_architecture,
         "weights that are no safetensors": no_safetensors,
         "a broken file": broken_weights,
+        "numbers that are not finite": not_finite,
+        "weights of another model": brought("config", hidden_size=16),
+        "`image_size: [32, 48]`": brought("config", image_size=[32, 48]),
+        "`patch_size: 64`": brought("config", patch_size=64),
+        "`id2label` from 1": brought("config", id2label={"1": "cat", "2": "dog", "3": "owl"}),
+        "… with a gap": brought("config", id2label={"0": "cat", "2": "dog", "3": "owl"}),
+        "… with too few": brought("config", id2label={"0": "cat", "1": "dog"}),
+        "… missing": brought("config", id2label=None, label2id=None),
+        "`resample: 6`": brought("preprocessor_config", resample=6),
+        "`image_mean: [0.5, 0.5]`": brought("preprocessor_config", image_mean=[0.5, 0.5]),
+        "`image_std: 0`": brought("preprocessor_config", image_std=0),
+        "`size: 224` of a model of 32 pixels": brought("preprocessor_config", size=224),
+        "`resample: 1`, and no framework that has it": refusing(["sparknlp/onnx"], resample=1),
+        "`resample: 4`, and a baseline that has it not": refusing(
+            ["sparknlp/onnx", "huggingface/pipeline"], resample=4
+        ),
         "exports that differ": other_logits,
         "no network": hub_unreachable,
         "`HF_HUB_OFFLINE=1`": hub_forbidden,

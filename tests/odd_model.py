@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def checkpoint(folder: Path, count: int = len(ODD), image_size: int = 96, patch_
     mean, deviation = list(seeded.MEAN), list(seeded.STD)
     size = {"height": image_size, "width": image_size}
     ViTImageProcessor(size=size, image_mean=mean, image_std=deviation, resample=2).save_pretrained(folder)
+
+
+def rewrite(checkpoint: Path, name: str, **changes: object) -> None:
+    """Change keys of a checkpoint's file NAME.json, as people's own tools write them."""
+    path = checkpoint / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def _pixels(count: int, sizes: tuple[int, ...], image_size: int) -> Iterator[torch.Tensor]:

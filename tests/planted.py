@@ -1,13 +1,17 @@
 """Records that nobody measured, for tests of what follows measuring: valid, seeded, with known answers."""
 
 import csv
+import hashlib
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from statistics import median
 
 import write_configuration
 
+from vitbench import machine
 from vitbench.cells import BEST, Cell
 from vitbench.files import sha256
 from vitbench.inputs.datasets import COLUMNS, read_manifest
@@ -15,17 +19,20 @@ from vitbench.measure import profiles
 from vitbench.plan.grid import Grid
 from vitbench.records import peak_file, profile_file
 from vitbench.records import record as records
+from vitbench.steady import Course, Pass, Passes
 
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}
-# The first repeat began then, each other one a minute after the one before.
+# The first repeat began then, each other one two minutes after the one before.
 BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 # What the planted machine can do.
 _RATE = {"library": "ONNX Runtime", "version": "1.32.0", "precision": "float32", "device": "cpu", "product": "MLP up",
          "batch_size": 8, "shape": "1576x768x3072", "gflops": 376.0}  # fmt: skip
 _RATES = [_RATE, _RATE | {"library": "torch", "version": "2.15.0", "precision": "bfloat16", "gflops": 758.0}]
+# What the fingerprint of the machine that plants says, with nothing that changes from record to record.
+_FACTS = ("machine", "id", "platform", "python", "cores", "memory_bytes", "gpus", "processor")
 PEAK = {
     "schema": 1,
     "machine": "planted",
@@ -49,8 +56,15 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
     size = batch_size or cell.batch_size
     seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
     seconds *= noise.uniform(0.99, 1.01)
+    course = Course(Passes(**grid.config["passes"]), images)
+    while course.add(Pass(round(seconds * noise.uniform(0.999, 1.001) * (1 if course.passes else 1.3), 6), 0.0)):
+        pass
+    times = [one.seconds for one in course.passes]
+    seconds = median(times[course.begin :])
+    order = grid.order.index((cell, repeat))
+    versions = {"transformers": "5.23.0"} if cell.framework == "huggingface" else {"spark-nlp": "5.5.3"}
     return {
-        "schema": 1,
+        "schema": records.SCHEMA,
         "machine": grid.config["machine"],
         "protocol": grid.config["protocol"],
         "model": grid.model.name,
@@ -65,20 +79,22 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "repeat": repeat,
         "status": "ok",
         "wall_seconds": seconds,
-        "cold_seconds": 1.3 * seconds,
+        "cold_seconds": times[0],
         "throughput": images / seconds,
         "valid_predictions": images,
         "block": repeat,
-        "order": grid.order.index((cell, repeat)),
-        "started": (BEGIN + timedelta(minutes=grid.order.index((cell, repeat)))).isoformat(),
+        "order": order,
+        "started": (BEGIN + timedelta(minutes=2 * order)).isoformat(),
         "start_seconds": 5.0,
         "load_seconds": 2.0,
         "first_batch_seconds": 0.5,
-        "warm_passes": 2,
+        "timed_passes": course.timed,
         "passes": [
-            {"seconds": one, "valid": images, "lost": [], "duplicated": [], "unknown": [], "changed": []}
-            for one in (1.3 * seconds, seconds, seconds)
+            {"phase": phase, "seconds": one.seconds, "settling_seconds": one.settling, "valid": images}
+            | {"lost": [], "duplicated": [], "unknown": [], "changed": []}
+            for phase, one in zip(course.phases(), course.passes, strict=True)
         ],
+        "steady": course.steady(),
         "threads": 2,
         "slots": 1,
         "partitions": None,
@@ -86,11 +102,11 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "peak_memory_mb": 1000.0,
         "waves": None,
         "partition_rows": None,
-        "quiet": None,
+        "quiet": probes(order, sum(times)),
         "attempts": [],
         "peak_gpu_memory_mb": None,
         "energy": None,
-        "total_seconds": 10 + 3.3 * seconds,
+        "total_seconds": 5.0 + 2.0 + sum(times) + 2.0 + noise.uniform(1.2, 3.9),
         "accuracy": 1.0,
         "flags": [],
         "reason": None,
@@ -101,18 +117,50 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
             "model": grid.model.slug,
             "dataset": grid.datasets[cell.dataset].slug,
             "variant": grid.variant_slug(cell),
-            "definition": {},
+            "definition": grid.variants[f"{cell.framework}/{cell.variant}"].definition,
         },
         "measuring": {"passes": grid.config["passes"], "quiet": grid.config["quiet"]},
-        "environment": {
-            "machine": "a planted machine, 2 cores",
-            "platform": "planted",
-            "python": "3.11",
-            "gpus": [],
-            "cores": 2,
-        },
-        "versions": {"transformers": "5.23.0"} if cell.framework == "huggingface" else {"spark-nlp": "5.5.3"},
+        "environment": _fingerprint() | {"packages": versions},
+        "versions": versions,
         "hashes": {},
+    }
+
+
+@cache
+def _fingerprint() -> dict:
+    facts = machine.fingerprint()
+    return {name: facts[name] for name in _FACTS}
+
+
+def canary(number: int) -> dict:
+    """The canary of this number since the barrier before the first repeat, which took 0 to 4; 3% of noise."""
+    noise = random.Random(f"canary {number}")
+    return {"gemm_gflops": 190 * noise.uniform(0.97, 1.03), "decode_per_second": 7600 * noise.uniform(0.97, 1.03)}
+
+
+def probes(order: int, inside: float) -> dict:
+    """What a quiet machine says of the repeat with this place in the order, whose passes took `inside` seconds."""
+    state = {"load_1min": 0.1, "clock_mhz": None, "free_memory_bytes": 8e9, "on_battery": False, "power_mode": None,
+             "foreign_gpu_processes": None}  # fmt: skip
+    taken = 5 + 2 * order
+    before = [canary(number) for number in range(taken)]
+    counters = {"elapsed": inside + 7.5, "cores": 2, "busy": 2 * inside + 0.5, "steal": 0.05,
+                "own_cpu_seconds": 2 * inside + 0.1}  # fmt: skip
+    whole = counters["elapsed"] * counters["cores"]
+    return {
+        "before": canary(taken) | state,
+        "after": canary(taken + 1) | state,
+        "during": {
+            "steal_share": counters["steal"] / whole,
+            "throttled_seconds": 0.0,
+            "foreign_cpu_share": (counters["busy"] - counters["own_cpu_seconds"]) / whole,
+            "holders": [],
+            "counters": counters,
+        },
+        "reference": {name: median(one[name] for one in before) for name in before[0]} | {"canaries": taken},
+        "unavailable": [],
+        "findings": [],
+        "seconds": 2.0,
     }
 
 
@@ -141,14 +189,21 @@ def plant(root: Path, grid: Grid, cell: Cell, repeat: int) -> Path:
     path = root / grid.record(cell, repeat)
     chosen = 8 if cell.batch_size == BEST else None
     manifest = root / grid.manifest(cell.dataset)
-    hashes = {"manifest": sha256(manifest), "model": "of a model", "measuring_code": "of code"}
+    hashes = {"manifest": sha256(manifest), "model": digest_of("a model"), "measuring_code": digest_of("code")}
     records.write(path, record(grid, cell, repeat, chosen) | {"hashes": hashes})
     with open(records.predictions_path(path), "w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["id", "label", "score"])
         for image in read_manifest(manifest):
-            writer.writerow([image.id, image.label, 0.9])
+            # A framework resizes and rounds in its own way.
+            score = 0.9 + random.Random(f"{cell.framework} {image.id}").uniform(-0.01, 0.01)
+            writer.writerow([image.id, image.label, score])
     return path
+
+
+def digest_of(text: str) -> str:
+    """A SHA-256 that is one."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plant_manifest(root: Path, grid: Grid, role: str) -> None:
@@ -177,7 +232,9 @@ def plant_run(root: Path, grid: Grid) -> Path:
     plant_peak(root, grid)
     for cell in grid.full:
         (root / grid.choice(cell)).write_text(json.dumps({"batch_size": 8, "median": 1.0, "reason": "planted"}))
-    (root / "results/provenance/ready.json").write_text(json.dumps({"machine": "a planted machine", "cores": 2}))
+    (root / "results/provenance/ready.json").write_text(
+        json.dumps({"machine": "a planted machine", "cores": 2, "canaries": [canary(number) for number in range(5)]})
+    )
     return root
 
 

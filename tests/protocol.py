@@ -19,6 +19,7 @@ SOURCES = (
     "scripts/vitbench/measure/quiet.py",
     "scripts/vitbench/measure/harness.py",
     "scripts/vitbench/measure/processes.py",
+    "scripts/vitbench/steady.py",
     "scripts/vitbench/measure/supervisor.py",
     "scripts/vitbench/frameworks/**/*.py",
     "resources/variants.yaml",

@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from vitbench import progress
+
+# What a disk says, and what to do about it. It is no mistake of ours, and what was written before is whole.
+DISK = {
+    errno.ENOSPC: "free some room, or run with --directory on another disk",
+    errno.EDQUOT: "free some of your quota, or run with --directory on another disk",
+    errno.EROFS: "run with --directory on a disk that can be written to",
+    errno.EACCES: "give yourself the right to write there, or run with --directory elsewhere",
+    errno.EPERM: "give yourself the right to write there, or run with --directory elsewhere",
+    errno.EIO: "the disk or its connection fails: look at the system's log",
+}
+# Without a file's name they say nothing of a disk.
+RIGHTS = (errno.EACCES, errno.EPERM)
 
 
 class UserError(Exception):
     """Bad input or a missing part, said in one line: what is wrong, where, and what to do."""
 
 
+def disk_problem(error: BaseException | None) -> str | None:
+    """What an exception says of a disk, in one line with what to do; None where it, and what caused it, say nothing."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK and (error.filename or error.errno not in RIGHTS):
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror}: {DISK[error.errno]}, then run again; what is there stays as it is"
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def exit_with_user_errors(main: Callable[[], int | None]) -> None:
-    """Run an entry point; a `UserError` becomes one line on standard error and exit status 1, no traceback."""
+    """Run an entry point in the environment that every process of ours has (`vitbench.environment`).
+
+    A `UserError`, or a disk that takes no more, becomes one line on standard error and exit status 1, no traceback.
+    """
+    from vitbench import environment  # it says what it finds with the exception above
+
     try:
+        environment.adopt()
         status = main()
     except UserError as error:
         print(f"vitbench: {error}", file=sys.stderr)
+        status = 1
+    except Exception as error:
+        if (line := disk_problem(error)) is None:
+            raise
+        # The log may lie on that disk: then nobody would read it there.
+        for stream in filter(None, (progress.terminal, sys.stderr)):
+            with suppress(OSError):
+                print(f"vitbench: {line}", file=stream, flush=True)
         status = 1
     sys.exit(status)
 

@@ -2,26 +2,68 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from functools import cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vitbench import environment
 from vitbench.errors import UserError
 
-# Environment variables that change how fast a library works, by how they begin; none of them holds a secret.
-VARIABLES = re.compile(
-    "(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|DNNL|ONEDNN|CUDA|NVIDIA|MALLOC|PYTORCH|TORCH)_|"
-    "TF_(CUDNN|DISABLE|ENABLE|FORCE|GPU|NUM|XLA)_|(ATEN_CPU_CAPABILITY|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS|LD_PRELOAD)$"
-)
 PACKAGES = (
     *("numpy", "onnxruntime", "openvino", "pillow", "psutil", "pyspark", "safetensors", "spark-nlp"),
     *("torch", "torchvision", "transformers"),
+)
+# Processors by (vendor, family) and then by model, as Linux tells them apart (arch/x86/kernel/cpu/amd.c and
+# arch/x86/include/asm/intel-family.h): archspec goes by flags alone, which a hypervisor hides; these numbers it leaves.
+GENERATIONS = {
+    ("AuthenticAMD", 23): (
+        ("zen", (*range(0x00, 0x30), *range(0x50, 0x60))),
+        ("zen2", (*range(0x30, 0x50), *range(0x60, 0x80), 0x90, 0x91, *range(0xA0, 0xB0))),
+    ),
+    ("AuthenticAMD", 25): (
+        ("zen3", (*range(0x00, 0x10), *range(0x20, 0x60))),
+        ("zen4", (*range(0x10, 0x20), *range(0x60, 0xB0))),
+    ),
+    ("AuthenticAMD", 26): (
+        ("zen5", (*range(0x00, 0x30), *range(0x40, 0x50), *range(0x60, 0x80))),
+        ("zen6", (*range(0x50, 0x60), *range(0x90, 0xB0), *range(0xC0, 0xD0))),
+    ),
+    ("GenuineIntel", 6): (
+        ("haswell", (63,)),
+        ("broadwell", (79,)),
+        ("skylake", (78, 94)),
+        ("icelake", (106, 108)),
+        ("sapphirerapids", (143,)),
+        ("emeraldrapids", (207,)),
+        ("graniterapids", (173, 174)),
+        ("sierraforest", (175,)),
+    ),
+}
+# Flags that decide how fast matrices are multiplied.
+FAST = re.compile("(avx|amx|fma|f16c|asimd|fphp|bf16|i8mm|sve|sme)")
+# The widest of these that a processor has stands in the id of its machine: word, flags that make it.
+WIDEST = (
+    ("amx", {"amx_tile", "amx_bf16"}),
+    ("avx512bf16", {"avx512f", "avx512_bf16"}),
+    ("avx512vnni", {"avx512f", "avx512_vnni"}),
+    ("avx512", {"avx512f"}),
+    ("avxvnni", {"avx2", "avx_vnni"}),
+    ("avx2", {"avx2"}),
+    ("avx", {"avx"}),
+    ("sme", {"sme"}),
+    ("svebf16", {"sve", "bf16"}),
+    ("sve", {"sve"}),
+    ("bf16", {"asimd", "bf16"}),
+    ("asimd", {"asimd"}),
 )
 GPU_FACTS = (
     *("name", "driver_version", "memory.total", "clocks.sm", "clocks.max.sm", "clocks.max.memory", "power.limit"),
@@ -120,34 +162,62 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((?:r|tm)\)", "", text.lower())).strip("-")
 
 
-def machine_id() -> str:
-    """Id of the hardware class: processor, cores, memory (GiB, rounded to even numbers) and accelerators."""
-    memory = 2 * round(memory_bytes() / 2**31)
-    return slug(" ".join([cpu_model(), f"{cores()}c {memory}g", *sorted(set(gpus()))]))
+def memory_gib(size: int) -> int:
+    """GiB of a memory of `size` bytes as it was sold: rounded up to a step of 2, from 32 GiB on of a sixteenth.
+
+    A system shows a few percent less than there is, and another share after each update of its kernel.
+    """
+    gib = size / 2**30
+    step = max(2, 2 ** (math.ceil(math.log2(max(gib, 2))) - 4))
+    return step * math.ceil((gib - 0.05) / step)
 
 
-def check_configured(configured: str) -> None:
+def identify(facts: dict[str, Any], devices: Iterable[str]) -> str:
+    """Id of the hardware class that a fingerprint is of: a segment of a path, such as zen5-avx512bf16-2c-24g.
+
+    It names what decides speed: microarchitecture, widest instruction set, cores, memory (`memory_gib`), and the
+    accelerators where `devices` use them. The same hardware has the same id after another start or update.
+    """
+    chip = facts["processor"]
+    name, flags = slug(chip["microarchitecture"]), set(chip["instruction_sets"])
+    word = next((word for word, needed in WIDEST if needed <= flags), "")
+    # skylake-avx512 says it already.
+    words = [name] if name.endswith(word) else [name, word]
+    size = f"{facts['cores']}c {memory_gib(facts['memory_bytes'])}g"
+    return slug(" ".join([*words, size, *(sorted(set(facts["gpus"])) if "gpu" in devices else [])]))
+
+
+def machine_id(devices: Iterable[str] = ("cpu",)) -> str:
+    """Id of the hardware class that this is, for a run on `devices` (see `identify`)."""
+    facts = {"processor": processor(), "cores": cores(), "memory_bytes": memory_bytes(), "gpus": list(gpus())}
+    return identify(facts, devices)
+
+
+def check_configured(configured: str, devices: Iterable[str] = ("cpu",)) -> None:
     """Raise a UserError where the configuration's `machine` is not the one that this runs on."""
-    if configured != (here := machine_id()):
+    if configured != (here := machine_id(devices)):
         raise UserError(
             f"machine: {configured} is configured, this machine is {here}; set `machine: auto`, or measure over there"
         )
 
 
 def describe() -> str:
-    """One line for people: processor, cores, memory, accelerators."""
-    memory = 2 * round(memory_bytes() / 2**31)
-    return ", ".join([cpu_model(), f"{cores()} cores", f"{memory} GB", *gpus()])
+    """One line for people: processor, microarchitecture, cores, memory, accelerators."""
+    name, kind = cpu_model(), processor()["microarchitecture"].replace("_", " ")
+    chip = name if kind.lower() in name.lower() else f"{name} ({kind})"
+    return ", ".join([chip, f"{cores()} cores", f"{memory_gib(memory_bytes())} GB", *gpus()])
 
 
-def fingerprint() -> dict[str, Any]:
+def fingerprint(devices: Iterable[str] = ("cpu",)) -> dict[str, Any]:
     """What the hardware, its limits and the software are, and how busy they were, for a record (JSON).
+
+    `devices` are those of the run, which decide what stands in the machine's id.
 
     Without network addresses, names of the host or user, and serial numbers. What a system does not tell is None.
     """
     return {
         "machine": describe(),
-        "id": machine_id(),
+        "id": machine_id(devices),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
@@ -160,7 +230,7 @@ def fingerprint() -> dict[str, Any]:
         "kernel": kernel(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "load_before": list(os.getloadavg()),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if VARIABLES.match(name)},
+        "variables": environment.recorded(),
     }
 
 
@@ -173,10 +243,13 @@ def processor(root: Path = Path("/")) -> dict[str, Any]:
     ]
     blocks = [block for block in blocks if "processor" in block]
     first = blocks[0] if blocks else {}
+    flags = (first.get("flags") or first.get("Features") or "").split()
     system = root / "sys/devices/system"
     places = {(block.get("physical id"), block.get("core id")) for block in blocks if "core id" in block}
     return {
         "name": cpu_model(),
+        "microarchitecture": microarchitecture(blocks),
+        "instruction_sets": sorted(flag for flag in flags if FAST.match(flag)),
         "vendor": first.get("vendor_id") or first.get("CPU implementer"),
         "family": first.get("cpu family") or first.get("CPU architecture"),
         "model": first.get("model") or first.get("CPU part"),
@@ -195,6 +268,67 @@ def processor(root: Path = Path("/")) -> dict[str, Any]:
         "no_turbo": _text(system / "cpu/intel_pstate/no_turbo"),
         "virtual": "hypervisor" in (first.get("flags") or "").split() if first else None,
     }
+
+
+def microarchitecture(blocks: list[dict[str, str]]) -> str:
+    """Name of a processor's microarchitecture, from the blocks of /proc/cpuinfo (one a logical core; none: macOS).
+
+    The name alone (zen5, neoverse_v1) where the processor's numbers give it. Where only its instruction sets do, the
+    numbers follow (skylake 6.158): two processors that archspec cannot tell apart then still have two names.
+    """
+    from archspec import cpu
+
+    if not blocks:
+        return cpu.host().name
+    first = blocks[0]
+    arm = "CPU implementer" in first
+    flags = set((first.get("flags") or first.get("Features") or "").split())
+    known = [one for one in cpu.TARGETS.values() if one.family.name == ("aarch64" if arm else "x86_64")]
+    if arm:
+        # On some processors the cores are of several kinds.
+        parts = {(block.get("CPU implementer"), block.get("CPU part")) for block in blocks}
+        vendors = cpu.schema.TARGETS_JSON["conversions"]["arm_vendors"]
+        names = {one.name for one in known for maker, part in parts if one.cpu_part == part if
+                 one.vendor == vendors.get(maker)}  # fmt: skip
+        if names:
+            return "_".join(sorted(names))
+        vendor, number = first["CPU implementer"], "_".join(sorted(f"{maker}.{part}" for maker, part in parts))
+    else:
+        vendor, number = first.get("vendor_id", ""), f"{first.get('cpu family')}.{first.get('model')}"
+    # Only what makes a processor fast: the rest is what hypervisors hide.
+    fast = {one.name: {flag for flag in one.features if FAST.match(flag)} for one in known}
+    fitting = [one for one in known if one.vendor in (vendor, "generic") and fast[one.name] <= flags]
+    like = max(fitting, key=lambda one: (len(one.ancestors), len(one.features))).name if fitting else "x86_64"
+    name = None if arm else generation(vendor, first)
+    # Numbers of a processor that could do less than this one can are a hypervisor's disguise.
+    if name and not fast.get(name, fast[like]) < fast[like]:
+        return name
+    return f"{like} {number}"
+
+
+def generation(vendor: str, block: dict[str, str]) -> str | None:
+    """Name of an x86 processor by its vendor, family, model and stepping; None where these are not in the table."""
+    try:
+        family, model, stepping = (int(block[key]) for key in ("cpu family", "model", "stepping"))
+    except (KeyError, ValueError):
+        return None
+    if (vendor, family, model) == ("GenuineIntel", 6, 85):
+        return "skylake_avx512" if stepping < 5 else "cascadelake" if stepping < 8 else "cooperlake"
+    return next((name for name, models in GENERATIONS.get((vendor, family), ()) if model in models), None)
+
+
+def processor_line(facts: dict[str, Any]) -> str | None:
+    """One line that differs where two processors do, from a fingerprint's `processor`; None where that says too little.
+
+    Vendor, family, model, stepping, microarchitecture and the flags that decide speed; no microcode, which an update
+    of the system changes.
+    """
+    known = facts.get("processor") or {}
+    if not known.get("microarchitecture"):
+        return None
+    numbers = ".".join(str(known.get(key) or "?") for key in ("family", "model", "stepping"))
+    sets = sha256(" ".join(known.get("instruction_sets") or ()).encode()).hexdigest()[:8]
+    return f"{known['microarchitecture']} ({known.get('vendor') or known.get('name')} {numbers}, flags {sets})"
 
 
 def caches(system: Path) -> dict[str, str]:

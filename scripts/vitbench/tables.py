@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
     """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
-    partition_rows suspect_because energy_source code packages model_hash data_hash reason accelerator precision
+    steady steady_because
+    partition_rows suspect_because energy_source code packages model_hash data_hash processor library
+    product_precision out_of_turn reason accelerator precision
     setting record
     baseline candidate lost comparison verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
-    early late reached peak_precision peak_library name what first differing""".split()  # noqa: SIM905
+    early late reached own_library name what first differing""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
@@ -35,11 +37,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     for table, columns in {
         "runs": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
-            load_seconds first_batch_seconds warm_passes pass_seconds threads slots partitions effective_batch_sizes
+            load_seconds first_batch_seconds timed_passes pass_seconds steady
+            warm_up_images warm_up_seconds last_change steady_because threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
-            data_hash record""",
+            data_hash processor library product_precision out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",
@@ -47,7 +50,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "stages": """framework variant device workers batch_size dataset images stage seconds share sum_seconds
             wall_seconds difference within_10_percent bound_by method status reason""",
         "physics": """machine model dataset framework variant device workers batch_size throughput precision
-            gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak decode_per_core decode_ceiling
+            gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak own_library own_gflops
+            share_of_own decode_per_core decode_ceiling
             verdict""",
         "images": "dataset name used what images first",
         "best_batch_size": "framework variant device workers batch_size median kept reason",

@@ -64,7 +64,7 @@ def test_the_records_say_what_was_used(smoke):
         assert record["peak_memory_mb"] > 100 and record["accelerator"] == "cpu" and record["precision"] == "float32"
         assert record["versions"] and all(record["hashes"][name] for name in ("manifest", "model", "measuring_code"))
         assert ("jars" in record["hashes"]) and bool(record["hashes"]["jars"]) == (record["framework"] == "sparknlp")
-        assert len(record["passes"]) == 3 and record["passes"][0]["seconds"] == record["cold_seconds"]
+        assert len(record["passes"]) == 4 and record["passes"][0]["seconds"] == record["cold_seconds"]
         predictions = records.read_predictions(records.predictions_path(path))
         assert len({image for image, _, _ in predictions}) == 12
         assert all(score is not None and 0 < score <= 1 for _, _, score in predictions)

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Task
-from vitbench.measure.harness import Passes
 from vitbench.measure.quiet import Limits
 from vitbench.measure.supervisor import Repeat
+from vitbench.records.record import SCHEMA
+from vitbench.steady import Passes
 
 KNOWN: dict[str, Any] = {
-    "schema": 1,
+    "schema": SCHEMA,
     "machine": "xeon-2",
     "protocol": 1,
     "model": "vit-base-seeded",
@@ -32,9 +33,22 @@ KNOWN: dict[str, Any] = {
 }
 
 
-def one_pass(seconds: float, **changes: Any) -> dict[str, Any]:
+def one_pass(seconds: float, phase: str = "timed", **changes: Any) -> dict[str, Any]:
     """What a record says of a pass over six images."""
-    return {"seconds": seconds, "valid": 6, "lost": [], "duplicated": [], "unknown": [], "changed": []} | changes
+    said = {"lost": [], "duplicated": [], "unknown": [], "changed": []}
+    return {"phase": phase, "seconds": seconds, "settling_seconds": 0.0, "valid": 6} | said | changes
+
+
+# What a record says of a repeat whose pass 0 was all of its warm-up.
+STEADY = {
+    "classification": "flat",
+    "settled": True,
+    "reason": "warm",
+    "extensions": 0,
+    "warm_up_images": 6,
+    "warm_up_seconds": 4.5,
+    "last_change": None,
+}
 
 
 def example_record(**changes: Any) -> dict[str, Any]:
@@ -50,8 +64,9 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "start_seconds": 1.5,
         "load_seconds": 2.5,
         "first_batch_seconds": 0.5,
-        "warm_passes": 2,
-        "passes": [one_pass(4.5), one_pass(3.1), one_pass(2.9)],
+        "timed_passes": 2,
+        "passes": [one_pass(4.5, "cold"), one_pass(3.1), one_pass(2.9)],
+        "steady": STEADY,
         "threads": 2,
         "slots": 1,
         "partitions": None,
@@ -65,6 +80,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "energy": None,
         "total_seconds": 15.5,
         "accuracy": 0.75,
+        "labels": {"another": None},
         "flags": [],
         "reason": None,
         "accelerator": "cpu",
@@ -73,6 +89,12 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "versions": {"fake": "1.0"},
     }
     return record | changes
+
+
+def few_passes(**changes: Any) -> Passes:
+    """Passes of the fake framework: pass 0, then two timed ones, whatever they take; with changes."""
+    usual = {"warm_images": 1, "warm_seconds": 0, "shift": 1, "settling": 1, "timed": 2, "timed_images": 1000}
+    return Passes(**usual | {"extensions": 0, "most_seconds": 60} | changes)
 
 
 # What nothing on this machine can exceed, so that a test's neighbours do not make its repeat suspect.
@@ -109,7 +131,7 @@ def example_repeat(
         temporary=str(folder / "measurements" / ".rep0.repeat"),
     )
     labels = {name: f"label of {name}" for name in names} | {"i5": "another"}
-    passes = passes or Passes(at_least=2, at_most=4, agree_within=1, budget_seconds=30)
+    passes = passes or few_passes()
     return Repeat(
         known=dict(KNOWN),
         task=task,

@@ -2,17 +2,19 @@
 
 The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
 
-Settings: `seconds` (of each pass; the last one stands for all later ones), `streams`, `describe` (changes to the
-description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` (the first
-pass in which they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what
-is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1, ..., profile,
-describe, close. `stages`: stage → seconds that an image spends there in an instrumented pass.
+Settings: `seconds` (of each pass; the last one stands for all later ones), `settling` (the same, of what the run time
+spends on settling), `streams`, `describe` (changes to the
+description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` and
+`until_pass` (between these they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and
+`at`: step → what is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1,
+..., profile, describe, close. `stages`: stage → seconds that an image spends there in an instrumented pass.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+import json
 import os
 import resource
 import signal
@@ -63,7 +65,7 @@ class Adapter:
     def classify(self) -> Iterator[Prediction]:
         number = self.passes
         self.passes += 1
-        strange = number >= self.plan.get("from_pass", 0)
+        strange = self.plan.get("from_pass", 0) <= number < self.plan.get("until_pass", number + 1)
         for image, path in self.task.images:
             if strange and image in self.plan.get("lose", []):
                 continue
@@ -87,6 +89,11 @@ class Adapter:
             seconds = time.perf_counter() - begin
             profiled.append({"seconds": seconds, "stages": watch.stages_of(seconds)})
         return {"method": "timers", "passes": profiled, "details": {}}
+
+    def settling_seconds(self) -> float:
+        """Grows with each pass by what the plan says; the last number stands for all later passes."""
+        growth = self.plan.get("settling", [0.0])
+        return sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
 
     def describe(self) -> dict[str, Any]:
         self._at("describe")
@@ -182,3 +189,18 @@ def hang(adapter: Adapter, pids: str) -> None:
     Path(pids).with_suffix(".partial").write_text(f"{os.getpid()} {grandchild.pid}")
     os.rename(Path(pids).with_suffix(".partial"), pids)
     time.sleep(1000)
+
+
+def look(_adapter: Adapter, path: str) -> None:
+    """Say what this process was given: its variables, where it imports from, and which pyspark it gets."""
+    import pyspark
+
+    told = {"variables": dict(os.environ), "path": sys.path, "pyspark": [pyspark.__version__, pyspark.__file__]}
+    Path(path).write_text(json.dumps(told))
+
+
+def fill(adapter: Adapter) -> None:
+    """Write into the folder for temporary files until the disk takes no more, and then once more."""
+    with open(Path(adapter.task.temporary) / "filling", "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)

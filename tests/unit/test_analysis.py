@@ -143,8 +143,8 @@ def test_summary_counts_only_what_is_ok_and_names_the_commonest_failure(table):
 
 def test_summary_gathers_the_flags_of_all_repeats(table):
     rows = cell(HF, "sample", 1, [4, 5, 6])
-    rows[0]["flags"], rows[2]["flags"] = "not warm", "images lost;not warm"
-    assert analysis.summary(table(rows)).iloc[0]["flags"] == "images lost;not warm"
+    rows[0]["flags"], rows[2]["flags"] = "no steady state", "images lost;no steady state"
+    assert analysis.summary(table(rows)).iloc[0]["flags"] == "images lost;no steady state"
 
 
 def flagged(rows: list[dict], **flags: str) -> list[dict]:
@@ -166,15 +166,17 @@ def test_the_time_budget_adds_up_and_leaves_out_interruptions(table):
     assert budget.share["own overhead"] == pytest.approx(14 / 85) and budget.share.iloc[:-1].sum() == pytest.approx(1)
 
 
-def test_what_is_suspect_or_not_warm_carries_no_number(table):
-    rows = flagged(cell(HF, "full", 8, [6, 99, 50, 8]), b1="suspect", b2="not warm;images lost", b3="images lost")
+def test_what_is_suspect_or_never_steady_carries_no_number(table):
+    rows = flagged(
+        cell(HF, "full", 8, [6, 99, 50, 8]), b1="suspect", b2="no steady state;images lost", b3="images lost"
+    )
     row = analysis.summary(table(rows)).iloc[0]
     assert (row.repeats, row.set_aside, row["median"], row.low, row.high) == (2, 2, 7, 6, 8)
-    assert row["flags"] == "images lost;not warm;suspect"
+    assert row["flags"] == "images lost;no steady state;suspect"
 
 
 def test_a_cell_without_a_usable_repeat_shows_what_it_has_and_claims_nothing(table):
-    doubtful = flagged(cell(TF, "full", 8, [3, 4]), b0="suspect", b1="not warm")
+    doubtful = flagged(cell(TF, "full", 8, [3, 4]), b0="suspect", b1="no steady state")
     runs = table(cell(HF, "full", 8, [6, 6]), doubtful)
     row = analysis.summary(runs).iloc[1]
     assert (row.status, row.repeats, row.set_aside, row["median"]) == ("ok", 0, 2, 3.5)
@@ -186,7 +188,7 @@ def test_a_cell_without_a_usable_repeat_shows_what_it_has_and_claims_nothing(tab
 def test_only_blocks_in_which_both_are_usable_are_compared(table):
     runs = table(
         flagged(cell(HF, "full", 8, [6, 60, 6, 6, 6]), b1="suspect"),
-        flagged(cell(TF, "full", 8, [3, 3, 30, 3, 3]), b2="not warm"),
+        flagged(cell(TF, "full", 8, [3, 3, 30, 3, 3]), b2="no steady state"),
     )
     row = judge(runs)[1].iloc[0]
     assert (row.blocks, row.speedup, row.low, row.high, row.verdict) == (3, 2, 2, 2, "too few repeats")
@@ -426,10 +428,11 @@ def test_images_without_labels_are_compared_but_have_no_accuracy(table):
     assert gate.iloc[0].passed and pandas.isna(gate.iloc[0].baseline_accuracy)
 
 
-def test_without_a_label_that_the_model_knows_the_record_has_no_accuracy_and_parity_has_none(table):
-    cells = (cell(variant, "full", 8, [9, 9, 9], accuracy=None) for variant in (HF, TF))
-    row = judge(table(*cells))[0].iloc[0]
-    assert row.passed and pandas.isna(row.baseline_accuracy) and pandas.isna(row.candidate_accuracy)
+def test_images_whose_label_the_model_has_not_are_compared_and_do_not_count_for_accuracy(table):
+    known = {image: label if label == "cat" else "" for image, label in labels("full").items()}
+    said = Said().change(TF, relabel("i0", "owl"))
+    row = parity.parity(one_pair(table), HF, said, lambda role: known, 0.8).iloc[0]
+    assert row.passed and row.compared == 6 and (row.baseline_accuracy, row.candidate_accuracy) == (1, 0.5)
 
 
 def test_parity_says_of_which_form_the_images_are_that_differ(table):

@@ -96,17 +96,29 @@ def test_a_run_ends_with_eight_lines():
     assert lines[0] == run.context["answer"]
     assert "the same for 48 of 48 images" in lines[1] and "Best batch size: huggingface/pipeline" in lines[1]
     assert "1.15" in lines[2] and "Not measured: gpu (none found)" in lines[3]
-    assert lines[4].startswith(f"{len(run.runs)} measurements in") and "0 failed, 0 suspect, 0 not warm." in lines[4]
+    assert (
+        lines[4].startswith(f"{len(run.runs)} measurements in")
+        and "0 failed, 0 suspect, 0 without a steady state." in lines[4]
+    )
     assert "repeats=5 (make standard), about 12 min more" in lines[6]
+
+
+def test_labels_that_the_model_has_not_are_one_line_more_unless_it_knows_none_by_its_making():
+    run = example(TWO)
+    note = "accuracy over 2 of 6 images; no label of the model: kat; nearest: cat for kat"
+    data_sets = {role: one | {"labels": note} for role, one in run.context["datasets"].items()}
+    lines = closing(run, datasets=data_sets)
+    assert len(lines) == 9 and lines[7] == f"A{note[1:]}."
+    assert len(closing(run, datasets=data_sets, label_note="labels are not valid")) == 8
 
 
 def test_failures_and_flags_are_counted_and_what_was_skipped_is_not_a_failure():
     run = example(
         (*TWO, "sparknlp/onnx"),
         failed={("huggingface/pipeline", 16): "oom", "sparknlp/onnx": "skipped"},
-        flags={("huggingface/pipeline", 1): "not warm;suspect"},
+        flags={("huggingface/pipeline", 1): "no steady state;suspect"},
     )
-    assert "3 failed, 3 suspect, 3 not warm." in closing(run)[4]
+    assert "3 failed, 3 suspect, 3 without a steady state." in closing(run)[4]
     assert closing(run)[4].startswith(f"{(run.runs.status != 'skipped').sum()} measurements")
 
 
@@ -114,9 +126,9 @@ def test_what_disturbed_a_suspect_repeat_is_said():
     run = example(TWO, flags={("huggingface/pipeline", 8): "suspect"})
     suspects = run.runs.index[run.runs["flags"] == "suspect"]
     run.runs.loc[suspects[1], "suspect_because"] = "on battery power"
-    assert f"{len(suspects)} suspect (on battery power), 0 not warm." in closing(run)[4]
+    assert f"{len(suspects)} suspect (on battery power), 0 without a steady state." in closing(run)[4]
     run.runs.loc[suspects[2], "suspect_because"] = "1.0 GB free before (limit 4)"
-    assert f"{len(suspects)} suspect (the first: on battery power), 0 not warm." in closing(run)[4]
+    assert f"{len(suspects)} suspect (the first: on battery power), 0 without a steady state." in closing(run)[4]
 
 
 def test_attempts_that_were_set_aside_are_counted_with_their_time():

@@ -17,7 +17,7 @@ def repeats(variant: str, fixed: float, each: float, framework="sparknlp", block
     row = {
         "dataset": "full", "images": IMAGES, "framework": framework, "variant": variant, "device": "cpu", "workers": 1,
         "batch_size": 8, "status": "ok", "start_seconds": fixed / 3, "load_seconds": fixed / 3, "wall_seconds": warm,
-        "cold_seconds": warm + fixed / 3, "warm_passes": 2, "flags": "",
+        "cold_seconds": warm + fixed / 3, "pass_seconds": f"{warm + fixed / 3};{warm};{warm}", "flags": "",
     }  # fmt: skip
     return [row | {"repeat": block, "block": block} | changes for block in range(blocks)]
 
@@ -86,7 +86,7 @@ def test_below_five_blocks_there_is_no_verdict():
     assert row["verdict"] == "too few repeats" and row["break_even"] == pytest.approx(200)
 
 
-@pytest.mark.parametrize("flag", ["suspect", "not warm", "images lost;suspect"])
+@pytest.mark.parametrize("flag", ["suspect", "no steady state", "images lost;suspect"])
 def test_repeats_set_aside_and_the_control_do_not_enter(flag):
     wrong = repeats("b", 400, 0.01, blocks=1, flags=flag)
     control = repeats("a-control", 10, 0.3)

@@ -53,7 +53,7 @@ CASES = {
     "two": lambda: example(),
     "one variant, one size": lambda: example(TWO[:1], sizes=(8,)),
     "five, failures, a flag": lambda: example(
-        FIVE, failed={("sparknlp/onnx", 16): "oom"}, flags={("sparknlp/onnx-tuned", 8): "not warm;suspect"}
+        FIVE, failed={("sparknlp/onnx", 16): "oom"}, flags={("sparknlp/onnx-tuned", 8): "no steady state;suspect"}
     ),
     "six, eleven sizes, failures": lambda: example(SIX, sizes=SIZES, failed=MIXED),
     "three, eleven sizes, both devices": lambda: example(FIVE[:3], SIZES, devices=("cpu", "gpu"), verdict="faster"),
@@ -67,7 +67,7 @@ CASES = {
         floor=1.05,
         flags={
             ("sparknlp/tensorflow", 8, 1): "suspect",
-            ("huggingface/pipeline", 1): "not warm",
+            ("huggingface/pipeline", 1): "no steady state",
             ("full", "huggingface/pipeline", 32): "suspect",
         },
     ),
@@ -233,12 +233,12 @@ def test_repeats_set_aside_are_hollow_dots_and_in_no_median(monkeypatch):
     (dots,) = hollow(figure.axes[0])
     assert [y for _, y in dots.get_offsets()] == [1.0]
     shown = " ".join(words(figure, monkeypatch).split())
-    assert "repeats set aside as suspect or not warm, 1 of 30;" in shown and "n = 4 to 5 repeats" in shown
+    assert "repeats set aside as suspect or without a steady state, 1 of 30;" in shown and "n = 4 to 5 repeats" in shown
     assert "† suspect: sparknlp/tensorflow/cpu/w1/bs8." in shown and "repeat set aside" in shown
 
 
 def test_a_cell_with_nothing_but_repeats_set_aside_has_no_mark(monkeypatch):
-    run = example(sizes=(8, 16), flags={("sparknlp/tensorflow", 8): "not warm", ("full", TWO[1], 16): "suspect"})
+    run = example(sizes=(8, 16), flags={("sparknlp/tensorflow", 8): "no steady state", ("full", TWO[1], 16): "suspect"})
     drawn = figures(run)
     lengths = [len(line.get_xdata()) for line in drawn["batch_sweep"].axes[0].lines if line.get_linestyle() != "None"]
     assert lengths == [2, 1]  # of two batch sizes the other variant has one
@@ -284,7 +284,7 @@ def test_labels_of_a_long_ratio_axis_do_not_touch(lowest, monkeypatch):
 
 
 def test_title_margin_and_caption_of_the_speedup_chart(monkeypatch):
-    run = example(flags={("sparknlp/tensorflow", 8): "not warm"})
+    run = example(flags={("sparknlp/tensorflow", 8): "no steady state"})
     run.speedup.loc[0, "agreement"] = 0.9999
     shown = words(ratio_chart(run), monkeypatch)
     flat = " ".join(shown.split())
@@ -296,7 +296,7 @@ def test_title_margin_and_caption_of_the_speedup_chart(monkeypatch):
     for part in ("8481C", "vit-base-seeded", "photos-48, 48 images", "spark-nlp 5.5.3", "2026-11-23", "protocol 1"):
         assert part in flat
     assert "vs huggingface/pipeline, batch size 8, CPU, float32" in shown
-    assert "† not warm: sparknlp/tensorflow/cpu/w1/bs8." in flat and "] †" in shown
+    assert "† no steady state: sparknlp/tensorflow/cpu/w1/bs8." in flat and "] †" in shown
 
 
 def test_captions_say_whose_labels_do_not_count_and_what_was_mixed(monkeypatch):

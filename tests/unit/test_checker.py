@@ -1,6 +1,5 @@
 """The checker finds nothing wrong with what a run writes, and names what somebody changed in it."""
 
-import csv
 import json
 import shutil
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ from pathlib import Path
 import check_records
 import planted
 import pytest
+from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shortened
 
 from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack
@@ -16,68 +16,10 @@ from vitbench.errors import UserError
 from vitbench.files import sha256
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
-from vitbench.records.archive import open_archive, record_paths
+from vitbench.records.archive import open_archive
 from vitbench.records.record import predictions_path
 
 HOME = Path(__file__).parents[2]
-PROBE = {
-    "gemm_gflops": 100.0,
-    "decode_per_second": 500.0,
-    "load_1min": 0.1,
-    "clock_mhz": None,
-    "free_memory_bytes": 8e9,
-    "on_battery": False,
-    "power_mode": None,
-    "foreign_gpu_processes": None,
-}
-QUIET = {
-    "before": PROBE,
-    "after": PROBE,
-    "during": {"steal_share": 0.0, "throttled_seconds": 0.0, "foreign_cpu_share": 0.0, "holders": []},
-    "reference": {"gemm_gflops": 100.0, "decode_per_second": 500.0},
-    "unavailable": [],
-    "findings": [],
-    "seconds": 4.0,
-}
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> Path:
-    """The working directory of a finished run of the default configuration."""
-    grid = Grid(load(HOME / "config" / "config.yaml"))
-    return planted.plant_run(tmp_path_factory.mktemp("checker") / "a run", grid)
-
-
-@pytest.fixture
-def run(sound, tmp_path) -> Path:
-    """A copy of it, to be tampered with."""
-    return Path(shutil.copytree(sound, tmp_path / "a run"))
-
-
-def reasons(folder: Path) -> list[str]:
-    return checker.check(open_archive(folder))[0]
-
-
-def paths(run: Path, *words: str) -> list[Path]:
-    """Records of the grid whose path has all these words, in its order."""
-    found = [run / path for path in record_paths(open_archive(run).grid)]
-    return [path for path in found if all(word in str(path) for word in words)]
-
-
-def change(path: Path, **fields) -> dict:
-    """Change fields of a record; the record as it was."""
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps(record | fields))
-    return record
-
-
-def rewrite(record: Path, edit) -> None:
-    """Give the rows of a record's predictions (header apart) through `edit`."""
-    path = predictions_path(record)
-    with open(path, newline="") as handle:
-        header, *rows = csv.reader(handle)
-    with open(path, "w", newline="") as handle:
-        csv.writer(handle).writerows([header, *edit(rows)])
 
 
 def shifted(rows: list[list[str]]) -> list[list[str]]:
@@ -220,12 +162,12 @@ def lose_an_image_without_a_flag(run):
 
 
 def remove_a_flag(run):
-    quiet = QUIET | {"after": PROBE | {"gemm_gflops": 50.0}}
-    change(paths(run)[0], quiet=quiet)
+    path = paths(run)[0]
+    change(path, quiet=probed(json.loads(path.read_text()), "after", gemm_gflops=50.0))
 
 
 def invent_a_flag(run):
-    change(paths(run)[0], flags=["not warm"])
+    change(paths(run)[0], flags=["no steady state"])
 
 
 def set_a_good_attempt_aside(run):
@@ -233,11 +175,12 @@ def set_a_good_attempt_aside(run):
     record = json.loads(path.read_text())
     attempt = {"status": "ok", "wall_seconds": 3.0, "pass_seconds": [3.0, 3.0], "flags": [], "reason": None}
     earlier = datetime.fromisoformat(record["started"]) - timedelta(seconds=50)
-    change(path, attempts=[attempt | {"started": earlier.isoformat(), "quiet": QUIET, "total_seconds": 9.0}])
+    change(path, attempts=[attempt | {"started": earlier.isoformat(), "quiet": record["quiet"], "total_seconds": 9.0}])
 
 
 def another_machine(run):
-    change(paths(run)[4], environment={"machine": "a faster machine", "gpus": []})
+    path = paths(run)[4]
+    change(path, environment=json.loads(path.read_text())["environment"] | {"machine": "a faster machine"})
 
 
 def another_model(run):
@@ -259,10 +202,8 @@ def outrun_the_machine(run):
     """Everything about it fits, but no machine like this one multiplies so fast."""
     path = paths(run, "tensorflow", "bs8")[0]
     record = json.loads(path.read_text())
-    passes = [one | {"seconds": one["seconds"] / 1000} for one in record["passes"]]
-    seconds = passes[1]["seconds"]
-    times = {"wall_seconds": seconds, "cold_seconds": passes[0]["seconds"], "throughput": record["images"] / seconds}
-    change(path, passes=passes, **times)
+    passes = record["measuring"]["passes"] | {"warm_seconds": 0}
+    change(path, measuring=record["measuring"] | {"passes": passes}, **shortened(record, 0.001))
 
 
 def a_peak_that_is_none(run):
@@ -277,7 +218,7 @@ def move_a_record(run):
 
 FAULTS = {
     edit_throughput: "throughput x wall_seconds",
-    edit_time_and_throughput: "the median of its warm passes",
+    edit_time_and_throughput: "the median of its timed passes",
     add_a_key: "'comment' was unexpected",
     write_a_word_for_a_number: "$.wall_seconds: 'fast'",
     break_a_record: "is not JSON",
@@ -287,7 +228,7 @@ FAULTS = {
     remove_a_block: "bs1: block 1 missing, expected 0 to 2",
     remove_a_cell: "bsbest: block 0, 1, 2 missing",
     swap_two_of_a_block: "there by seed 1",
-    measure_one_again_later: "which is before it in order",
+    measure_one_again_later: "expected its turn in block 0",
     measure_two_at_once: "expected after the end of",
     copy_a_repeat: "expected seconds of its own",
     copy_a_file: "expected what its name says",
@@ -298,7 +239,7 @@ FAULTS = {
     remove_predictions: "missing or no table",
     lose_an_image_without_a_flag: "not flagged `images lost`",
     remove_a_flag: "not flagged `suspect`",
-    invent_a_flag: "flagged `not warm`, expected not flagged",
+    invent_a_flag: "flagged `no steady state`, expected not flagged",
     set_a_good_attempt_aside: "attempt 0 was set aside",
     another_machine: "description a faster machine",
     another_model: "hash of the model of another model",
@@ -329,11 +270,6 @@ def test_it_is_named_in_the_measurements_alone_too(run, fault):
     assert reasons(run / "measurements")
 
 
-def test_quiet_probes_are_no_fault(run):
-    change(paths(run)[0], quiet=QUIET)
-    assert reasons(run) == []
-
-
 def test_records_of_another_configuration_are_checked_singly(run, capsys):
     """A working directory may hold more than one campaign needs."""
     path = paths(run, "bs8")[0]
@@ -341,11 +277,8 @@ def test_records_of_another_configuration_are_checked_singly(run, capsys):
     shutil.copytree(path.parent, other.parent)
     for one in other.parent.glob("rep*.json"):
         record = json.loads(one.read_text())
-        passes = [pass_ | {"seconds": pass_["seconds"] * 1.01} for pass_ in record["passes"]]
-        seconds = passes[1]["seconds"]
         sizes = {"batch_size": 4, "effective_batch_size": 4, "effective_batch_sizes": {"4": 8}}
-        times = {"wall_seconds": seconds, "cold_seconds": passes[0]["seconds"], "throughput": 32 / seconds}
-        change(one, passes=passes, total_seconds=record["total_seconds"] + 9, **sizes, **times)
+        change(one, **scaled(record, 1.01, jitter=0.01), total_seconds=record["total_seconds"] + 9, **sizes)
     assert check_records.main([str(run)]) == 0
     assert "30 records (3 of them of another configuration, checked singly)" in capsys.readouterr().out
     change(other, throughput=99.0)
@@ -362,6 +295,7 @@ def test_more_blocks_measured_later_are_no_fault(run):
             path = planted.plant(run, grid, cell, repeat)
             later = datetime.fromisoformat(json.loads(path.read_text())["started"]) + timedelta(days=1)
             change(path, started=later.isoformat())
+    refer(run)
     assert reasons(run) == []
 
 
@@ -401,3 +335,40 @@ def test_the_help_shows_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         check_records.main(["--help"])
     assert ended.value.code == 0 and "python scripts/check_records.py" in capsys.readouterr().out
+
+
+def other(run: Path, monkeypatch, **changes) -> Path:
+    """Measure another configuration in the folder of a finished run; the configuration that the folder is of now."""
+    monkeypatch.setattr(planted, "IMAGES", {"sample": 31, "full": 47})
+    more = run / "other.yaml"
+    more.write_text(json.dumps({"datasets": {"sample": "photos-31", "full": "photos-47"}} | changes))
+    planted.plant_run(run, Grid(load(more)))
+    return run
+
+
+@pytest.mark.parametrize("changes", [{}, {"repeats": 2}, {"model": "vit-tiny-seeded"}])
+def test_two_configurations_one_after_the_other_are_both_sound(run, monkeypatch, changes):
+    """Each record is held against the manifest of its own data set, not against that of the last one in its role."""
+    assert reasons(other(run, monkeypatch, **changes)) == []
+
+
+def test_the_record_of_another_configuration_is_still_checked(run, monkeypatch):
+    lied = paths(run, "huggingface", "bs8", "sample")[0]
+    other(run, monkeypatch)
+    change(lied, accuracy=0.5, images=30)
+    found = reasons(run)
+    assert any("accuracy 0.5, expected 1.0" in one for one in found)
+    assert any("30 images, expected 32" in one for one in found)
+
+
+@pytest.mark.parametrize("slug", ["../elsewhere", "sample-photos-32-00000000", None])
+def test_a_data_set_that_is_not_there_is_no_excuse_for_a_crash(run, slug):
+    manifest = open_archive(run).manifest_path("sample")
+    (run / "resources/elsewhere").mkdir()
+    (run / "resources/elsewhere/manifest.csv").write_text("".join(manifest.open().readlines()[:4]))
+    record = paths(run, "sample")[0]
+    known = json.loads(record.read_text())["identity"]
+    change(record, identity=known | {"dataset": slug})
+    found = reasons(run)
+    assert any("expected sample-photos-32" in one for one in found)
+    assert not any("as in the manifest" in one for one in found), "a record may not choose what it is held against"

@@ -17,6 +17,7 @@ def runs(**last) -> pd.DataFrame:
         {
             "source": "live",
             "machine": "xeon-2",
+            "processor": "zen4 (AuthenticAMD 25.17.1)",
             "protocol": 2,
             "model": "vit",
             "dataset": role,
@@ -51,6 +52,7 @@ def test_one_machine_protocol_model_and_data_set_may_be_compared():
     ("column", "value", "words"),
     [
         ("machine", "xeon-4", "in the machine: xeon-2"),
+        ("processor", "zen5 (AuthenticAMD 26.2.1)", "in the processor: zen4"),
         ("protocol", 1, "in the protocol: 2"),
         ("model", "vit-large", "in the model: vit"),
         ("model_hash", "another", "in the model's files of sparknlp/tensorflow: of tensorflow"),
@@ -78,6 +80,11 @@ def test_other_packages_are_marked_by_variant():
     given = runs()
     given.loc[0, "packages"] = "torch 2.16.0;transformers 5.23.0"
     assert mark_mixed(given) == ["huggingface/pipeline was measured with torch 2.16.0 and 2.15.0."]
+
+
+def test_a_repeat_out_of_its_turn_is_marked():
+    (note,) = mark_mixed(runs(out_of_turn="yes", block=1))
+    assert "1 of 8 repeats" in note and "sparknlp/tensorflow on full" in note
 
 
 def test_a_failed_repeat_without_versions_is_no_other_version():

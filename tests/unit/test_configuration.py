@@ -30,8 +30,8 @@ BAD = {
     "protocol": [0, "two", 1.5],
     "seed": ["x", 1.5],
     "passes": [
-        {"at_least": 1}, {"at_most": 1}, {"agree_within": 0}, {"agree_within": 2}, {"budget_seconds": 0},
-        {"warmup": 3}, {"at_least": 9}, 3,
+        {"warm_images": 0}, {"warm_seconds": -1}, {"shift": 0}, {"shift": 2}, {"settling": -1}, {"timed": 0},
+        {"timed": 2.5}, {"timed_images": 0}, {"extensions": -1}, {"most_seconds": 0}, {"at_least": 2}, 3,
     ],
     "quiet": [
         {"canary_seconds": 0}, {"gemm_slower": 0}, {"decode_slower": 1}, {"gemm_slower": "a little"}, {"steal": 2},
@@ -101,8 +101,8 @@ def test_an_unknown_key_is_named_together_with_the_known_ones(tmp_path, key):
 
 
 def test_an_unknown_key_further_down_is_named_with_its_place(tmp_path):
-    line = problem(load, given(tmp_path, {"passes": {"atleast": 3}}))
-    assert line.startswith("passes: unknown key atleast") and "at_least" in line
+    line = problem(load, given(tmp_path, {"passes": {"warmimages": 3}}))
+    assert line.startswith("passes: unknown key warmimages") and "warm_images" in line
     assert problem(load, given(tmp_path, {"batch_sizes": {"cpu": [8], "tpu": [1]}})).find("tpu") > 0
 
 
@@ -112,9 +112,9 @@ def test_the_default_is_valid_and_the_smoke_configuration_too():
 
 
 def test_what_is_given_is_merged_over_the_default(tmp_path):
-    own = {"passes": {"at_most": 9}, "batch_sizes": {"cpu": [4]}, "datasets": {"full": "photos-99"}, "devices": ["cpu"]}
+    own = {"passes": {"timed": 9}, "batch_sizes": {"cpu": [4]}, "datasets": {"full": "photos-99"}, "devices": ["cpu"]}
     config = load(given(tmp_path, own))
-    assert config["passes"] == DEFAULT["passes"] | {"at_most": 9}
+    assert config["passes"] == DEFAULT["passes"] | {"timed": 9}
     assert config["batch_sizes"] == {"cpu": [4]} and config["devices"] == ["cpu"]
     assert config["datasets"] == {"sample": DEFAULT["datasets"]["sample"], "full": "photos-99"}
     untouched = DEFAULT.keys() - own.keys() - {"machine"}
@@ -140,14 +140,14 @@ def test_machine_auto_gets_its_value_and_a_named_one_stays(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("seed: 1\nseed: 2\n", 2), ("passes:\n  at_most: 3\n  at_most: 4\n", 3), ('seed: 1\n"seed": 1\n', 2)],
+    [("seed: 1\nseed: 2\n", 2), ("passes:\n  timed: 3\n  timed: 4\n", 3), ('seed: 1\n"seed": 1\n', 2)],
 )
 def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path, text, line):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     said = problem(load, path)
     assert said == problem(check_keys, path)
-    assert said.startswith(("seed: stands twice", "at_most: stands twice")) and f"{path}, line {line}" in said
+    assert said.startswith(("seed: stands twice", "timed: stands twice")) and f"{path}, line {line}" in said
 
 
 def test_the_same_key_in_two_maps_is_no_double(tmp_path):

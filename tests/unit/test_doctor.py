@@ -32,6 +32,13 @@ GOOD = doctor.Facts(
     cache_free=None,
     present=frozenset(),
     loopback="",
+    user="somebody",
+    user_problem="",
+    home_problem="",
+    folder="/home/somebody/vitbench",
+    folder_problem="",
+    left_out=[],
+    recorded=[],
 )
 DOWNLOADS = {
     "default": {"lock": "0", "linux-x86_64": 3_000_000_000, "linux-arm64": 2_500_000_000, "macosx-arm64": 800_000_000},
@@ -67,6 +74,9 @@ def test_a_fit_machine_has_no_problem_and_learns_what_is_fetched_and_for_how_lon
         ({"system": "Darwin", "machine": "arm64", "libc": "", "os_version": "13.6"}, "macOS 14.0 or later, found 13.6"),
         ({"java": "", "java_problem": "JAVA_HOME=/x is Java 21"}, "JAVA_HOME=/x is Java 21"),
         ({"loopback": "Network is unreachable"}, "127.0.0.1 cannot be used (Network is unreachable)"),
+        ({"user_problem": "user id 12345 has no name"}, "user id 12345 has no name"),
+        ({"home_problem": "HOME is not set"}, "HOME is not set: set HOME to a folder"),
+        ({"folder_problem": "the disk at /mnt is mounted noexec"}, "the disk at /mnt is mounted noexec"),
     ],
 )
 def test_each_problem_is_one_line_with_its_remedy(change, expected):
@@ -133,6 +143,16 @@ def test_the_doctor_and_this_machine_agree():
     assert facts.cores >= 1
     assert facts.free > 0
     assert doctor.platform_key(facts) == machine.platform_name()
+
+
+def test_what_the_shell_brings_is_shown_and_is_no_problem(monkeypatch):
+    for name in ("HADOOP_CONF_DIR", "_JAVA_OPTIONS", "LD_PRELOAD"):
+        monkeypatch.setenv(name, "/somewhere")
+    facts = doctor.gather(ROOT, "python")
+    (line,) = (line for line in doctor.report(facts, DOWNLOADS).splitlines() if line.startswith("Shell"))
+    left_out, _, recorded = line.partition(";")
+    assert {"HADOOP_CONF_DIR", "_JAVA_OPTIONS"} <= set(left_out.replace(",", "").split()) and "LD_PRELOAD" in recorded
+    assert not any("HADOOP" in problem for problem in doctor.problems(facts))
 
 
 def test_loopback_is_tried_for_real(monkeypatch):

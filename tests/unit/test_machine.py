@@ -1,6 +1,7 @@
 """What the machine is: read from made-up files of systems that are not here, and from this one."""
 
 import json
+import re
 
 import pytest
 
@@ -63,14 +64,15 @@ def test_a_system_without_such_files_tells_little(tmp_path):
 
 def test_the_fingerprint_is_of_this_machine_and_fits_a_record(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # each variant sets it
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", "/somewhere")
     monkeypatch.setenv("MY_SECRET", "hush")
     found = machine.fingerprint()
     assert json.loads(json.dumps(found)) == found
     assert found["id"] == machine.machine_id() and found["machine"] == machine.describe()
-    assert found["variables"]["OMP_NUM_THREADS"] == "3" and found["variables"]["TF_ENABLE_ONEDNN_OPTS"] == "0"
-    assert not {"TF_CLI_CONFIG_FILE", "MY_SECRET"} & found["variables"].keys()
+    assert found["variables"]["OMP_NUM_THREADS"] == "3" and found["variables"]["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert not {"TF_CLI_CONFIG_FILE", "MY_SECRET", "TF_ENABLE_ONEDNN_OPTS"} & found["variables"].keys()
     # What others read.
     assert {"platform", "python", "cores", "memory_bytes", "gpus", "load_before", "packages"} <= found.keys()
 
@@ -79,3 +81,112 @@ def test_another_machine_is_refused_by_both_names():
     machine.check_configured(machine.machine_id())
     with pytest.raises(UserError, match=rf"machine: xeon-2 is configured, this machine is {machine.machine_id()};"):
         machine.check_configured("xeon-2")
+
+
+# --- which processor it is
+
+SKYLAKE = "fpu sse4_2 avx avx2 fma f16c bmi2 avx512f avx512dq avx512bw avx512cd avx512vl"
+ICELAKE = f"{SKYLAKE} avx512ifma avx512vbmi avx512_vbmi2 avx512_vnni avx512_bitalg avx512_vpopcntdq"
+RAPIDS = f"{ICELAKE} avx_vnni avx512_bf16 avx512_fp16 amx_bf16 amx_tile amx_int8"
+ZEN2 = "fpu sse4_2 avx avx2 fma f16c bmi2 clwb rdpid"
+# A hypervisor shows neither sse4a nor avx512_vp2intersect, by which archspec would know a Zen.
+ZEN4 = f"{ICELAKE} avx512_bf16"
+ZEN5 = f"{ZEN4} avx_vnni"
+GRAVITON3 = "fp asimd evtstrm aes fphp asimdhp asimddp sve bf16 i8mm svebf16"
+
+
+def x86(vendor, family, model, stepping, flags):
+    numbers = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nstepping\t: {stepping}\n"
+    return f"processor\t: 0\n{numbers}model name\t: A processor\nflags\t\t: {flags}\n\n"
+
+
+def arm(implementer, *parts, features):
+    return "".join(
+        f"processor\t: {number}\nFeatures\t: {features}\nCPU implementer\t: {implementer}\nCPU part\t: {part}\n\n"
+        for number, part in enumerate(parts)
+    )
+
+
+PROCESSORS = {
+    "zen2": (x86("AuthenticAMD", 23, 49, 0, ZEN2), "zen2-avx2"),
+    "zen": (x86("AuthenticAMD", 23, 1, 2, ZEN2), "zen-avx2"),
+    "zen4": (x86("AuthenticAMD", 25, 17, 1, ZEN4), "zen4-avx512bf16"),
+    "zen5": (x86("AuthenticAMD", 26, 2, 1, ZEN5), "zen5-avx512bf16"),
+    "zen4 without its AVX-512": (x86("AuthenticAMD", 25, 17, 1, ZEN2), "zen4-avx2"),
+    "an AMD of tomorrow": (x86("AuthenticAMD", 27, 5, 0, ZEN5), "zen4-27-5-avx512bf16"),
+    "sapphirerapids": (x86("GenuineIntel", 6, 143, 8, RAPIDS), "sapphirerapids-amx"),
+    "graniterapids": (x86("GenuineIntel", 6, 173, 1, f"{RAPIDS} amx_fp16"), "graniterapids-amx"),
+    "a model number that is a disguise": (x86("GenuineIntel", 6, 106, 6, RAPIDS), "sapphirerapids-6-106-amx"),
+    "skylake server": (x86("GenuineIntel", 6, 85, 4, SKYLAKE), "skylake-avx512"),
+    "cascadelake": (x86("GenuineIntel", 6, 85, 7, f"{SKYLAKE} avx512_vnni"), "cascadelake-avx512vnni"),
+    "skylake client": (x86("GenuineIntel", 6, 94, 3, ZEN2), "skylake-avx2"),
+    "an Intel that has no line": (x86("GenuineIntel", 6, 158, 10, ZEN2), "skylake-6-158-avx2"),
+    "a maker nobody knows": (x86("NewCompany", 7, 1, 0, ZEN2), "x86-64-v3-7-1-avx2"),
+    "graviton3": (arm("0x41", "0xd40", "0xd40", features=GRAVITON3), "neoverse-v1-svebf16"),
+    "graviton2": (arm("0x41", "0xd0c", features="fp asimd fphp asimdhp"), "neoverse-n1-asimd"),
+    "m1 with both kinds of cores": (
+        arm("0x61", "0x022", "0x023", features="fp asimd fphp asimdhp asimddp"),
+        "m1-asimd",
+    ),
+}
+
+
+def facts(tmp_path, cpuinfo, **more):
+    write(tmp_path / "proc/cpuinfo", cpuinfo)
+    return {"processor": machine.processor(tmp_path), "cores": 2, "memory_bytes": 25276502016, "gpus": []} | more
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_the_id_names_the_microarchitecture_and_the_widest_instructions(tmp_path, name):
+    cpuinfo, expected = PROCESSORS[name]
+    assert machine.identify(facts(tmp_path, cpuinfo), ["cpu"]) == f"{expected}-2c-24g"
+
+
+def test_two_generations_under_one_name_have_two_ids(tmp_path):
+    """The two processors that both came out as amd-epyc-2c-24g."""
+    one, two = (facts(tmp_path / name, PROCESSORS[name][0]) for name in ("zen4", "zen5"))
+    assert machine.identify(one, ["cpu"]) != machine.identify(two, ["cpu"])
+    assert machine.processor_line(one) != machine.processor_line(two)
+
+
+def test_two_arm_processors_that_archspec_does_not_know_have_two_ids(tmp_path):
+    ids = {
+        machine.identify(facts(tmp_path / part, arm("0x99", part, features=GRAVITON3)), ["cpu"])
+        for part in ("0x001", "0x002")
+    }
+    assert len(ids) == 2 and all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*", one) and len(one) < 60 for one in ids)
+
+
+def test_a_system_without_flags_is_named_by_archspec(monkeypatch):
+    """macOS tells the name alone."""
+    from archspec import cpu
+
+    monkeypatch.setattr(cpu, "host", lambda: cpu.TARGETS["m1"])
+    assert machine.microarchitecture([]) == "m1"
+    chip = {"microarchitecture": "m1", "instruction_sets": [], "name": "Apple M1 Pro"}
+    known = {"processor": chip, "cores": 8, "memory_bytes": 2**34, "gpus": ["Apple M1 Pro GPU (mps)"]}
+    assert machine.identify(known, ["cpu"]) == "m1-8c-16g"
+
+
+def test_the_accelerator_stands_in_the_id_where_a_run_uses_it(tmp_path):
+    known = facts(tmp_path, PROCESSORS["zen4"][0], gpus=["NVIDIA H100 80GB HBM3"] * 2)
+    assert machine.identify(known, ["cpu"]) == "zen4-avx512bf16-2c-24g"
+    assert machine.identify(known, ["cpu", "gpu"]) == "zen4-avx512bf16-2c-24g-nvidia-h100-80gb-hbm3"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "gib"), [(7.5, 7.9, 8), (23.4, 24, 24), (30.9, 31.9, 32), (61.5, 63.9, 64), (248, 256, 256)]
+)
+def test_what_the_kernel_keeps_of_the_memory_does_not_change_the_id(least, most, gib):
+    assert machine.memory_gib(int(least * 2**30)) == machine.memory_gib(int(most * 2**30)) == gib
+
+
+def test_a_line_of_the_processor_changes_with_what_decides_speed_and_not_with_microcode(tmp_path):
+    cpuinfo = PROCESSORS["zen4"][0]
+    line = machine.processor_line(facts(tmp_path, cpuinfo))
+    assert line.startswith("zen4 (AuthenticAMD 25.17.1, ")
+    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("stepping", "microcode\t: 0x1\nstepping"))) == line
+    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("flags\t\t: fpu", "flags\t\t: fpu pku"))) == line
+    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("stepping\t: 1", "stepping\t: 2"))) != line
+    assert machine.processor_line(facts(tmp_path, cpuinfo.replace(" avx512_bf16", ""))) != line
+    assert machine.processor_line({"machine": "AMD EPYC, 2 cores"}) is None  # a record of protocol 2

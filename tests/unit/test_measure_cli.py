@@ -121,7 +121,7 @@ def place(tmp_path, monkeypatch) -> Grid:
         manifest.write_text("\n".join(lines) + "\n")
     model = Path(grid.model_folder(grid.sweep[0]))
     model.mkdir(parents=True)
-    (model / "config.json").write_text("{}")
+    (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "dog", "2": "owl"}}))
     monkeypatch.setitem(ADAPTERS, "huggingface", lambda definition: "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.delenv("VITBENCH_ORDERED_BY", raising=False)
@@ -172,13 +172,14 @@ def test_another_machine_than_the_configured_one_is_refused(place):
 
 def test_only_labels_that_the_model_knows_count_for_accuracy(place):
     model = Path(place.model_folder(place.sweep[0]))
-    (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
     arguments = ["--cell", f"{HF}/bs8", "--out", "rep0.json"]
-    assert measure.main(arguments) == 0
-    assert records.read(Path("rep0.json"))["accuracy"] == 1
+    (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
+    prepared = measure.prepare(measure.parse(arguments), place, place.find("sample", f"{HF}/bs8"), 8)
+    assert prepared.labels == {"i0": "cat", "i1": "", "i2": ""}
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "mouse"}}))
     assert measure.main(arguments) == 0
-    assert records.read(Path("rep0.json"))["accuracy"] is None
+    record = records.read(Path("rep0.json"))
+    assert record["accuracy"] is None and record["labels"] == {"cat": None, "dog": None, "owl": None}
 
 
 def test_an_image_that_is_a_link_keeps_its_own_name(place, tmp_path):

@@ -32,8 +32,8 @@ SIZES = tuple(2**power for power in range(11))
 LONG = "sparknlp/onnx-with-a-name-that-somebody-thought-would-help"
 SET_ASIDE = {
     ("sparknlp/tensorflow", 8, 2): "suspect",
-    ("full", "sparknlp/tensorflow", 16, 1): "not warm",
-    ("full", "huggingface/pipeline", 16, 3): "not warm;suspect",
+    ("full", "sparknlp/tensorflow", 16, 1): "no steady state",
+    ("full", "huggingface/pipeline", 16, 3): "no steady state;suspect",
 }
 
 
@@ -141,11 +141,14 @@ def test_every_repeat_is_a_line_of_seconds_an_image(monkeypatch):
     run = example(TWO, repeats=5)
     figure = passes.draw(run.runs, run.context)
     full = run.runs[(run.runs["dataset"] == "full") & (run.runs["variant"] == "pipeline")]
-    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
-    assert len(lines) == 5 and len(figure.axes) == 4
-    for line, row in zip(lines, full.itertuples(), strict=True):
-        assert list(line.get_ydata()) == pytest.approx([float(each) / 48 for each in row.pass_seconds.split(";")])
-        assert list(line.get_xdata()) == [0, 1, 2] and line.get_linestyle() == "-"
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 1]
+    assert len(lines) == 10 and len(figure.axes) == 4
+    for warm_up, timed, row in zip(lines[::2], lines[1::2], full.itertuples(), strict=True):
+        each = [float(seconds) / 48 for seconds in row.pass_seconds.split(";")]
+        # Two passes of warm-up, whose line leads to the first of two timed ones.
+        assert list(warm_up.get_xdata()) == [0, 1, 2] and list(warm_up.get_ydata()) == pytest.approx(each[:3])
+        assert list(timed.get_xdata()) == [2, 3] and list(timed.get_ydata()) == pytest.approx(each[2:])
+        assert timed.get_linewidth() > warm_up.get_linewidth() and timed.get_linestyle() == "-"
     assert figure.axes[0].get_ylim() == figure.axes[3].get_ylim()
     shown = words(figure, monkeypatch)
     assert "n = 40 repeats" in shown and "set aside" not in shown.lower()
@@ -156,12 +159,24 @@ def test_repeats_set_aside_are_dashed_and_say_why(monkeypatch):
     run = example(TWO, repeats=5, flags=SET_ASIDE)
     figure = passes.draw(run.runs, run.context)
     dashed = [[line for line in axes.lines if line.get_linestyle() == "--"] for axes in figure.axes]
-    assert [len(lines) for lines in dashed] == [1, 0, 1, 1]  # full and sample of each variant
-    ends = [[line.get_marker() for line in axes.lines if line.get_linestyle() == "None"] for axes in figure.axes]
+    assert [len(lines) for lines in dashed] == [2, 0, 2, 2]  # full and sample of each variant, warm-up and timed
+    marks = [[line.get_marker() for line in axes.lines if line.get_linestyle() == "None"] for axes in figure.axes]
+    ends = [[mark for mark in here if mark != "|"] for here in marks]
     assert ends == [["D"], [], ["^"], ["s"]]
     shown = words(figure, monkeypatch)
-    assert "set aside: not warm" in shown and "set aside: suspect and not warm" in shown
+    assert "set aside: no steady state" in shown and "set aside: suspect and no steady state" in shown
     assert "Set aside, 3 of 40" in shown
+
+
+def test_the_last_change_of_level_is_marked_where_there_was_one(monkeypatch):
+    run = example(TWO, repeats=3)
+    run.runs.loc[run.runs["variant"] == "pipeline", "last_change"] = float("nan")
+    figure = passes.draw(run.runs, run.context)
+    strokes = [[line for line in axes.lines if line.get_marker() == "|"] for axes in figure.axes]
+    assert [len(lines) for lines in strokes] == [0, 0, 3, 9] and "last change of level" in words(figure, monkeypatch)
+    assert all(list(line.get_xdata()) == [2] for lines in strokes for line in lines)
+    run.runs["last_change"] = float("nan")
+    assert "last change of level" not in words(passes.draw(run.runs, run.context), monkeypatch)
 
 
 def test_passes_far_apart_are_on_a_logarithmic_axis(monkeypatch):
@@ -198,8 +213,8 @@ def test_lines_are_dashed_where_nothing_was_measured(monkeypatch):
     figure = break_even_chart.draw(run.runs, meetings(run), run.context)
     solid = [line for line in figure.axes[0].lines if line.get_linestyle() == "-" and line.get_linewidth() == 2.0]
     assert len(solid) == 2
-    for line in solid:  # from one data set to twice the images of a process: 48 in three passes
-        assert (min(line.get_xdata()), max(line.get_xdata())) == pytest.approx((48, 288))
+    for line in solid:  # from one data set to twice the images of a process: 48 in four passes
+        assert (min(line.get_xdata()), max(line.get_xdata())) == pytest.approx((48, 384))
     dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
     assert len(dashed) == 4 and "extrapolated" in words(figure, monkeypatch)
 
@@ -210,7 +225,7 @@ def test_points_are_the_measured_passes_added_up():
     row = run.runs[(run.runs["dataset"] == "full")].iloc[0]
     times = np.cumsum([float(each) for each in row.pass_seconds.split(";")]) + row.start_seconds + row.load_seconds
     points = next(part for part in axes.collections if list(part.get_sizes()) == [20]).get_offsets()
-    assert len(points) == 9
+    assert len(points) == 12
     assert np.asarray(points)[:3] == pytest.approx(np.column_stack([[48, 96, 144], times]), rel=1e-4)
 
 
@@ -296,6 +311,8 @@ def test_shares_of_the_peak_and_decode_ceilings_are_drawn(monkeypatch):
     drawn = [line.get_xdata()[0] for line in rate.lines if len(set(line.get_xdata())) == 1]
     assert sorted(set(drawn)) == pytest.approx(sorted({*full["throughput"], 490, 980}))
     assert "376 GFLOP/s (onnxruntime 1.23)" in words(figure, monkeypatch)
+    told = words(figure, monkeypatch)
+    assert "of what torch can do here" in told and "own library can do is not known" in told
 
 
 def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
@@ -322,8 +339,8 @@ def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
     assert axes.get_ylim()[0] < 0.7
     shown = " ".join(words(figure, monkeypatch).split())
     assert (
-        f"n = {len(run.runs)} repeats, of which 2 suspect and 2 not warm; attempts set aside and measured again: 1."
-        in shown
+        f"n = {len(run.runs)} repeats, of which 2 suspect and 2 without a steady state;"
+        " attempts set aside and measured again: 1." in shown
     )
 
 

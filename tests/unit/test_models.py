@@ -11,8 +11,11 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
     DeiTConfig,
     DeiTForImageClassification,
     DeiTForImageClassificationWithTeacher,
@@ -24,7 +27,7 @@ from transformers import (
 
 from vitbench.errors import UserError
 from vitbench.files import sha256
-from vitbench.inputs import models, photographs, seeded
+from vitbench.inputs import checkpoints, models, photographs, seeded
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
 
 DEFINITIONS = yaml.safe_load((Path(__file__).parents[2] / "resources/models.yaml").read_text(encoding="utf-8"))
@@ -209,6 +212,12 @@ def remove_head(folder: Path) -> None:
               folder / "model.safetensors", metadata={"format": "pt"})  # fmt: skip
 
 
+def poison(folder: Path, weight: str, value: float) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights[weight].view(-1)[0] = value
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
 
@@ -221,14 +230,22 @@ def truncate(path: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json holds no mapping"),
         (lambda folder: edit(folder / "config.json", model_type="swin"), "it is a 'swin'"),
         (lambda folder: edit(folder / "config.json", architectures=["ViTModel"]), "architecture 'ViTModel'"),
-        (lambda folder: edit(folder / "config.json", image_size=[32, 48]), "image_size|cannot be loaded"),
-        (lambda folder: edit(folder / "config.json", hidden_size=20), "cannot be loaded"),
+        (lambda folder: edit(folder / "config.json", image_size=[32, 48]), "image_size is 32 x 48"),
+        (lambda folder: edit(folder / "config.json", hidden_size=20), r"weight .* \[3, 20\]"),
+        (lambda folder: edit(folder / "config.json", patch_size=16), r"weight .*projection.weight .*8, 8.*16, 16"),
+        (lambda folder: edit(folder / "config.json", num_hidden_layers=2), "weight vit.layers.1.* is missing"),
+        (lambda folder: edit(folder / "config.json", id2label={"0": "a", "1": "b"}), "2 labels.* 3 outputs"),
+        (lambda folder: edit(folder / "config.json", id2label=None, label2id=None), "2 labels.* 3 outputs"),
+        (lambda folder: edit(folder / "config.json", layer_norm_eps="small"), "cannot be loaded.*layer_norm_eps"),
+        (lambda folder: edit(folder / "config.json", hidden_act="gelux"), "cannot be loaded.*gelux"),
+        (lambda folder: poison(folder, "classifier.bias", float("nan")), "classifier.bias holds numbers"),
+        (lambda folder: poison(folder, "vit.layernorm.weight", float("inf")), "vit.layernorm.weight holds numbers"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config.json cannot be read"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no .safetensors file"),
         (lambda folder: truncate(folder / "model.safetensors"), "cannot be loaded"),
         (remove_head, "weight classifier.bias is missing"),
-        (lambda folder: edit(folder / "preprocessor_config.json", size={"height": 48, "width": 32}), "must resize"),
-        (lambda folder: edit(folder / "preprocessor_config.json", rescale_factor=1.0), "must resize"),
+        (lambda folder: edit(folder / "preprocessor_config.json", size={"height": 48, "width": 32}), "32 x 32"),
+        (lambda folder: edit(folder / "preprocessor_config.json", resample=6), "resample is 6"),
     ],
 )
 def test_what_is_no_checkpoint_is_said_in_one_line(own, tmp_path, damage, message):
@@ -283,15 +300,61 @@ def test_deit_is_taken_in_once_its_crop_is_replaced(tmp_path, architecture):
     ],
 )
 def test_labels_that_stand_twice_are_numbered_and_the_others_stay(labels, unique):
-    model = ViTForImageClassification(
-        ViTConfig(
-            hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4, image_size=8, patch_size=8,
-            id2label=dict(enumerate(labels)), label2id=dict.fromkeys(labels, 0),
-        )
-    )  # fmt: skip
-    models.make_labels_unique(model)
-    assert list(model.config.id2label.values()) == unique
-    assert model.config.label2id == {label: number for number, label in enumerate(unique)}
+    assert list(checkpoints.unique(labels)) == unique
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config", {"initializer_range": 0}),
+        ("config", {"initializer_range": None}),
+        ("config", {"initializer_range": "0.02"}),
+        ("config", {"image_size": "32", "patch_size": [8, 8]}),
+        ("config", {"image_size": [32, 32], "hidden_size": "16", "architectures": None}),
+        ("preprocessor_config", {"resample": "bilinear", "size": 32, "image_mean": 0.5}),
+        ("preprocessor_config", {"resample": None, "do_rescale": False}),
+        ("preprocessor_config", {"resample": 0, "rescale_factor": 1 / 127.5, "do_normalize": False}),
+    ],
+)
+def test_what_means_the_same_becomes_the_same_checkpoint_and_export(own, tmp_path, file, changes):
+    """Its own libraries must read what was written, transformers 4 and Spark NLP in their own environments too."""
+    edit(own / f"{file}.json", **changes)
+    models.build_checkpoint({"kind": "folder", "folder": str(own)}, tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert [config[key] for key in ("image_size", "patch_size", "hidden_size")] == [32, 8, 16]
+    assert config["initializer_range"] == 0.02 and config["architectures"] == ["ViTForImageClassification"]
+    AutoModelForImageClassification.from_pretrained(tmp_path / "out")
+    processor = AutoImageProcessor.from_pretrained(tmp_path / "out", backend="pil")
+    assert processor(Image.new("RGB", (50, 40)))["pixel_values"][0].shape == (3, 32, 32)
+    models.export_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert models.check_logits(tmp_path / "out", onnx=tmp_path / "onnx")["onnx"] <= models.TOLERANCE
+
+
+def test_patches_that_do_not_fill_the_image_work_as_in_transformers(tmp_path):
+    folder = tmp_path / "own"
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=35, patch_size=8
+    )
+    ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 35, "width": 35}).save_pretrained(folder)
+    models.build_checkpoint({"kind": "folder", "folder": str(folder)}, tmp_path / "out")
+    models.export_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert models.check_logits(tmp_path / "out", onnx=tmp_path / "onnx")["onnx"] <= models.TOLERANCE
+
+
+def test_a_crop_stays_a_crop_for_those_that_can_do_it(own, tmp_path):
+    edit(own / "preprocessor_config.json", size={"shortest_edge": 48}, do_center_crop=True, crop_size=32, resample=3)
+    models.build_checkpoint({"kind": "folder", "folder": str(own)}, tmp_path / "out")
+    image = Image.fromarray(numpy.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=numpy.uint8))
+    for backend in ("pil", "torchvision"):
+        processor = AutoImageProcessor.from_pretrained(tmp_path / "out", backend=backend)
+        found = numpy.asarray(processor(image)["pixel_values"][0])
+        resized = image.resize((72, 48), Image.Resampling.BICUBIC).crop((20, 8, 52, 40))
+        wanted = (numpy.asarray(resized) / 255 - [0.1, 0.2, 0.3]) / 0.5
+        assert numpy.abs(found - wanted.transpose(2, 0, 1)).mean() < 0.01
+    with pytest.raises(UserError, match="crop.*preprocessing: square.*skipped"):
+        models.export_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
 
 
 def test_a_checkpoint_of_the_hub_may_be_put_there_by_hand(own, tmp_path):

@@ -14,8 +14,11 @@ from vitbench.analysis import physics
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis.physics import impossible
 from vitbench.errors import UserError
+from vitbench.frameworks import multiplies_with
 from vitbench.inputs import arithmetic
 from vitbench.inputs.arithmetic import VIT_BASE, Product, flop_per_image, products
+from vitbench.measure.peak import arms
+from vitbench.present.charts.physics import why
 from vitbench.records import peak_file
 
 PEAK = planted.PEAK
@@ -146,19 +149,31 @@ def test_what_is_not_known_is_not_impossible(throughput, gflops):
 
 
 def test_a_cell_is_held_against_its_own_precision():
-    def gflops(framework, device, precision):
-        found = physics.peak_of(PEAK, framework, device, precision)
+    def gflops(framework, definition, device, precision):
+        _, of_products = multiplies_with(framework, definition, device, precision)
+        found = physics.peak_of(gpu if device == "gpu" else PEAK, device, of_products)
         return found and (found["precision"], found["gflops"])
 
-    assert gflops("huggingface", "cpu", "float32") == ("float32", 376.0)
-    assert gflops("huggingface", "cpu", "bfloat16") == ("bfloat16", 758.0)
-    assert gflops("huggingface", "cpu", "int8") is None and gflops("huggingface", "cpu", None) is None
-    assert gflops("huggingface", "gpu", "float32") is None
     entry = PEAK["peak"][0] | {"device": "gpu", "gflops": 1000.0}
     gpu = PEAK | {"peak": [entry | {"precision": "float32"}, entry | {"precision": "tensorfloat32", "gflops": 8000.0}]}
-    assert physics.peak_of(gpu, "huggingface", "gpu", "float32")["gflops"] == 1000.0
+    hf = ("huggingface", {"image_processor": "pil"})
+    assert gflops(*hf, "cpu", "float32") == ("float32", 376.0)
+    assert gflops(*hf, "cpu", "bfloat16") == ("bfloat16", 758.0)
+    assert gflops(*hf, "cpu", "int8") is None and gflops(*hf, "cpu", None) is None
+    assert gflops(*hf, "gpu", "float32") == ("float32", 1000.0)
     # The engines inside Spark NLP round to TF32 by default.
-    assert physics.peak_of(gpu, "sparknlp", "gpu", "float32")["gflops"] == 8000.0
+    assert gflops("sparknlp", {"engine": "onnx"}, "gpu", "float32") == ("tensorfloat32", 8000.0)
+    # Of a framework that is not here nothing is known but what its record says.
+    assert gflops("elsewhere", {}, "cpu", "float32") == ("float32", 376.0)
+
+
+def test_who_multiplies_is_the_frameworks_own_word_and_a_library_of_the_peak():
+    assert multiplies_with("huggingface", {"image_processor": "pil"}, "cpu", "float32")[0] == "torch"
+    assert multiplies_with("sparknlp", {"engine": "onnx"}, "cpu", "float32")[0] == "ONNX Runtime"
+    assert multiplies_with("sparknlp", {"engine": "tensorflow"}, "cpu", "float32")[0] is None, "it lives in the JVM"
+    assert multiplies_with("sparknlp", {}, "cpu", "float32") == (None, "float32")
+    measured = {arm.library for arm in arms("cpu", 1)}
+    assert {"torch", "ONNX Runtime"} <= measured
 
 
 # --- the table
@@ -168,6 +183,8 @@ def test_a_cell_is_held_against_its_own_precision():
 def runs(tmp_path):
     """Two cells of five repeats on the six images of the full set: 3 and 3.43 images a second."""
     rows = cell(HF, "full", 8, [2.0, 2.01, 1.99, 2.0, 2.0]) + cell(TF, "full", 8, [1.75, 1.74, 1.76, 1.75, 1.75])
+    for row in rows:
+        row |= {"library": "torch" if row["framework"] == "huggingface" else "", "product_precision": "float32"}
     path = tmp_path / "runs.csv"
     pd.DataFrame(rows, columns=tables.COLUMNS["runs"]).convert_dtypes().to_csv(path, index=False)
     return tables.read(path)
@@ -183,6 +200,35 @@ def test_each_cell_is_a_share_of_the_peak(runs):
     assert (first.peak_gflops, first.peak_library) == (376.0, "ONNX Runtime 1.32.0")
     assert (first.decode_per_core, first.decode_ceiling) == (400.0, 800.0)
     assert (table.verdict == "").all() and physics.impossible_cells(table) == set()
+
+
+def test_each_cell_is_a_share_of_its_own_librarys_peak(runs):
+    """torch gets 122 GFLOP/s out of a machine that can do 376; nobody knows what the JVM's library can."""
+    rates = [PEAK["rates"][0] | {"library": "torch", "gflops": gflops} for gflops in (90.0, 122.0)]
+    peak = PEAK | {"rates": PEAK["rates"] + rates}
+    table = physics.tabulate(runs, peak)
+    hf, tf = table.itertuples(index=False)
+    assert (hf.own_library, hf.own_gflops) == ("torch", 122.0)
+    assert hf.share_of_own == pytest.approx(hf.gflops / 122.0)
+    assert hf.share_of_own * 122.0 / 376.0 == pytest.approx(hf.share_of_peak)
+    assert tf.own_library == "" and pd.isna(tf.own_gflops) and pd.isna(tf.share_of_own)
+    first, second = why(table)
+    assert "86% of what torch can do here" in first and "28% of what the machine can do" in first
+    assert "32% of what the machine can do" in second and "torch" not in second
+
+
+def test_a_library_in_another_precision_or_on_another_device_is_not_its_own_peak():
+    assert physics.own_peak(PEAK, "torch", "cpu", "bfloat16") == 758.0
+    assert physics.own_peak(PEAK, "torch", "cpu", "float32") is None
+    assert physics.own_peak(PEAK, "torch", "gpu", "bfloat16") is None
+    assert physics.own_peak(PEAK, "", "cpu", "float32") is None
+
+
+def test_nothing_is_explained_without_a_peak_or_beyond_it(runs):
+    assert why(physics.tabulate(runs, None)) == []
+    table = physics.tabulate(runs, PEAK)
+    table["verdict"] = physics.ABOVE
+    assert why(table) == []
 
 
 def test_a_cell_above_the_peak_is_an_error_and_gets_no_ratio(runs):

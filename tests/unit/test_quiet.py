@@ -14,12 +14,11 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from example_records import PATIENT, example_record, example_repeat
+from example_records import PATIENT, example_record, example_repeat, few_passes
 
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
 from vitbench.measure import quiet, supervisor
-from vitbench.measure.harness import Passes
 from vitbench.measure.quiet import Limits
 from vitbench.records import record as records
 
@@ -139,7 +138,7 @@ def test_the_reference_is_the_median_of_all_canaries_so_far(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(record))
     more = [{"gemm_gflops": 50.0, "decode_per_second": 100.0}]
-    assert quiet.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40}
+    assert quiet.reference(tmp_path, more) == {"gemm_gflops": 20, "decode_per_second": 40, "canaries": 7}
 
 
 def test_a_broken_record_is_one_line_that_names_it(tmp_path):
@@ -180,6 +179,8 @@ def test_what_was_used_by_the_repeat_itself_is_not_foreign():
     taken = quiet.during(begin, end, own_cpu_seconds=11.0, held_by=[])
     assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * quiet.machine.cores()))
     assert taken["throttled_seconds"] == 0.5 and taken["steal_share"] is None
+    counted = {"elapsed": 10.0, "cores": quiet.machine.cores(), "busy": 12.0, "steal": None, "own_cpu_seconds": 11.0}
+    assert taken["counters"] == counted
 
 
 def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monkeypatch):
@@ -225,8 +226,8 @@ def measure(tmp_path, monkeypatch):
     def run(found: list[list[str]], plan: dict | None = None, retries: int = 2, **more) -> dict:
         answers = iter(found)
         monkeypatch.setattr(quiet, "findings", lambda *_arguments: next(answers))
-        limits = replace(PATIENT, retries=retries)
-        supervisor.measure(example_repeat(tmp_path, plan or {}, limits=limits, **more), out)
+        patient = replace(PATIENT, retries=retries)
+        supervisor.measure(example_repeat(tmp_path, plan or {}, limits=patient, **more), out)
         return records.read(out)
 
     return run
@@ -254,11 +255,12 @@ def test_one_that_stays_suspect_keeps_the_last_attempt_flagged(measure):
     assert [one["quiet"]["findings"] for one in record["attempts"]] == [["one"], ["two"]]
 
 
-def test_one_that_did_not_become_warm_is_measured_again(measure):
-    slower_and_slower = {"seconds": [0.02, 0.05, 0.12, 0.3]}
-    passes = Passes(at_least=2, at_most=3, agree_within=0.05, budget_seconds=30)
-    record = measure([[], []], slower_and_slower, retries=1, passes=passes)
-    assert record["flags"] == ["not warm"] and record["attempts"][0]["flags"] == ["not warm"]
+def test_one_that_never_becomes_steady_is_not_measured_again(measure):
+    """Another draw would only be a luckier one."""
+    slower_and_slower = {"seconds": [0.05 * 1.5**number for number in range(6)]}
+    record = measure([[]], slower_and_slower, passes=few_passes(timed=5, shift=0.03))
+    assert record["flags"] == ["no steady state"] and record["attempts"] == []
+    assert record["wall_seconds"] > 0 and not record["steady"]["settled"]
 
 
 def test_no_retries_measure_once(measure):

@@ -119,7 +119,7 @@ SEEDED_AND_HUB = ("vit-base-seeded", "vit-base-patch16-224")
 def gate(tmp_path, monkeypatch):
     """Checks a data set of so many images, on this machine or one that is a little different."""
     monkeypatch.setattr(check_ready.quiet, "canary", lambda _: {})
-    monkeypatch.setattr(machine, "check_configured", lambda _: None)
+    monkeypatch.setattr(machine, "check_configured", lambda *_: None)
 
     def gate(images: int = 3, devices=("cpu",), batch_sizes=(1,), wants_spark=False) -> dict:
         manifest = tmp_path / "full-mine-0" / "manifest.csv"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pandas
 import pytest
 from example_profiles import example_profile
@@ -18,37 +16,45 @@ ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
 # --- the stopwatch
 
 
-def test_a_nested_stage_counts_once():
+@pytest.fixture
+def work(monkeypatch):
+    """Takes so many seconds, by a clock that nothing else moves: a busy neighbour cannot make it longer."""
+    now = [100.0]
+    monkeypatch.setattr("vitbench.frameworks.stages.time.perf_counter", lambda: now[0])
+
+    def work(seconds: float) -> None:
+        now[0] += seconds
+
+    return work
+
+
+def test_a_nested_stage_counts_once(work):
     watch = Stopwatch()
     with watch.stage("preprocess"):
-        time.sleep(0.02)
+        work(2)
         with watch.stage("decode"):
-            time.sleep(0.05)
-        time.sleep(0.02)
-    assert watch.seconds["decode"] == pytest.approx(0.05, abs=0.015)
-    assert watch.seconds["preprocess"] == pytest.approx(0.04, abs=0.015)
+            work(5)
+        work(3)
+    assert watch.seconds == dict.fromkeys(STAGES, 0) | {"decode": 5, "preprocess": 5}
 
 
-def test_what_no_stage_claims_is_other():
+def test_what_no_stage_claims_is_other(work):
     watch = Stopwatch()
-    begin = time.perf_counter()
-    watch.timed("forward", time.sleep)(0.03)
-    time.sleep(0.02)
-    seconds = time.perf_counter() - begin
-    stages = watch.stages_of(seconds)
-    assert list(stages) == list(STAGES)
-    assert sum(stages.values()) == pytest.approx(seconds)
-    assert stages["other"] == pytest.approx(0.02, abs=0.01)
+    watch.timed("forward", work)(3)
+    work(2)
+    assert list(watch.stages_of(5)) == list(STAGES)
+    assert watch.stages_of(5) == dict.fromkeys(STAGES, 0) | {"forward": 3, "other": 2}
 
 
-def test_a_stage_that_fails_is_closed():
+def test_a_stage_that_fails_is_closed(work):
     watch = Stopwatch()
     with pytest.raises(KeyError), watch.stage("decode"):
+        work(1)
         raise KeyError
-    time.sleep(0.02)
+    work(2)
     with watch.stage("forward"):
-        pass
-    assert watch.seconds["decode"] < 0.01
+        work(4)
+    assert watch.seconds == dict.fromkeys(STAGES, 0) | {"decode": 1, "forward": 4}
 
 
 # --- what bounds a cell

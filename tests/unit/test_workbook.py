@@ -48,7 +48,7 @@ def table(book, name: str) -> pd.DataFrame:
 
 @pytest.fixture
 def run() -> Tables:
-    return example(FIVE, failed=FAILED, flags={("sparknlp/onnx-tuned", 8): "not warm"})
+    return example(FIVE, failed=FAILED, flags={("sparknlp/onnx-tuned", 8): "no steady state"})
 
 
 @pytest.fixture

@@ -201,8 +201,8 @@ def test_records_from_elsewhere_are_checked_packed_and_drawn(packed, tmp_path):
     assert here.planned("import", "--config", f"records={theirs}") == {}
 
     changed = next(theirs.glob("measurements/**/rep1.json"))
-    changed.write_text(changed.read_text().replace('"warm_passes": 2', '"warm_passes": 3'))
+    changed.write_text(changed.read_text().replace('"timed_passes": 5', '"timed_passes": 6'))
     said = here.snakemake("import", "--config", f"records={theirs}", "campaign=bad", check=False)
-    assert "warm_passes 3, expected 2" in said and "Traceback" not in said
+    assert "timed_passes 6, expected 5" in said and "Traceback" not in said
     assert not (here.root / "resources/campaigns/bad").exists()
     assert not (here.root / "reports/campaigns/bad").exists()

@@ -25,7 +25,7 @@ WRONG = "vitbench needs Python 3.11, found 3.12.1 ({python}); point to one with:
 @pytest.fixture
 def tree(tmp_path):
     """What `make` needs of the checkout, in a folder with spaces; its lock asks for two small packages."""
-    root = tmp_path / "a checkout, with spaces"
+    root = tmp_path / "a checkout; with spaces"
     shutil.copytree(ROOT / "scripts", root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "envs").mkdir()
     for name in ("Makefile", "envs/uv.txt", "envs/downloads.json"):

@@ -50,8 +50,8 @@ def line(repeats: pandas.DataFrame) -> Line:
 
 
 def measured_images(repeats: pandas.DataFrame) -> int:
-    """The most images that one process of these repeats has classified: its passes, cold and warm, added up."""
-    return int((repeats.images * (repeats.warm_passes + 1)).max())
+    """The most images that one process of these repeats has classified: its passes, warm-up and all, added up."""
+    return int((repeats.images * (repeats.pass_seconds.str.count(";") + 1)).max())
 
 
 def full_cells(runs: pandas.DataFrame) -> dict[str, pandas.DataFrame]:

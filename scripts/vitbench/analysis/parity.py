@@ -9,7 +9,8 @@ from typing import Any
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.pairs import comparisons, records_of, rows_of
+from vitbench.accuracy import share_right
+from vitbench.analysis.pairs import comparisons, records_of
 from vitbench.cells import cell_name
 from vitbench.inputs.datasets import Image
 
@@ -31,7 +32,7 @@ def parity(
 
     Args:
         predictions: record path → (id, label, score) of its last pass.
-        labels: role of the data set → id → label of every valid image (label empty where there is none).
+        labels: role of the data set → id → what `vitbench.accuracy.expected` wants of every valid image.
         least: share of equal labels below which the pair fails.
         forms: role of the data set → id → form of every valid image, "" for a plain JPEG.
     """
@@ -46,9 +47,6 @@ def parity(
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
         row |= _worst(blocks, len(wanted), least)
         row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
-        for cell, side in ((one, "baseline"), (other, "candidate")):
-            if rows_of(runs, cell).accuracy.isna().all():
-                row[f"{side}_accuracy"] = None  # the labels are not the model's (`measure.py`)
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))
 
@@ -94,21 +92,14 @@ def _compare_predictions(
         for image in equal
         if answers[0][image][1] is not None and answers[1][image][1] is not None
     ]
-    labelled = {image: label for image, label in wanted.items() if label}
-    right = [
-        sum(answer.get(image, ("",))[0] == label for image, label in labelled.items()) / len(labelled)
-        if labelled
-        else None
-        for answer in answers
-    ]
     return {
         "unequal": unequal,
         "compared": len(common),
         "agreement": len(equal) / len(common) if common else 0.0,
         "lost": lost,
         "duplicated": duplicated,
-        "baseline_accuracy": right[0],
-        "candidate_accuracy": right[1],
+        "baseline_accuracy": share_right(first, wanted),
+        "candidate_accuracy": share_right(second, wanted),
         "probability_difference": float(pandas.Series(scores).median()) if scores else None,
     }
 

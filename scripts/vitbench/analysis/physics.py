@@ -1,7 +1,8 @@
 """What the arithmetic of a model asks for, and what this machine can do of it at most.
 
 The peak is measured, not looked up: the highest rate at which any of the libraries multiplies matrices of the shapes
-that the model has. A throughput above it is an error of measuring, whoever measured.
+that the model has. A throughput above it is an error of measuring, whoever measured. A library's own peak says why a
+cell is as fast as it is: what the framework loses, and what its library does not get out of the machine.
 """
 
 from __future__ import annotations
@@ -29,17 +30,16 @@ def impossible(throughput: float | None, flop: float, peak_gflops: float | None)
     return share_of_peak(throughput, flop, peak_gflops) > TOLERANCE
 
 
-def peak_of(peak: dict[str, Any], framework: str, device: str, precision: str | None) -> dict[str, Any] | None:
-    """The entry of `peak["peak"]` that bounds a cell, None where none was measured.
+def peak_of(peak: dict[str, Any], device: str, precision: str | None) -> dict[str, Any] | None:
+    """The entry of `peak["peak"]` that bounds a cell with products in this precision, None where none was measured."""
+    return next((one for one in peak["peak"] if (one["device"], one["precision"]) == (device, precision)), None)
 
-    TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to; torch does not.
-    """
-    if device == "gpu" and precision == "float32" and framework == "sparknlp":
-        precision = "tensorfloat32"
-    for one in peak["peak"]:
-        if (one["device"], one["precision"]) == (device, precision):
-            return one
-    return None
+
+def own_peak(peak: dict[str, Any], library: str, device: str, precision: str | None) -> float | None:
+    """The highest rate (GFLOP/s) of one library in this precision, None where it was not measured."""
+    wanted = (library, device, precision)
+    rates = [one["gflops"] for one in peak["rates"] if (one["library"], one["device"], one["precision"]) == wanted]
+    return max(rates, default=None)
 
 
 ABOVE = "above the machine's peak: an error"
@@ -61,15 +61,16 @@ def tabulate(runs: pandas.DataFrame, peak: dict[str, Any] | None) -> pandas.Data
     rows = []
     for values, repeats in runs[usable(runs)].groupby(cell, sort=False):
         row = dict(zip(cell, values, strict=True))
-        row |= {"throughput": repeats.throughput.median(), "precision": repeats.precision.iloc[0]}
+        first = repeats.iloc[0]
+        row |= {"throughput": repeats.throughput.median(), "precision": first.precision, "own_library": first.library}
         if peak is not None:
-            row |= _against(row, peak)
+            row |= _against(row, peak, first.product_precision)
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["physics"]))
 
 
-def _against(row: dict[str, Any], peak: dict[str, Any]) -> dict[str, Any]:
-    """The columns of a row that a peak.json adds."""
+def _against(row: dict[str, Any], peak: dict[str, Any], precision: str) -> dict[str, Any]:
+    """The columns of a row that a peak.json adds; `precision` is that of the cell's products."""
     flop, throughput = peak["flop_per_image"], row["throughput"]
     added = {
         "gflop_per_image": flop / 1e9,
@@ -77,7 +78,10 @@ def _against(row: dict[str, Any], peak: dict[str, Any]) -> dict[str, Any]:
         "decode_per_core": peak["decode_per_second"],
         "decode_ceiling": peak["decode_per_second"] * peak["threads"],
     }
-    bound = peak_of(peak, row["framework"], row["device"], row["precision"])
+    bound = peak_of(peak, row["device"], precision)
+    own = own_peak(peak, row["own_library"], row["device"], precision)
+    if own is not None:
+        added |= {"own_gflops": own, "share_of_own": share_of_peak(throughput, flop, own)}
     if bound is None:
         return added
     return added | {

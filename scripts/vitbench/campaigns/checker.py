@@ -1,5 +1,7 @@
 """Are these records what a run of vitbench writes? Checks of records that anybody made, one small function a check.
 
+Those of a subject of their own (times, quietness, machine, copies) are in `vitbench.campaigns.checks`.
+
 Each check gives its reasons, one line each: file, what is wrong, what was expected. A check that lacks what it needs
 raises `NotChecked`, and the answer says so.
 """
@@ -20,33 +22,28 @@ from typing import Any
 
 import pandas
 
-from vitbench import tables
-from vitbench.analysis import parity, physics
-from vitbench.cells import repeats_of, shuffled
+from vitbench import accuracy, machine, tables
+from vitbench.analysis import parity
+from vitbench.campaigns.checks import NotChecked, Record, began, variant
+from vitbench.campaigns.checks.copies import check_answers, check_copies
+from vitbench.campaigns.checks.machine import check_machine, check_physics, check_software
+from vitbench.campaigns.checks.quietness import check_canaries, check_limits, check_probes
+from vitbench.campaigns.checks.times import check_order, check_parts
+from vitbench.cells import repeats_of
 from vitbench.errors import UserError
+from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
 from vitbench.measure import quiet
-from vitbench.measure.harness import Passes
-from vitbench.records import peak_file, profile_file
+from vitbench.records import profile_file
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, Packed, PredictionRows, is_record, record_paths
+from vitbench.steady import TIMED, UNSTEADY, Pass, Passes, follow
 
 # Records hold sums and products of the same numbers: what differs by more was not computed from them.
 PRECISION = 1e-6
-# `started` is written in whole seconds.
-CLOCK = 1.0
 # A shuffle or a cell that nobody can be asked about is checked against these.
 BASELINE = "huggingface/pipeline"
 AGREEMENT = 0.99
-# What the machine can do at most, in the folder of a model.
-PEAK = "peak.json"
-SET_ASIDE = {"suspect", "not warm"}
-
-Record = dict[str, Any]
-
-
-class NotChecked(Exception):
-    """A check could not be made; the message says what it lacks."""
 
 
 @dataclass
@@ -62,6 +59,7 @@ class Evidence:
     archive: Folder
     records: dict[str, Record] = field(default_factory=dict)
     broken: dict[str, list[str]] = field(default_factory=dict)
+    _by_slug: dict[str | None, dict[str, str] | None] = field(default_factory=dict)
 
     @classmethod
     def gather(cls, archive: Folder) -> Evidence:
@@ -114,7 +112,9 @@ class Evidence:
             header, *rows = self.archive.prediction_rows(path)
         except (UserError, ValueError):
             return None
-        return rows if header == ["id", "label", "score"] and all(len(row) == 3 for row in rows) else None
+        if header != ["id", "label", "score"] or not all(len(row) == 3 for row in rows):
+            return None
+        return [[image, plain_cell(label), score] for image, label, score in rows]
 
     def manifest(self, role: str) -> list[Image] | None:
         """Rows of a role's manifest; None where it is not there."""
@@ -128,6 +128,21 @@ class Evidence:
         """Role → id → label of each valid image, of the roles whose manifest is there."""
         found = {role: self.manifest(role) for role in (self.grid or {"datasets": {}})["datasets"]}
         return {role: {image.id: image.label for image in rows if image.valid} for role, rows in found.items() if rows}
+
+    def images_of(self, record: Record) -> dict[str, str] | None:
+        """id → label of each valid image of a record's own data set; None where its manifest is not there.
+
+        Records of another configuration may lie in the same folder: their data sets bear the same roles, not the same
+        slugs.
+        """
+        slug = record["identity"].get("dataset")
+        if slug not in self._by_slug:
+            try:
+                rows = self.archive.manifest_of(str(slug))
+            except UserError:
+                rows = None
+            self._by_slug[slug] = rows and {image.id: image.label for image in rows if image.valid}
+        return self._by_slug[slug]
 
 
 def check(archive: Folder) -> tuple[list[str], list[str], list[str]]:
@@ -191,18 +206,18 @@ def check_places(evidence: Evidence) -> Iterable[str]:
 def check_numbers(evidence: Evidence) -> Iterable[str]:
     """Every number of a record follows from its passes."""
     for path, record in evidence.good.items():
-        warm = record["passes"][1:]
-        if not warm:
-            yield f"{path}: no warm pass, expected at least one of an ok repeat"
+        timed = [one for one in record["passes"] if one["phase"] == TIMED]
+        if not timed:
+            yield f"{path}: no timed pass, expected at least one of an ok repeat"
             continue
-        seconds = [one["seconds"] for one in warm]
-        valid = min(one["valid"] for one in warm)
+        seconds = [one["seconds"] for one in timed]
+        valid = min(one["valid"] for one in timed)
         histogram = record["effective_batch_sizes"]
         expected = {
-            "wall_seconds": ("the median of its warm passes", median(seconds)),
+            "wall_seconds": ("the median of its timed passes", median(seconds)),
             "cold_seconds": ("the seconds of pass 0", record["passes"][0]["seconds"]),
-            "warm_passes": ("the number of its warm passes", len(warm)),
-            "valid_predictions": ("the fewest of any warm pass", valid),
+            "timed_passes": ("the number of its timed passes", len(timed)),
+            "valid_predictions": ("the fewest of any timed pass", valid),
             "throughput": ("valid predictions / wall_seconds", valid / record["wall_seconds"]),
             "effective_batch_size": (
                 "the largest of effective_batch_sizes",
@@ -212,10 +227,6 @@ def check_numbers(evidence: Evidence) -> Iterable[str]:
         for name, (meaning, value) in expected.items():
             if not _same(record[name], value):
                 yield f"{path}: {name} {record[name]}, expected {value} ({meaning})"
-        inside = sum(one["seconds"] for one in record["passes"])
-        inside += (record["start_seconds"] or 0) + (record["load_seconds"] or 0)
-        if inside > record["total_seconds"] + PRECISION:
-            yield f"{path}: total_seconds {record['total_seconds']}, expected at least its parts, {inside:.3f}"
         if valid > record["images"]:
             yield f"{path}: {valid} valid predictions, expected at most its {record['images']} images"
 
@@ -233,7 +244,7 @@ def check_predictions(evidence: Evidence) -> Iterable[str]:
                 yield f"{where}: {len(rows)} predictions, expected none of a repeat that ended as {record['status']}"
             continue
         counts, last = Counter(row[0] for row in rows), record["passes"][-1]
-        images = evidence.images.get(record["dataset"])
+        images = evidence.images_of(record)
         known = images if images is not None else counts.keys() - set(last["unknown"])
         found = {
             "valid": sum(count == 1 and image in known for image, count in counts.items()),
@@ -255,18 +266,17 @@ def check_predictions(evidence: Evidence) -> Iterable[str]:
 
 
 def _wrong_accuracy(path: str, record: Record, rows: PredictionRows, images: dict[str, str]) -> Iterable[str]:
-    predicted = {image: label for image, label, _ in rows}
-    labelled = {image: label for image, label in images.items() if label}
-    right = sum(predicted.get(image) == label for image, label in labelled.items())
-    accuracy = right / len(labelled) if labelled else None
-    if not _same(record["accuracy"], accuracy):
-        yield f"{path}: accuracy {record['accuracy']}, expected {accuracy} from its predictions and the manifest"
+    matched = record.get("labels", {})
+    found = accuracy.share_right(rows, accuracy.expected(images, matched))
+    if not _same(record["accuracy"], found):
+        yield f"{path}: accuracy {record['accuracy']}, expected {found} from its predictions and the manifest"
+    for label, other in accuracy.contradicted(matched, {label for _, label, _ in rows}):
+        yield f"{path}: labels: {label} is {other}, expected what its text and the predictions say"
 
 
 def check_flags(evidence: Evidence) -> Iterable[str]:
     """A record is flagged if, and only if, its passes and quiet probes say so."""
     for path, record in evidence.good.items():
-        warm = [one["seconds"] for one in record["passes"][1:]]
         effective, asked = record["effective_batch_size"], record["batch_size"]
         expected = {
             "images lost": any(one["valid"] < record["images"] for one in record["passes"][1:]),
@@ -274,13 +284,25 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
             "batch size not reached": effective is not None and asked is not None and effective < asked,
         }
         if record["measuring"].get("passes"):
-            expected["not warm"] = not Passes(**record["measuring"]["passes"]).agree(warm)
+            passes = [Pass(one["seconds"], one["settling_seconds"]) for one in record["passes"]]
+            course = follow(Passes(**record["measuring"]["passes"]), record["images"], passes)
+            expected[UNSTEADY] = not course.settled
+            if [one["phase"] for one in record["passes"]] != course.phases() or not _alike(
+                record["steady"], course.steady()
+            ):
+                yield f"{path}: its phases and `steady` are not those that its passes give"
         if record["quiet"] is not None:
             expected["suspect"] = bool(_findings(record) or record["quiet"]["findings"])
         for flag, raised in expected.items():
             if (flag in record["flags"]) != raised:
                 had, wanted = ("not ", "") if raised else ("", "not ")
                 yield f"{path}: {had}flagged `{flag}`, expected {wanted}flagged by its passes and quiet probes"
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two objects `steady` say the same."""
+    seconds = "warm_up_seconds"
+    return one | {seconds: 0} == other | {seconds: 0} and _same(one[seconds], other[seconds])
 
 
 def _findings(record: Record) -> list[str]:
@@ -292,12 +314,12 @@ def _findings(record: Record) -> list[str]:
 
 
 def check_attempts(evidence: Evidence) -> Iterable[str]:
-    """Only attempts that were suspect or not warm were set aside, and each was made before the next."""
+    """Only attempts that were suspect were set aside, and each was made before the next."""
     for path, record in evidence.records.items():
         for number, attempt in enumerate(record["attempts"]):
-            if attempt["status"] == "ok" and not SET_ASIDE & set(attempt["flags"]):
-                yield f"{path}: attempt {number} was set aside, expected to be kept: neither suspect nor not warm"
-        times = [_time(one) for one in (*record["attempts"], record)]
+            if attempt["status"] == "ok" and "suspect" not in attempt["flags"]:
+                yield f"{path}: attempt {number} was set aside, expected to be kept: not suspect"
+        times = [began(one) for one in (*record["attempts"], record)]
         if times != sorted(times):
             yield f"{path}: its attempts are not in the order of their times, expected each before the next"
 
@@ -309,15 +331,16 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
     """One machine, protocol, model and, for each data set and variant, the same files."""
     facts: dict[str, Callable[[Record], tuple[Any, Any]]] = {
         "machine": lambda one: ("", one["machine"]),
+        "processor": lambda one: ("", machine.processor_line(one["environment"])),
         "the machine's description": lambda one: ("", one["environment"].get("machine")),
         "protocol": lambda one: ("", one["protocol"]),
         "model": lambda one: ("", (one["model"], one["identity"].get("model"))),
         "data set": lambda one: (one["dataset"], one["identity"].get("dataset")),
         "number of images": lambda one: (one["dataset"], one["images"]),
         "hash of the manifest": lambda one: (one["dataset"], one["hashes"].get("manifest")),
-        "definition": lambda one: (_variant(one), one["identity"].get("definition")),
-        "hash of the model": lambda one: (_variant(one), one["hashes"].get("model")),
-        "hash of the jars": lambda one: ((_variant(one), one["device"]), one["hashes"].get("jars")),
+        "definition": lambda one: (variant(one), one["identity"].get("definition")),
+        "hash of the model": lambda one: (variant(one), one["hashes"].get("model")),
+        "hash of the jars": lambda one: ((variant(one), one["device"]), one["hashes"].get("jars")),
     }
     for name, fact in facts.items():
         groups: dict[Any, dict[Any, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -371,55 +394,6 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
             yield f"{folder}: batch sizes {', '.join(sorted(map(str, found)))}, expected one for all repeats"
 
 
-def check_order(evidence: Evidence) -> Iterable[str]:
-    """Each block was measured in the order in which the seed shuffles it, one repeat after the other."""
-    by_block: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for path, record in evidence.planned.items():
-        if record["order"] is None:
-            yield f"{path}: no order, expected its place in the seeded order"
-            return
-        by_block[record["dataset"], record["block"]].append(path)
-    for role in sorted({role for role, _ in by_block}, reverse=True):
-        paths = [path for path, record in evidence.planned.items() if record["dataset"] == role]
-        paths.sort(key=lambda path: evidence.planned[path]["order"])
-        yield from _not_in_time(paths, evidence.planned)
-    if evidence.grid is None:
-        raise NotChecked("the seed is not known (no grid.json), only that time follows the order")
-    for (role, block), paths in sorted(by_block.items()):
-        cells = [cell["folder"] for cell in evidence.grid["cells"] if cell["dataset"] == role]
-        wanted = shuffled(cells, evidence.grid["seed"], role, block)
-        found = [_folder(path) for path in sorted(paths, key=lambda path: evidence.planned[path]["order"])]
-        if len(found) == len(wanted) and found != wanted:
-            place = next(n for n, (one, two) in enumerate(zip(found, wanted, strict=True)) if one != two)
-            yield (
-                f"{found[place]}/rep{block}.json: {_ordinal(place)} of block {block} of {role}, expected "
-                f"{_short(wanted[place])} there by seed {evidence.grid['seed']}"
-            )
-
-
-def _not_in_time(paths: list[str], known: dict[str, Record]) -> Iterable[str]:
-    """Where, in this order, a repeat began before the one in front of it had ended."""
-    for one, two in zip(paths, paths[1:], strict=False):
-        if known[one]["order"] == known[two]["order"]:
-            yield f"{two}: order {known[two]['order']}, expected another than that of {_short(_folder(one))}"
-            continue
-        begin, end = _time(known[two]), _time(known[one]) + known[one]["total_seconds"]
-        if begin < _time(known[one]):
-            yield f"{two}: started {known[two]['started']}, expected after {_short(one)}, which is before it in order"
-        elif begin + CLOCK < end:
-            yield f"{two}: started {known[two]['started']}, expected after the end of {_short(one)}"
-
-
-def check_copies(evidence: Evidence) -> Iterable[str]:
-    """No two repeats took the same seconds in every pass, to the last digit."""
-    seen: dict[tuple[float, ...], str] = {}
-    for path, record in evidence.good.items():
-        seconds = tuple(one["seconds"] for one in record["passes"])
-        if seconds in seen:
-            yield f"{path}: the passes of {_short(seen[seconds])}, expected seconds of its own"
-        seen.setdefault(seconds, path)
-
-
 def check_choices(evidence: Evidence) -> Iterable[str]:
     """Full runs used the batch size that was chosen for them."""
     choices = {
@@ -451,7 +425,7 @@ def check_profiles(evidence: Evidence) -> Iterable[str]:
 def check_parity(evidence: Evidence) -> Iterable[str]:
     """The variants give the baseline's labels."""
     grid = evidence.grid or {"baseline": BASELINE, "agreement": AGREEMENT}
-    if grid["baseline"] not in {_variant(record) for record in evidence.planned.values()}:
+    if grid["baseline"] not in {variant(record) for record in evidence.planned.values()}:
         raise NotChecked(f"no record of a baseline, {grid['baseline']}")
     if len({(one["machine"], one["protocol"], one["model"]) for one in evidence.planned.values()}) > 1:
         raise NotChecked("records of several machines, protocols or models")
@@ -473,32 +447,6 @@ def check_parity(evidence: Evidence) -> Iterable[str]:
             yield f"{row.candidate} on {row.dataset}: {row.reason}; expected the labels of {row.baseline}"
 
 
-def check_physics(evidence: Evidence) -> Iterable[str]:
-    """Nothing is faster than the machine's arithmetic."""
-    peaks: dict[str, dict[str, Any]] = {}
-    for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):
-        peak = evidence.archive.document(place)
-        if found := peak_file.problems(peak):
-            yield from (f"{place}: {one}; expected what peak.schema.yaml says" for one in found)
-        else:
-            peaks[_folder(place)] = peak
-    compared = False
-    for path, record in evidence.good.items():
-        peak = next((peaks[str(one)] for one in PurePosixPath(path).parents if str(one) in peaks), None)
-        bound = peak and physics.peak_of(peak, record["framework"], record["device"], record["precision"])
-        if not bound:
-            continue
-        compared = True
-        if physics.impossible(record["throughput"], peak["flop_per_image"], bound["gflops"]):
-            most = bound["gflops"] * 1e9 / peak["flop_per_image"]
-            yield (
-                f"{path}: {record['throughput']:.2f} images/s, expected at most {most:.2f}, which are all "
-                f"{bound['gflops']:.0f} GFLOP/s of this machine ({bound['library']}, {bound['precision']})"
-            )
-    if not compared:
-        raise NotChecked("no peak.json of this machine and model")
-
-
 def check_hashes(evidence: Evidence) -> Iterable[str]:
     """The files of a campaign are those that were packed."""
     if not isinstance(evidence.archive, Packed):
@@ -518,14 +466,21 @@ def check_hashes(evidence: Evidence) -> Iterable[str]:
 CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "paths": check_places,
     "numbers": check_numbers,
+    "parts": check_parts,
     "predictions": check_predictions,
     "flags": check_flags,
     "attempts": check_attempts,
+    "probes": check_probes,
+    "limits": check_limits,
+    "canaries": check_canaries,
+    "machine": check_machine,
+    "software": check_software,
     "identity": check_identity,
     "manifests": check_manifests,
     "blocks": check_blocks,
     "order": check_order,
     "copies": check_copies,
+    "answers": check_answers,
     "choices": check_choices,
     "profiles": check_profiles,
     "parity": check_parity,
@@ -544,20 +499,6 @@ def _folder(path: str) -> str:
     return str(PurePosixPath(path).parent)
 
 
-def _short(path: str) -> str:
-    """The part of a path that names the cell, for a line that people read."""
-    return "/".join(PurePosixPath(path).parts[-6:] if is_record(path) else PurePosixPath(path).parts[-5:])
-
-
-def _variant(record: Record) -> str:
-    return f"{record['framework']}/{record['variant']}"
-
-
-def _time(record: Record) -> float:
-    """When a repeat began, in seconds since the epoch."""
-    return datetime.fromisoformat(record["started"]).timestamp()
-
-
 def _unusable(record: Record) -> list[str]:
     """What the schema lets pass and no other check could work with."""
     wrong = []
@@ -570,6 +511,14 @@ def _unusable(record: Record) -> list[str]:
             wrong.append(f"started {started}, expected a date and time with its zone")
     if not all(size.isdigit() for size in record["effective_batch_sizes"] or {}):
         wrong.append("effective_batch_sizes with a word for a size, expected numbers")
+    if record["status"] == "ok" and (found := record["quiet"]):
+        needed = (*quiet.CANARY, "free_memory_bytes")
+        wrong += [
+            f"quiet.{when} without {name}, expected a number"
+            for when in ("before", "after")
+            for name in needed
+            if found[when][name] is None
+        ]
     for name, settings in (("passes", Passes), ("quiet", quiet.Limits)):
         stated = record["measuring"].get(name)
         if stated and not (isinstance(stated, dict) and stated.keys() == {one.name for one in fields(settings)}):
@@ -581,7 +530,3 @@ def _unusable(record: Record) -> list[str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _ordinal(place: int) -> str:
-    return f"number {place + 1}"

@@ -79,6 +79,7 @@ def _refuse_wrong(archive: Folder) -> None:
 def _about(archive: Folder, files: dict[str, bytes]) -> dict[str, Any]:
     """What people want to know of a campaign before they open it, and the hash of every file."""
     measured = [archive.record(path) for path in record_paths(archive.grid)]
+    others = sum(map(is_record, archive.paths())) - len(measured)
     return {
         "format": 1,
         "machine": archive.grid["machine"],
@@ -89,6 +90,8 @@ def _about(archive: Folder, files: dict[str, bytes]) -> dict[str, Any]:
         "variants": list(dict.fromkeys(f"{one['framework']}/{one['variant']}" for one in measured)),
         "repeats": archive.grid["repeats"],
         "records": len(measured),
+        # Of other configurations, measured in the same folder: this campaign's canaries were held against theirs too.
+        "left_out": archive.about.get("left_out", 0) if isinstance(archive, Packed) else others,
         "first": min(record["started"] for record in measured),
         "last": max(record["started"] for record in measured),
         "versions": {name: one for record in measured for name, one in record["versions"].items()},

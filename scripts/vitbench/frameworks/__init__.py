@@ -64,6 +64,10 @@ class Adapter(Protocol):
     def classify(self) -> Iterator[Prediction]:
         """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
 
+    def settling_seconds(self) -> float:
+        """Seconds that the run time has spent so far on what it does while it settles, compiling above all, added up
+        over its threads; 0.0 where it has nothing of the kind. Asked after every pass, with the clock off."""
+
     def describe(self) -> dict[str, Any]:
         """What was really used: see `vitbench.records.record.DESCRIPTION`. Not timed."""
 
@@ -92,6 +96,18 @@ def _adapter_of(framework: Framework) -> Callable[[dict[str, Any]], str]:
 
 # Framework → (a variant's definition → module of its class `Adapter`, imported in the process that measures alone).
 ADAPTERS = {name: _adapter_of(framework) for name, framework in FRAMEWORKS.items()}
+
+
+def multiplies_with(framework: str, definition: dict[str, Any], device: str, precision: str | None) -> tuple:
+    """(library of `peak.json`, precision) of a variant's matrix products; None for what is not known of either.
+
+    `precision` is what its records say, which on a GPU need not be that of the products.
+    """
+    known = FRAMEWORKS.get(framework)
+    if known is None or not set(known.settings.get("required", ())) <= definition.keys():
+        return None, precision  # records from elsewhere, of a framework that is not here
+    needs = known.needs(definition, device)
+    return needs.library, needs.precision if precision == "float32" else precision
 
 
 def title(framework: str) -> str:

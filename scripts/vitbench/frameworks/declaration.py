@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vitbench.inputs.checkpoints import Checkpoint
+
 # The form that every model has first: a Hugging Face checkpoint in safetensors.
 CHECKPOINT = "checkpoint"
 
@@ -43,6 +45,8 @@ class Framework:
     """what starting and loading take in a repeat, until there are records to go by"""
     needs: Callable[[dict[str, Any], str], Needs]
     """(a variant's definition, device) → what it needs"""
+    refuses: Callable[[dict[str, Any], Checkpoint], str | None] = lambda definition, checkpoint: None
+    """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
     clustered: bool = False
     """whether it runs on more than one worker"""
     adapter: Callable[[dict[str, Any]], str] = lambda definition: "adapter"

@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitbench import environment
 from vitbench.errors import UserError
 from vitbench.inputs.java import Java, find_java, how_to_get_java
 from vitbench.machine import memory_bytes
@@ -30,10 +31,6 @@ appender.stderr.layout.pattern = %p %c: %m%n%ex
 """
 
 
-# What the user's shell may hold that would change what is measured, or which Spark is started.
-NOT_INHERITED = ("PYSPARK_SUBMIT_ARGS", "SPARK_HOME", "SPARK_CONF_DIR")
-
-
 def heap_gigabytes() -> int:
     """Heap for the one JVM of local mode: half the memory, from 4 to 16 GB (Spark NLP needs about 4 to load a ViT)."""
     return max(4, min(16, memory_bytes() // 2**31))
@@ -47,7 +44,12 @@ def engine_environment(engine: str, onednn: bool) -> dict[str, str]:
 
 
 def start_session(
-    jars: list[Path], temporary: Path, master: str, natives: Path, settings: dict[str, str] | None = None
+    jars: list[Path],
+    temporary: Path,
+    master: str,
+    natives: Path,
+    settings: dict[str, str] | None = None,
+    hadoop: Path | None = None,
 ) -> SparkSession:
     """Start Spark in this process's own JVM.
 
@@ -58,6 +60,8 @@ def start_session(
         natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
             `~/.javacpp` would be.
         settings: more Spark settings.
+        hadoop: folder with the configuration of a Hadoop cluster, for a session that is to use one; without it, files
+            are those of this machine, whatever HADOOP_CONF_DIR says.
 
     Raises:
         UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
@@ -66,16 +70,19 @@ def start_session(
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
+    environment.adopt(temporary)
+    if problem := environment.spark_problem(temporary):
+        raise UserError(problem)
     java = Java(*find_java())
-    os.environ["JAVA_HOME"] = str(java.home)
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    for name in NOT_INHERITED:
-        os.environ.pop(name, None)
+    os.environ.update(JAVA_HOME=str(java.home), SPARK_LOCAL_IP="127.0.0.1")
     check_scala(jars)
     java_options = [
         f"-Djava.io.tmpdir={temporary}",
         f"-Dorg.bytedeco.javacpp.cachedir={natives}",
         f"-Dderby.system.home={temporary}",
+        "-Dfile.encoding=UTF-8",
+        "-Dsun.jnu.encoding=UTF-8",
+        f"-Duser.home={os.path.expanduser('~')}",
         "-XX:-UsePerfData",  # no file in the system's temporary folder
         f"-XX:ErrorFile={temporary / 'java_error.log'}",
     ]
@@ -101,6 +108,10 @@ def start_session(
         .config("spark.jsl.settings.storage.cluster_tmp_dir", str(temporary / "storage"))
         .config("spark.jsl.settings.annotator.log_folder", str(temporary / "logs"))
     )
+    if hadoop:
+        os.environ["HADOOP_CONF_DIR"] = str(hadoop)
+    else:
+        builder = builder.config("spark.hadoop.fs.defaultFS", "file:///")
     first = [str(path) for path in jars if path.name.startswith("protobuf-java-3.19")]
     if first:
         # Spark's own protobuf 2.5 and the jars' order would win otherwise; TensorFlow 2.7 needs 3.19.

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 
 from vitbench.errors import UserError
 from vitbench.files import plain_cell, safe_cell, sha256, staged
-from vitbench.inputs import images, path_lists, photographs, unpacking
+from vitbench.inputs import images, label_files, path_lists, photographs, unpacking
 from vitbench.inputs.images import EXTENSIONS, Rejected
 from vitbench.machine import cores
 from vitbench.progress import Progress
@@ -223,8 +223,6 @@ def _build_archive(
             f"data set: {archive} holds {len(found)} image files, {expected} were expected; it is another version: "
             "correct `files` of the definition, or find out why"
         )
-    if definition.get("labels") == "none":
-        found = [Source(one.path, one.name, "") for one in found]
     yield from _drawn(found, definition, Handling(place, _is_raw(definition), move=True), archive, processes)
     shutil.rmtree(unpacked)
 
@@ -275,6 +273,7 @@ def _drawn(
     found: list[Source], definition: dict, handling: Handling, where: Path, processes: int | None
 ) -> list[Image]:
     """The images of a data set, in order: all that were found, or so many valid ones as the definition draws."""
+    found = _labelled(found, definition, where)
     wanted = definition.get("images", definition.get("sample"))
     enough = definition.get("at_most", wanted)
     if enough is not None:
@@ -293,6 +292,23 @@ def _drawn(
         key = "images" if "images" in definition else "sample"
         raise UserError(f"data set: {where} holds {valid} valid images, {wanted} were asked for; lower `{key}`")
     return taken
+
+
+def _labelled(found: list[Source], definition: dict, where: Path) -> list[Source]:
+    """The files with the labels that the definition wants: their folders' names, those of a label file, or none."""
+    if definition.get("labels") == "none":
+        return [replace(one, label="") for one in found]
+    names = label_files.of(definition)
+    if not names:
+        return found
+    renamed = [replace(one, label=label_files.label(one.label, names)) for one in found]
+    if found and renamed == found:
+        first = next((one.label for one in found if one.label), "")
+        raise UserError(
+            f"labels: {definition['labels']} names none of the folders in {where}, such as {first!r}: correct the "
+            "column `folder`"
+        )
+    return renamed
 
 
 Opener = Callable[[list[Source], int], Iterator[Image]]

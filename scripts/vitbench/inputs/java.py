@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from vitbench import environment
 from vitbench.errors import UserError
 
 MAJOR_VERSIONS = (8, 11, 17)  # what Spark 3.5 documents; later ones lack modules that it opens
@@ -85,7 +86,11 @@ def _ask(executable: Path) -> tuple[Path, str] | None:
     """Home and version, as this `java` tells them itself; None if it does not run (macOS has a stub of that kind)."""
     try:
         answer = subprocess.run(
-            [str(executable), "-XshowSettings:properties", "-version"], capture_output=True, text=True, timeout=60
+            [str(executable), "-XshowSettings:properties", "-version"],
+            env=environment.variables(),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -5,34 +5,65 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from vitbench.errors import UserError
+from vitbench.inputs import checkpoints
+from vitbench.inputs.checkpoints import Checkpoint
+
 FIXED_TENSORS = "fixed_tensors.npz"  # in the checkpoint's folder: pixel_values, and PyTorch's logits of them
 FIXED_LOGITS = "fixed_logits.npy"  # in the SavedModel's folder: TensorFlow's logits of the same pixel_values
-# The labels of a model that names none; transformers does not write them into config.json.
-UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}
+# Filters of resizing by Spark NLP's number. Its `resample` is no number of Pillow's but of Java's AffineTransformOp,
+# which has no other: Pillow's 0 stops Spark NLP 5.5.3, and its 1 (lanczos) would be nearest there. Found by calling it.
+RESAMPLE = {"nearest": 1, "bilinear": 2, "bicubic": 3}
+
+
+def refusal(checkpoint: Checkpoint) -> str | None:
+    """Why Spark NLP cannot do a model, for a line that names both; None where it can."""
+    preprocessing = checkpoint.preprocessing
+    if not preprocessing.squashes:
+        return (
+            "Spark NLP only resizes images to a square and crops none (`preprocessing: square` in the model's "
+            "definition does that in all frameworks)"
+        )
+    if preprocessing.filter not in RESAMPLE:
+        return (
+            f"Spark NLP resizes by {', '.join(RESAMPLE)} only, and the model wants {preprocessing.filter} (`resample` "
+            "in preprocessor_config.json)"
+        )
+    return None
+
+
+def read_possible(checkpoint: Path) -> Checkpoint:
+    """The checkpoint in a folder; UserError where Spark NLP cannot do it."""
+    found = checkpoints.read(checkpoint, str(checkpoint))
+    if reason := refusal(found):
+        raise UserError(f"Spark NLP cannot do the model {checkpoint}: {reason}; run again, it is skipped then")
+    return found
 
 
 def write_assets(checkpoint: Path, folder: Path) -> None:
     """Write `folder`/assets/labels.json ({label: index}) and preprocessor_config.json in the form of transformers 4.
 
-    Spark NLP 5.5 reads the old form only: `feature_extractor_type`, and `size` as one number. The index of a label is a
-    number, not a string: of strings it finds the label, but writes the scores of all labels under one name.
+    Spark NLP 5.5 reads the old form only: `feature_extractor_type`, and `size` as one number. It divides by 255
+    whatever is written, so mean and deviation are those of pixels / 255. The index of a label is a number, not a
+    string: of strings it finds the label, but writes the scores of all labels under one name.
+
+    Raises:
+        UserError: Spark NLP cannot do this model.
     """
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    processor = json.loads((checkpoint / "preprocessor_config.json").read_text(encoding="utf-8"))
+    found = read_possible(checkpoint)
     assets = folder / "assets"
     assets.mkdir(parents=True, exist_ok=True)
-    names = config.get("id2label", UNNAMED)
-    labels = {label: int(index) for index, label in sorted(names.items(), key=lambda item: int(item[0]))}
+    mean, deviation = found.preprocessing.of_unit()
     old = {
         "do_normalize": True,
         "do_resize": True,
         "feature_extractor_type": "ViTFeatureExtractor",
-        "image_mean": processor["image_mean"],
-        "image_std": processor["image_std"],
-        "resample": processor["resample"],
-        "size": config["image_size"],
+        "image_mean": mean,
+        "image_std": deviation,
+        "resample": RESAMPLE[found.preprocessing.filter],
+        "size": found.image_size,
     }
-    _write(assets / "labels.json", labels)
+    _write(assets / "labels.json", {label: number for number, label in enumerate(found.labels)})
     _write(assets / "preprocessor_config.json", old)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,13 @@ from pathlib import Path
 import numpy
 import onnxruntime
 import torch
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
 from transformers import (
+    BaseImageProcessor,
     DeiTForImageClassification,
     DeiTForImageClassificationWithTeacher,
+    DeiTImageProcessor,
     PreTrainedModel,
     ViTForImageClassification,
     ViTImageProcessor,
@@ -22,17 +24,21 @@ from transformers.utils import logging
 
 from vitbench.errors import UserError
 from vitbench.files import staged
-from vitbench.inputs import hub, seeded
+from vitbench.inputs import checkpoints, hub, seeded
+from vitbench.inputs.checkpoints import Checkpoint, Preprocessing
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
 
 TOLERANCE = 1e-4  # largest difference of a logit; what is left is the order of float32 sums
-# What a checkpoint may be, by `architectures` in its config.json: classes of transformers itself, no code from a hub.
-ARCHITECTURES: dict[str, type[PreTrainedModel]] = {
-    "ViTForImageClassification": ViTForImageClassification,
-    "DeiTForImageClassification": DeiTForImageClassification,
-    "DeiTForImageClassificationWithTeacher": DeiTForImageClassificationWithTeacher,
+# The classes of `checkpoints.ARCHITECTURES`: those of transformers itself, no code from a hub.
+CLASSES: dict[str, type[PreTrainedModel]] = {
+    one.__name__: one
+    for one in (ViTForImageClassification, DeiTForImageClassification, DeiTForImageClassificationWithTeacher)
 }
-LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+# Weights with a row for each output.
+HEADS = ("classifier.weight", "cls_classifier.weight")
+# The deviation of initial weights is of no use once there are weights, and 0 stops the libraries that still read it.
+INITIALIZER_RANGE = 0.02
+LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StrictDataclassError)
 
 logging.disable_progress_bar()
 
@@ -41,18 +47,23 @@ def build_checkpoint(definition: dict, folder: Path) -> None:
     """Make a Hugging Face checkpoint (safetensors, one file, float32) in `folder` from a definition.
 
     Beside it lies FIXED_TENSORS, by which `check_logits` compares the exports. Raises UserError when the definition
-    names an unknown kind, or what it names is no checkpoint of one of ARCHITECTURES or cannot be had.
+    names an unknown kind, or what it names is no checkpoint of one of CLASSES or cannot be had.
     """
     kind = definition.get("kind")
     if kind not in BUILDERS:
         raise UserError(f"model: unknown kind {kind!r}; use one of {', '.join(BUILDERS)} in resources/models.yaml")
     model, processor = BUILDERS[kind](definition, Path(folder).parent)
+    pixels = fixed_tensors(model.config.image_size)
+    logits = _torch_logits(model, pixels)
+    if not numpy.isfinite(logits).all():
+        raise UserError(
+            f"model {checkpoints.title(definition)}: its logits are no finite numbers: name another checkpoint"
+        )
     with staged(Path(folder)) as place:
         # One file whatever the size, because the exports' older libraries and Spark NLP's importers expect it.
         model.save_pretrained(place, max_shard_size="1000GB")
         processor.save_pretrained(place)
-        pixels = fixed_tensors(model.config.image_size)
-        numpy.savez(place / FIXED_TENSORS, pixel_values=pixels, logits=_torch_logits(model, pixels))
+        numpy.savez(place / FIXED_TENSORS, pixel_values=pixels, logits=logits)
 
 
 def fixed_tensors(size: int) -> numpy.ndarray:
@@ -67,7 +78,7 @@ def export_onnx(checkpoint: Path, folder: Path) -> None:
     model = _load(checkpoint)
     pixels = torch.from_numpy(fixed_tensors(model.config.image_size))
     with staged(Path(folder)) as place, warnings.catch_warnings():
-        place.mkdir()
+        write_assets(Path(checkpoint), place)
         # The newer exporter (dynamo) is what the warning advises; Spark NLP's ONNX Runtime reads the older one's files.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
@@ -81,7 +92,6 @@ def export_onnx(checkpoint: Path, folder: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-        write_assets(Path(checkpoint), place)
 
 
 def check_logits(checkpoint: Path, onnx: Path | None = None, tensorflow: Path | None = None) -> dict[str, float]:
@@ -128,122 +138,109 @@ def _torch_logits(model: PreTrainedModel, pixels: numpy.ndarray) -> numpy.ndarra
 
 
 def _load(folder: Path) -> PreTrainedModel:
-    architecture = ARCHITECTURES[_json(folder, "config.json")["architectures"][0]]
+    architecture = CLASSES[checkpoints.read(Path(folder), str(folder)).architecture]
     return architecture.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=torch.float32).eval()
 
 
 # --- kinds ------------------------------------------------------------------------------------------------------------
 
 
-def _build_seeded(definition: dict, _: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
+def _build_seeded(definition: dict, _: Path) -> tuple[PreTrainedModel, BaseImageProcessor]:
     model = seeded.build(definition)
-    return model, _processor(model.config.image_size, list(seeded.MEAN), list(seeded.STD), resample=2)
+    side = model.config.image_size
+    return model, _processor(Preprocessing((side, side), None, "bilinear", 1 / 255, seeded.MEAN, seeded.STD))
 
 
-def _processor(size: int, mean: list[float], deviation: list[float], resample: int) -> ViTImageProcessor:
-    return ViTImageProcessor(
-        size={"height": size, "width": size}, image_mean=mean, image_std=deviation, resample=resample
-    )
+def _build_hub(definition: dict, place: Path) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    return _read(hub.fetch(definition["hub"], place / "download"), definition)
 
 
-def _build_hub(definition: dict, place: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
-    return _read(hub.fetch(definition["hub"], place / "download"), definition, definition["hub"])
+def _build_folder(definition: dict, _: Path) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    return _read(Path(definition["folder"]).expanduser(), definition)
 
 
-def _build_folder(definition: dict, _: Path) -> tuple[PreTrainedModel, ViTImageProcessor]:
-    folder = Path(definition["folder"]).expanduser()
-    return _read(folder, definition, str(folder))
-
-
-def _read(folder: Path, definition: dict, name: str) -> tuple[PreTrainedModel, ViTImageProcessor]:
-    """Model and image processor of a checkpoint's folder; `name` is what the user knows it by."""
-    config = _json(folder, "config.json")
-    architecture = _architecture(config, name)
-    _json(folder, "preprocessor_config.json")
+def _read(folder: Path, definition: dict) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """Model and image processor of a checkpoint's folder."""
+    checkpoint = checkpoints.read(folder, checkpoints.title(definition), checkpoints.is_squared(definition))
+    architecture = CLASSES[checkpoint.architecture]
     if not any(folder.glob("*.safetensors")):
         raise UserError(
-            f"model {name}: no .safetensors file; load it with transformers and save it with save_pretrained"
+            f"model {checkpoint.name}: no .safetensors file; load it with transformers and save it with save_pretrained"
         )
+    given = checkpoints.read_json(folder, "config.json") | checkpoint.config
+    deviation = given.get("initializer_range")
+    given["initializer_range"] = deviation if isinstance(deviation, float) and deviation > 0 else INITIALIZER_RANGE
     try:
+        checkpoints.check_outputs(checkpoint, _outputs(folder))
         model, report = architecture.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            folder,
+            config=architecture.config_class.from_dict(given),
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
-        processor = ViTImageProcessor.from_pretrained(folder, local_files_only=True)
     except LOADING_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"model {name}: cannot be loaded ({reason}); check that the download is complete") from error
+        raise UserError(
+            f"model {checkpoint.name}: cannot be loaded ({reason}); check that config.json and weights belong together "
+            "and that the download is complete"
+        ) from error
+    _check_weights(checkpoint, model, report)
+    return model.eval(), _processor(checkpoint.preprocessing)
+
+
+def _outputs(folder: Path) -> int | None:
+    """How many outputs the weights have; None where they have no head."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as weights:
+            for name in HEADS:
+                if name in weights.keys():  # noqa: SIM118, it is no mapping
+                    return weights.get_slice(name).get_shape()[0]
+    return None
+
+
+def _check_weights(checkpoint: Checkpoint, model: PreTrainedModel, report: dict) -> None:
+    """Raise UserError unless each weight was there, of the shape that config.json says, and finite."""
+    name = checkpoint.name
     if report["missing_keys"]:
         # transformers would fill them with random numbers and only warn.
         missing = sorted(report["missing_keys"])[0]
-        raise UserError(f"model {name}: weight {missing} is missing; name a {architecture.__name__} checkpoint")
-    size = model.config.image_size
-    if not isinstance(size, int):
-        raise UserError(f"model {name}: image_size is {size}; Spark NLP knows square images only, given as one number")
-    if definition.get("preprocessing") == "square":
-        processor = _processor(size, processor.image_mean, processor.image_std, processor.resample)
-    _check_processor(name, processor, size)
-    make_labels_unique(model)
-    return model.eval(), processor
-
-
-def _architecture(config: dict, name: str) -> type[PreTrainedModel]:
-    wanted = config.get("architectures") or ["ViTForImageClassification"]
-    if config.get("model_type") not in ("vit", "deit") or wanted[0] not in ARCHITECTURES:
+        raise UserError(f"model {name}: weight {missing} is missing; name a {checkpoint.architecture} checkpoint")
+    if report["mismatched_keys"]:
+        weight, found, expected = sorted(report["mismatched_keys"])[0]
         raise UserError(
-            f"model {name}: it is a {config.get('model_type')!r} with architecture {wanted[0]!r}; only ViT and DeiT "
-            f"classifiers are supported ({', '.join(ARCHITECTURES)})"
+            f"model {name}: weight {weight} has the shape {list(found)}, by config.json it is {list(expected)}: take "
+            "both from the same checkpoint"
         )
-    return ARCHITECTURES[wanted[0]]
+    for weight, values in model.state_dict().items():
+        if not torch.isfinite(values).all():
+            raise UserError(
+                f"model {name}: weight {weight} holds numbers that are not finite: its training failed or the file is "
+                "damaged; name another checkpoint"
+            )
 
 
-def _json(folder: Path, name: str) -> dict:
-    try:
-        value = json.loads((folder / name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"model {folder}: {name} cannot be read ({error.strerror}); name a checkpoint") from error
-    except ValueError as error:
-        raise UserError(f"model {folder}: {name} is not JSON; download the checkpoint again") from error
-    if not isinstance(value, dict):
-        raise UserError(f"model {folder}: {name} holds no mapping; download the checkpoint again")
-    return value
+def _processor(preprocessing: Preprocessing) -> BaseImageProcessor:
+    """The image processor of transformers that does this."""
+    resize, crop = preprocessing.resize, preprocessing.crop
+    settings = {
+        "size": {"shortest_edge": resize} if isinstance(resize, int) else _rectangle(resize),
+        "image_mean": list(preprocessing.mean),
+        "image_std": list(preprocessing.deviation),
+        "rescale_factor": preprocessing.factor,
+        "resample": checkpoints.FILTERS.index(preprocessing.filter),
+    }
+    return DeiTImageProcessor(crop_size=_rectangle(crop), **settings) if crop else ViTImageProcessor(**settings)
 
 
-def _check_processor(name: str, processor: ViTImageProcessor, size: int) -> None:
-    """Spark NLP only resizes to a square, divides by 255 and normalises: anything else would be another model there."""
-    same = (
-        dict(processor.size) == {"height": size, "width": size}
-        and processor.do_resize
-        and processor.do_normalize
-        and processor.do_rescale
-        and abs(processor.rescale_factor - 1 / 255) < 1e-9
-        and not getattr(processor, "do_center_crop", False)
-    )
-    if not same:
-        raise UserError(
-            f"model {name}: preprocessor_config.json must resize to {size} x {size}, rescale by 1/255 and normalise, "
-            "for Spark NLP does nothing else; `preprocessing: square` in its definition does that in all frameworks"
-        )
-
-
-def make_labels_unique(model: PreTrainedModel) -> None:
-    """Number the labels that stand twice, so that no two are alike and no other one changes.
-
-    ImageNet has two classes "crane"; Spark NLP keeps labels as a map from name to number, where one would vanish.
-    """
-    names = model.config.id2label
-    taken = set(names.values())
-    seen: set[str] = set()
-    for number in sorted(names):
-        name = names[number]
-        while name in seen or (name != names[number] and name in taken):
-            name = f"{name} ({number})"
-        names[number] = name
-        seen.add(name)
-    model.config.label2id = {label: number for number, label in names.items()}
+def _rectangle(sides: tuple[int, int]) -> dict[str, int]:
+    return {"height": sides[0], "width": sides[1]}
 
 
 # From a definition and the model's folder under resources/, where what a user downloaded by hand may lie.
-BUILDERS: dict[str, Callable[[dict, Path], tuple[PreTrainedModel, ViTImageProcessor]]] = {
+BUILDERS: dict[str, Callable[[dict, Path], tuple[PreTrainedModel, BaseImageProcessor]]] = {
     "seeded": _build_seeded,
     "hub": _build_hub,
     "folder": _build_folder,

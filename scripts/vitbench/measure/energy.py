@@ -1,4 +1,4 @@
-"""Energy of the warm passes and memory of the GPU, from counters that the hardware keeps; where there is none, nothing.
+"""Energy of the timed passes and memory of the GPU, from counters that the hardware keeps; else nothing.
 
 No estimate stands in for a counter: neither a processor's rated power nor a sample of its momentary power.
 """
@@ -139,6 +139,10 @@ class Meter:
         if self.memory_before is not None:
             self.memory_bytes = max(self.memory_bytes, (self.gpu.used_bytes() or 0) - self.memory_before)
         self.begun = None
+
+    def forget(self) -> None:
+        """Leave the energy of all spans so far out: what they measured was warm-up."""
+        self.joules, self.unknown = 0.0, False
 
     def energy(self) -> dict[str, Any] | None:
         """{joules, source, quality} of all spans, or None where no counter could be read or its answer is not sure."""

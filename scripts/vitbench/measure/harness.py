@@ -1,4 +1,4 @@
-"""The process that is one repeat: start, load, pass 0 (cold), warm passes until they agree, describe, close.
+"""The process that is one repeat: start, load, pass 0 (cold), warm-up, timed passes, describe, close.
 
 It is started afresh by `vitbench.measure.supervisor` as `python -m vitbench.measure.harness TASK.json`, reports each
 step as one line of JSON in `events.jsonl` and writes the predictions of the last pass to `predictions.csv`, both in its
@@ -11,13 +11,11 @@ import csv
 import importlib
 import json
 import os
-import statistics
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.measure.energy import Meter
 from vitbench.measure.processes import MARK, marked
 from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
+from vitbench.steady import Course, Pass, Passes
 
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
@@ -53,27 +52,6 @@ def says_out_of_memory(text: str) -> bool:
     return any(phrase in text.lower() for phrase in OUT_OF_MEMORY)
 
 
-@dataclass(frozen=True)
-class Passes:
-    """How many warm passes: until the last two agree, but at least, at most, and no new one past the budget."""
-
-    at_least: int
-    at_most: int
-    agree_within: float
-    """relative difference between the last two passes below which they agree"""
-    budget_seconds: float
-
-    def agree(self, warm: list[float]) -> bool:
-        """Whether the last two of these pass times (seconds) differ by no more than `agree_within`."""
-        return len(warm) >= 2 and abs(warm[-1] / warm[-2] - 1) <= self.agree_within
-
-    def enough(self, warm: list[float]) -> bool:
-        """Whether to stop after these warm passes (seconds each)."""
-        if len(warm) < self.at_least:
-            return False
-        return self.agree(warm) or len(warm) >= self.at_most or sum(warm) >= self.budget_seconds
-
-
 def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, Any]:
     """Count what one pass gave: images with exactly one prediction, lost ids, ids answered twice, unknown ids."""
     seen: dict[str, int] = {}
@@ -88,19 +66,20 @@ def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, An
 
 
 def run_passes(
-    adapter: Adapter, wanted: list[str], passes: Passes, meter: Meter, report: Callable[..., None]
-) -> tuple[list[Prediction], list[float]]:
-    """Run the cold and the warm passes, reporting each; returns the last pass's predictions and the warm seconds.
+    adapter: Adapter, wanted: list[str], limits: Passes, meter: Meter, report: Callable[..., None]
+) -> tuple[list[Prediction], Course]:
+    """Run passes until the timed ones have ended, reporting each; returns the last pass's predictions and the course.
 
-    `meter` gets the spans of the warm passes.
+    `meter` gets the spans of the timed passes.
     """
-    warm: list[float] = []
+    course = Course(limits, len(wanted))
     labels: dict[str, str] = {}
-    while True:
-        cold = not labels
+    settling = adapter.settling_seconds()
+    more = True
+    while more:
         predictions: list[Prediction] = []
-        first = None
-        if not cold:
+        first, timed = None, course.begin
+        if timed is not None:
             meter.start()
         begin = time.perf_counter()
         for prediction in adapter.classify():
@@ -109,16 +88,18 @@ def run_passes(
             predictions.append(prediction)
         seconds = time.perf_counter() - begin
         # From here on the clock is off.
-        if not cold:
+        if timed is not None:
             meter.stop()
+        settled, settling = settling, adapter.settling_seconds()
+        more = course.add(Pass(seconds, settling - settled))
+        if course.begin != timed:
+            meter.forget()
         now = {prediction.id: prediction.label for prediction in predictions}
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
-        report("pass", seconds=seconds, first=first, changed=changed, **check_pass(predictions, wanted))
-        labels = now or {"": ""}
-        if not cold:
-            warm.append(seconds)
-            if passes.enough(warm):
-                return predictions, warm
+        facts = {"seconds": seconds, "settling_seconds": settling - settled, "first": first, "changed": changed}
+        report("pass", **facts, **check_pass(predictions, wanted))
+        labels = now
+    return predictions, course
 
 
 def peak_memory_mb() -> float | None:
@@ -179,7 +160,7 @@ def main(arguments: list[str]) -> int:
             adapter.load()
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
-            predictions, warm = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
+            predictions, _ = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
             cpu = {"begin": begun, "end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
             peak = peak_memory_mb()
             description = adapter.describe()
@@ -192,7 +173,7 @@ def main(arguments: list[str]) -> int:
             # A label comes from a model that anybody may have made.
             writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
         used = {"peak_memory_mb": peak, "peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
-        report("done", cpu=cpu, **used, median=statistics.median(warm), **description)
+        report("done", cpu=cpu, **used, **description)
     return 0
 
 

@@ -15,7 +15,7 @@ import psutil
 
 from vitbench.measure.harness import BUG
 from vitbench.measure.processes import kill_marked, machine_lock, reaper
-from vitbench.measure.supervisor import TAIL, Repeat, read_events, run_child, who_ordered, why_failed
+from vitbench.measure.supervisor import TAIL, Repeat, read_events, refuse_full_disk, run_child, who_ordered, why_failed
 from vitbench.records import profile_file
 
 KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",
@@ -68,6 +68,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
 
     Raises:
         RuntimeError: a mistake in vitbench itself, found in the child; nothing is written.
+        UserError: the disk is full; nothing is written.
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
@@ -84,6 +85,8 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
                 events = {event["event"]: event for event in read_events(folder)}
                 output = (folder / "output.log").read_text(errors="replace")
                 print(output, end="", flush=True)
+                if "done" not in events:
+                    refuse_full_disk(folder, output)
                 if exit_status == BUG:
                     raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
                 if "done" in events:

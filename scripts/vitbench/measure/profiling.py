@@ -16,7 +16,8 @@ from typing import Any
 
 from vitbench.frameworks import Task
 from vitbench.measure.energy import Meter
-from vitbench.measure.harness import BUG, Passes, run_passes, tell_failure
+from vitbench.measure.harness import BUG, run_passes, tell_failure
+from vitbench.steady import Passes
 
 INSTRUMENTED_PASSES = 3
 
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
             adapter.start()
             adapter.load()
             wanted = [image for image, _ in task.images]
-            _, warm = run_passes(adapter, wanted, Passes(**job["passes"]), Meter(task.device), report)
+            _, course = run_passes(adapter, wanted, Passes(**job["passes"]), Meter(task.device), report)
             profile = adapter.profile(INSTRUMENTED_PASSES)
             begin = time.perf_counter()
             for _prediction in adapter.classify():
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
             return tell_failure(error, report)
         told = {key: description[key] for key in ("accelerator", "precision", "setting", "slots", "versions")}
-        report("done", plain_seconds=[warm[-1], after], **told, **profile)
+        report("done", plain_seconds=[course.passes[-1].seconds, after], **told, **profile)
     return 0
 
 

@@ -114,7 +114,9 @@ def patient_canary(known: dict[str, float] | None, limits: Limits) -> dict[str, 
 
 
 def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, float] | None:
-    """Medians of the canaries so far: those in the records below `folder` and `more`; None if there is none.
+    """Medians of the canaries so far, and their number (`canaries`); None if there is none.
+
+    They are those in the records below `folder`, attempts that were set aside included, and `more`.
 
     Raises:
         UserError: a file there is no record.
@@ -128,7 +130,9 @@ def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, fl
             raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
         canaries += [probe for quiet in every if quiet for probe in (quiet["before"], quiet["after"])]
     known = {name: [one[name] for one in canaries if one[name]] for name in CANARY}
-    return {name: median(values) for name, values in known.items()} if all(known.values()) else None
+    if not all(known.values()):
+        return None
+    return {name: median(values) for name, values in known.items()} | {"canaries": len(canaries)}
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------
@@ -236,7 +240,10 @@ def holders(before: dict, after: dict, seconds: float, ours: Iterable[int] = ())
 
 
 def during(begin: dict[str, Any], end: dict[str, Any], own_cpu_seconds: float, held_by: list[str]) -> dict[str, Any]:
-    """What was taken from a repeat between two `cpu_counters`, of which it used `own_cpu_seconds` itself."""
+    """What was taken from a repeat between two `cpu_counters`, of which it used `own_cpu_seconds` itself.
+
+    `counters` are the seconds that the shares are made of, so that anybody can make them again.
+    """
     elapsed, cores = end["elapsed"] - begin["elapsed"], machine.cores()
 
     def difference(name: str) -> float | None:
@@ -248,6 +255,13 @@ def during(begin: dict[str, Any], end: dict[str, Any], own_cpu_seconds: float, h
         "throttled_seconds": throttled,
         "foreign_cpu_share": None if busy is None else max(0.0, busy - own_cpu_seconds) / (elapsed * cores),
         "holders": held_by,
+        "counters": {
+            "elapsed": elapsed,
+            "cores": cores,
+            "busy": busy,
+            "steal": steal,
+            "own_cpu_seconds": own_cpu_seconds,
+        },
     }
 
 

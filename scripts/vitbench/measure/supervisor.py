@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -18,17 +20,23 @@ from typing import Any
 
 import psutil
 
+from vitbench import environment
+from vitbench.accuracy import share_right
+from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.frameworks import ADAPTERS, Prediction, Task
 from vitbench.measure import quiet
-from vitbench.measure.harness import BUG, Passes, says_out_of_memory
+from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.records.record import check, predictions_path, read_predictions, write
+from vitbench.steady import TIMED, UNSTEADY, Course, Pass, Passes, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
 ORDERED_BY = "VITBENCH_ORDERED_BY"
 ORPHANED = "the Snakemake that ordered this measurement is gone"
 TAIL = 4000
+# Bytes; with fewer, not even the events of a repeat can be written.
+LEAST_FREE = 1e6
 UNKNOWN_AFTER_FAILURE = (
     "effective_batch_size",
     "wall_seconds",
@@ -51,9 +59,8 @@ UNKNOWN_AFTER_FAILURE = (
     "accelerator",
     "precision",
     "setting",
+    "steady",
 )
-# Flags for which a repeat is measured again.
-SET_ASIDE = frozenset({"suspect", "not warm"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Repeat:
     """fields of the record that do not depend on the outcome"""
     task: Task
     labels: dict[str, str]
-    """id → label of each valid image; empty labels where the data set has none"""
+    """id → the label that the model should give each valid image, empty where it does not count for accuracy"""
     passes: Passes
     limits: quiet.Limits
     reference: dict[str, float] | None
@@ -79,12 +86,14 @@ class Cancelled(Exception):
 def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
     """Measure one repeat; write its record to `out` and its predictions beside it; return the record.
 
-    One that is suspect, or did not become warm, is measured again up to `limits.retries` times. The first attempt that
-    is neither counts, else the last; the others stand under `attempts`. Whatever the framework does, there is a record,
-    with its status. Nothing is left running, and nothing on disk but these two files.
+    One that is suspect is measured again up to `limits.retries` times. The first attempt that is not counts, else the
+    last; the others stand under `attempts`. One that never became steady is not: that is what it is like, and another
+    draw would only be a luckier one. Whatever the framework does, there is a record, with its status. Nothing is left
+    running, and nothing on disk but these two files.
 
     Raises:
         RuntimeError: a mistake in vitbench itself, found in the child; no record is written.
+        UserError: the disk is full; no record is written.
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
@@ -99,9 +108,9 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
                     shutil.rmtree(folder, ignore_errors=True)
                     folder.mkdir(parents=True)
                     record = _attempt(repeat, folder, ordered_by)
-                    if not SET_ASIDE & set(record["flags"]) or len(attempts) == repeat.limits.retries:
+                    if "suspect" not in record["flags"] or len(attempts) == repeat.limits.retries:
                         break
-                    print(f"measuring again: {_why_again(record)}", flush=True)
+                    print(f"measuring again: {'; '.join(record['quiet']['findings'])}", flush=True)
                     attempts.append(_set_aside(record))
                 record["attempts"] = attempts
                 check(out, record)
@@ -131,6 +140,8 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     events = read_events(folder)
     output = (folder / "output.log").read_text(errors="replace")
     print(output, end="", flush=True)
+    if not any(event["event"] == "done" for event in events):
+        refuse_full_disk(folder, output)
     if exit_status == BUG:
         raise RuntimeError("a mistake in vitbench itself, see the traceback above: nothing was recorded")
     after = quiet.probe(device, repeat.reference, repeat.limits)
@@ -157,10 +168,6 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
             "seconds": launched - begin + time.monotonic() - ended,
         },
     }
-
-
-def _why_again(record: dict[str, Any]) -> str:
-    return "; ".join(record["quiet"]["findings"] + ["not warm"] * ("not warm" in record["flags"]))
 
 
 def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
@@ -196,10 +203,10 @@ def run_child(
         "launched": time.monotonic(),
     }
     (folder / "task.json").write_text(json.dumps(job))
-    variables = os.environ | {
+    inherited = environment.variables(folder)
+    variables = inherited | {
         MARK: str(folder),
-        "TMPDIR": str(folder),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOME / "scripts"), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(HOME / "scripts"), inherited.get("PYTHONPATH")])),
         "HF_HUB_OFFLINE": "1",  # everything is there; a look at the hub would only be timed
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
@@ -251,6 +258,16 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
+def refuse_full_disk(folder: Path, output: str) -> None:
+    """Raise UserError where a child that came to no good end had no room to write: that says nothing of its cell."""
+    said = any(os.strerror(number) in output for number in (errno.ENOSPC, errno.EDQUOT))
+    if said or shutil.disk_usage(folder).free < LEAST_FREE:
+        raise UserError(
+            f"the disk of {folder.parent.resolve()} is full: free some room, then run again; this repeat was not "
+            "recorded, and what was measured before stays"
+        )
+
+
 def read_events(folder: Path) -> list[dict[str, Any]]:
     path = folder / "events.jsonl"
     if not path.exists():
@@ -265,7 +282,7 @@ def _failed(status: str, reason: str) -> dict[str, Any]:
     return nothing | {
         "status": status,
         "reason": reason,
-        "warm_passes": 0,
+        "timed_passes": 0,
         "passes": [],
         "flags": [],
         "versions": {},
@@ -291,8 +308,10 @@ def _outcome(
     """The part of the record that depends on what happened."""
     by_name = {event["event"]: event for event in events}
     passes = [event for event in events if event["event"] == "pass"]
+    ended = [Pass(one["seconds"], one["settling_seconds"]) for one in passes]
+    course = follow(repeat.passes, len(repeat.task.images), ended)
     if "done" in by_name:
-        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes)
+        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes, course)
     else:
         outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
     for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):
@@ -300,23 +319,25 @@ def _outcome(
     if passes:
         outcome["cold_seconds"] = passes[0]["seconds"]
         outcome["first_batch_seconds"] = passes[0]["first"]
+    kept = ("seconds", "settling_seconds", "valid", "lost", "duplicated", "unknown", "changed")
+    phases = course.phases()
     outcome["passes"] = [
-        {key: one[key] for key in ("seconds", "valid", "lost", "duplicated", "unknown", "changed")} for one in passes
+        {"phase": phase} | {key: one[key] for key in kept} for phase, one in zip(phases, passes, strict=True)
     ]
-    outcome["warm_passes"] = max(0, len(passes) - 1)
+    outcome["timed_passes"] = phases.count(TIMED)
     return outcome
 
 
-def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]]) -> dict[str, Any]:
-    warm = [one["seconds"] for one in passes[1:]]
-    valid = min(one["valid"] for one in passes[1:])
-    predicted = {image: label for image, label, _ in read_predictions(folder / "predictions.csv")}
-    labelled = {image: label for image, label in repeat.labels.items() if label}
-    right = sum(predicted.get(image) == label for image, label in labelled.items())
+def _succeeded(
+    repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[dict[str, Any]], course: Course
+) -> dict[str, Any]:
+    timed = passes[course.begin :]
+    seconds = statistics.median(one["seconds"] for one in timed)
+    valid = min(one["valid"] for one in timed)
     flags = {
-        "not warm": not repeat.passes.agree(warm),
+        UNSTEADY: not course.settled,
         "labels changed between passes": any(one["changed"] for one in passes),
-        "images lost": valid < len(repeat.labels),
+        "images lost": min(one["valid"] for one in passes[1:]) < len(repeat.labels),
     }
     histogram = done["effective_batch_sizes"]
     effective = max(int(size) for size in histogram) if histogram else None
@@ -328,9 +349,10 @@ def _succeeded(repeat: Repeat, folder: Path, done: dict[str, Any], passes: list[
         "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,
         "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
-        "wall_seconds": done["median"],
-        "throughput": valid / done["median"],
+        "steady": course.steady(),
+        "wall_seconds": seconds,
+        "throughput": valid / seconds,
         "valid_predictions": valid,
-        "accuracy": right / len(labelled) if labelled else None,
+        "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
         "flags": [flag for flag, raised in flags.items() if raised],
     }

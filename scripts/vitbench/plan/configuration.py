@@ -100,11 +100,9 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         UserError: a key is unknown, missing or of the wrong type, or names something that is not defined.
     """
     check_schema(config)
-    resolved = config | {"machine": machine_id() if config["machine"] == "auto" else config["machine"]}
+    here = machine_id(config["devices"]) if config["machine"] == "auto" else config["machine"]
+    resolved = config | {"machine": here}
     resolved |= dict.fromkeys(PACKING)
-    passes = config["passes"]
-    if passes["at_most"] < passes["at_least"]:
-        raise UserError(f"passes: at_most ({passes['at_most']}) is less than at_least ({passes['at_least']})")
     if isinstance(config["batch_sizes"], dict) and (
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import sys
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -22,8 +21,9 @@ from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Defined, Grid, archive_path
-from vitbench.plan.readiness import check_batch_sizes, check_disk
+from vitbench.plan.readiness import check_batch_sizes, check_disk, check_spark
 from vitbench.records import record as records
+from vitbench.steady import Passes
 
 LONG = 3 * 3600  # seconds from which on a smaller preset is named
 GUESSED_IMAGES = 1000  # of a folder that nobody has counted yet
@@ -60,6 +60,7 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
     rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
     images = {role: _images(grid, role) for role in grid.datasets}
+    limits = Passes(**grid.config["passes"])
     total = 0.0
     measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for cell, _ in to_measure:
@@ -72,15 +73,9 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
             total += overhead + seconds_per_image * images[cell.dataset]
         else:
             one = images[cell.dataset] / rate
-            passes = assumed["cold_pass_factor"] + _warm_passes(grid.config["passes"], one, assumed["warm_passes"])
+            passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
             total += FRAMEWORKS[cell.framework].start_and_load_seconds + passes * one
     return total
-
-
-def _warm_passes(limits: dict[str, Any], seconds_of_one: float, usual: float) -> float:
-    """About how many warm passes there will be: as many as usual, fewer where these use up the budget."""
-    within_budget = math.ceil(limits["budget_seconds"] / seconds_of_one)
-    return max(limits["at_least"], min(limits["at_most"], usual, within_budget))
 
 
 def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
@@ -142,13 +137,15 @@ def _forms(grid: Grid) -> set[Path]:
 
 
 def check_start(grid: Grid) -> None:
-    """What can be known before any work: room for what is missing, and batches that no data set can fill.
+    """What can be known before any work: room for what is missing, where Spark cannot run, batches that are too large.
 
     Raises:
         UserError: see `vitbench.plan.readiness`.
     """
     if not missing(grid):
         return
+    if any(grid.jars(cell) for cell in grid.sweep + grid.full):
+        check_spark(Path())
     for role, dataset in grid.datasets.items():
         images = dataset.definition.get("images", dataset.definition.get("at_most"))
         if images is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vitbench.cells import BEST, CONTROL, PROFILE, Cell, repeats_of, shuffled
@@ -12,6 +12,7 @@ from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Needs
+from vitbench.inputs import checkpoints
 from vitbench.machine import platform_name
 from vitbench.plan.configuration import definitions
 
@@ -46,7 +47,8 @@ class Grid:
         model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
         stand_ins: variant → what is measured in its place where it has no native code.
         sweep, full: cells, in the order of the configuration.
-        skipped: cells that this platform cannot run, each with the reason.
+        checkpoint: what the model is, as far as it is on this disk; None before.
+        skipped: cells that this platform cannot run or that cannot do the model, each with the reason.
         notes: lines for the user on what is measured in place of what.
     """
 
@@ -55,6 +57,7 @@ class Grid:
         self.platform = platform or platform_name()
         defined = definitions(config)
         self.model = Defined(config["model"], _find(defined["models"], "model", config["model"]))
+        self.checkpoint = checkpoints.find(self.model.definition, Path(RESOURCES / "models" / self.model.slug))
         self.datasets = {
             role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
             for role, name in config["datasets"].items()
@@ -71,9 +74,9 @@ class Grid:
         for wanted in config["frameworks"]:
             self._add_variant(wanted, defined["variants"], unsupported)
         if not self.variants:
-            raise UserError(f"frameworks: none of them runs on {self.platform}; {'; '.join(self.notes)}")
+            raise UserError(f"frameworks: none of them can be measured here; {'; '.join(self.notes)}")
         self._check_models()
-        self.baseline = self._baseline(defined["variants"])
+        self.baseline = self._baseline(defined["variants"], unsupported)
         self.sweep = self._cells(list(self.variants), "sample")
         if config["control"]:
             self._add_control()
@@ -84,15 +87,15 @@ class Grid:
             for cell in self._cells([wanted], "sample") + self._cells([wanted], "full")
         ]
 
-    def _baseline(self, defined: dict[str, Any]) -> str:
+    def _baseline(self, defined: dict[str, Any], unsupported: dict[str, str]) -> str:
         """The baseline, or what is measured in its place on this platform."""
         wanted = self.config["baseline"]
         if wanted in self.variants:
             return wanted
         framework, name = wanted.split("/")
         instead = defined[framework][name].get("otherwise")
-        if instead not in self.variants:
-            raise UserError(f"baseline: {wanted} does not run on {self.platform}; choose {' or '.join(self.variants)}")
+        if instead not in self.variants or self.platform in defined[framework][name].get("platforms", [self.platform]):
+            raise UserError(f"baseline: {unsupported[wanted]}; choose {' or '.join(self.variants)}")
         return instead
 
     def _add_variant(self, wanted: str, defined: dict[str, Any], unsupported: dict[str, str]) -> None:
@@ -105,7 +108,12 @@ class Grid:
         if self.platform in definition.get("platforms", [self.platform]):
             # How a platform is served is no part of what is measured, so it is none of the identity either.
             settings = {key: value for key, value in definition.items() if key not in ("platforms", "otherwise")}
-            self.variants[wanted] = Defined(name, settings)
+            why = FRAMEWORKS[framework].refuses(settings, self.checkpoint) if self.checkpoint else None
+            if why:
+                unsupported[wanted] = f"{wanted} cannot do the model {self.model.name}: {why}"
+                self.notes.append(f"{unsupported[wanted]}: skipped")
+            else:
+                self.variants[wanted] = Defined(name, settings)
             return
         reason = f"{wanted} has no native code for {self.platform}"
         unsupported[wanted] = reason
@@ -259,6 +267,9 @@ class Grid:
             slugged = cell.name.replace(f"/{cell.variant}/", f"/{self.variant_slug(cell)}/", 1)
             if name in (cell.name, slugged):
                 return cell
+        for cell, reason in self.skipped:
+            if (role, name) == (cell.dataset, cell.name):
+                raise UserError(f"{name}: {reason}")
         raise UserError(
             f"no cell {name} on {role} in this configuration; there is "
             f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitbench import machine
+from vitbench import environment, machine
 from vitbench.errors import UserError
 
 MEMORY = 8e9
@@ -47,6 +48,21 @@ def check_disk(folder: Path, more: float = 0) -> None:
             f"{_size(free)} free on the disk of {folder.resolve()}, {_size(needed)} are needed: free some, or run "
             "with --directory on another disk"
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Raise UserError unless something can be written into `folder`, the working directory."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"nothing can be written to {folder.resolve()}: give yourself the right to, or run with --directory "
+            "elsewhere"
+        )
+
+
+def check_spark(folder: Path) -> None:
+    """Raise UserError where Spark cannot work in `folder`, the working directory, or as this user."""
+    if problem := environment.spark_problem(folder):
+        raise UserError(problem)
 
 
 def check_batch_sizes(sizes: Iterable[int], role: str, images: int) -> None:

@@ -8,6 +8,7 @@ import pandas
 
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.statistics import LEAST_BLOCKS
+from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.frameworks import package, title
 
 
@@ -54,7 +55,7 @@ def closing_lines(
     published: pandas.DataFrame,
     minutes_for_verdict: float,
 ) -> list[str]:
-    """The eight lines of the end of a run.
+    """The eight lines of the end of a run, and one more for each data set some of whose labels are not the model's.
 
     Args:
         published: the published runs (resources/published/runs.csv).
@@ -79,19 +80,26 @@ def closing_lines(
         _measurements_line(tried) + _left_out(context),
         "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
         verdict,
+        *_unknown_labels(context),
         "Times are valid, labels are not: the seeded model does not know these photographs."
         if context["label_note"]
         else "With your own photographs: make photos=~/Pictures",
     ]
 
 
+def _unknown_labels(context: dict[str, Any]) -> list[str]:
+    """What accuracy does not count; nothing where the model knows none of it by its making."""
+    notes = {one.get("labels", "") for one in context["datasets"].values()} - {""}
+    return [] if context["label_note"] else [f"{one[0].upper()}{one[1:]}." for one in sorted(notes)]
+
+
 def _measurements_line(tried: pandas.DataFrame) -> str:
     """How many measurements there were, how long they took, and how many of them carry no claim."""
     minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
     flags = tried["flags"].str.split(";")
-    suspect, not_warm = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in ("suspect", "not warm"))
+    suspect, unsteady = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in NOT_FOR_CLAIMS)
     line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
-    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(not_warm)} not warm"
+    line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(unsteady)} without a steady state"
     again = tried.attempts.sum()
     return line + (f"; {again:.0f} measured again." if again else ".")
 

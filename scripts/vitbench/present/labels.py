@@ -125,7 +125,7 @@ def aside_note(summary: pd.DataFrame) -> str:
         return ""
     alone = [name for name, repeats in zip(cell_names(summary), summary["repeats"], strict=True) if not repeats]
     note = (
-        f"Hollow dots: repeats set aside as suspect or not warm, {aside.sum():.0f} of"
+        f"Hollow dots: repeats set aside as suspect or without a steady state, {aside.sum():.0f} of"
         f" {(aside + summary['repeats']).sum():.0f}; they are in no median, range or verdict."
     )
     return note + (f" Nothing but such repeats, hence no mark: {_some(alone)}." if alone else "")

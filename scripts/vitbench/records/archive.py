@@ -11,6 +11,8 @@ by its path below the working directory that it was measured in (measurements/â€
     record(path)     the same of a record, checked
     predictions(path), prediction_rows(path)   of the record at `path`
     manifest(role), manifest_bytes(role)       of a role's data set
+    labels(role), matched_labels(role)         of its images, and of the model, as `vitbench.accuracy` wants them
+    manifest_of(slug)                          of the data set that a record names
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import yaml
 
 from vitbench.cells import repeats_of
 from vitbench.errors import UserError
-from vitbench.files import MEASUREMENTS, RESOURCES
+from vitbench.files import MEASUREMENTS, RESOURCES, plain_cell
 from vitbench.inputs.datasets import Image, read_manifest
 from vitbench.records import record as records
 
@@ -85,11 +87,31 @@ class Folder:
         return list(csv.reader(io.StringIO(_read(records.predictions_path(self.root / path)), newline="")))
 
     def manifest_path(self, role: str) -> Path:
-        return self.root / RESOURCES / "datasets" / self.grid["datasets"][role]["slug"] / "manifest.csv"
+        return self._manifest_of(self.grid["datasets"][role]["slug"])
+
+    def _manifest_of(self, slug: str) -> Path:
+        """Path of the manifest of the data set with this slug, which may be another configuration's."""
+        return self.root / RESOURCES / "datasets" / slug / "manifest.csv"
+
+    def manifest_of(self, slug: str) -> list[Image]:
+        """Rows of the manifest of the data set that a record's `identity` names."""
+        if PurePosixPath(slug).name != slug:
+            raise UserError(f"{slug} is no name of a data set")
+        return read_manifest(self._manifest_of(slug))
 
     def manifest(self, role: str) -> list[Image]:
         """Rows of the manifest of a role's data set."""
         return read_manifest(self.manifest_path(role))
+
+    def labels(self, role: str) -> dict[str, str]:
+        """id â†’ label of each valid image of a role's data set, empty where it has none."""
+        return {image.id: image.label for image in self.manifest(role) if image.valid}
+
+    def matched_labels(self, role: str) -> dict[str, str | None]:
+        """What the records of a role say of its labels (`vitbench.accuracy.stated`)."""
+        cells = [cell for cell in self.grid["cells"] if cell["dataset"] == role]
+        read = (self.record(path) for path in record_paths(self.grid | {"cells": cells}))
+        return next((record["labels"] for record in read if "labels" in record), {})
 
     def manifest_bytes(self, role: str) -> bytes:
         """The manifest of a role's data set as it is, for its hash stands in the records."""
@@ -166,10 +188,16 @@ class Packed(Folder):
 
     def predictions(self, path: str) -> list[tuple[str, str, float | None]]:
         rows = self.prediction_rows(path)[1:]
-        return [(image, label, float(score) if score else None) for image, label, score in rows]
+        return [(image, plain_cell(label), float(score) if score else None) for image, label, score in rows]
 
     def manifest_path(self, role: str) -> Path:
         return self.root / "manifests" / f"{role}.csv"
+
+    def _manifest_of(self, slug: str) -> Path:
+        role = next((role for role, one in self.grid["datasets"].items() if one["slug"] == slug), None)
+        if role is None:
+            raise UserError(f"{self.root} holds no manifest of {slug}")
+        return self.manifest_path(role)
 
     def _line(self, path: str) -> dict[str, Any]:
         if path not in self._lines:

@@ -11,6 +11,7 @@ from vitbench.errors import UserError
 # Columns of the runs table that all rows of a group must share: (what it is called, column, columns of the group).
 SAME = (
     ("machine", "machine", ()),
+    ("processor", "processor", ()),
     ("protocol", "protocol", ()),
     ("model", "model", ()),
     ("model's files", "model_hash", ("framework", "variant")),
@@ -22,8 +23,9 @@ REMEDY = "remove the records of one of them, which are then measured again, or u
 def refuse_mixed(runs: pandas.DataFrame) -> None:
     """Raise a UserError that names what differs, if these rows of a runs table were not measured on the same thing.
 
-    The same thing is machine, protocol and model; the files of the model for each variant, since each framework loads a
-    form of its own; and the manifest for each data set. Rows without a record, and hashes that are empty, say nothing.
+    The same thing is machine, its processor, protocol and model; the files of the model for each variant, since each
+    framework loads a form of its own; and the manifest for each data set. Rows without a record, and hashes that are
+    empty, say nothing.
     """
     measured = _measured(runs)
     for name, column, group in SAME:
@@ -38,7 +40,8 @@ def refuse_mixed(runs: pandas.DataFrame) -> None:
 def mark_mixed(runs: pandas.DataFrame) -> list[str]:
     """Lines for captions on what differs between the repeats of a variant and does not forbid to compare them.
 
-    That is the code that measured and the versions of the packages.
+    That is the code that measured, the versions of the packages, and the time: repeats that were removed and measured
+    again met another hour of the machine than the rest of their block.
     """
     measured = _measured(runs)
     notes = []
@@ -46,6 +49,11 @@ def mark_mixed(runs: pandas.DataFrame) -> list[str]:
     if codes.code.nunique() > 1:
         counts = ", ".join(f"{count} by {code}" for code, count in codes.code.value_counts(sort=False).items())
         notes.append(f"The measuring code changed between repeats: {counts}.")
+    late = measured[measured.out_of_turn == "yes"]
+    if len(late):
+        named = "; ".join(f"{row.framework}/{row.variant} on {row.dataset}, block {row.block:.0f}" for row in
+                          late.head(3).itertuples())  # fmt: skip
+        notes.append(f"Measured out of turn, as after a removal: {len(late)} of {len(measured)} repeats ({named}).")
     for place, rows in _groups(measured, ("framework", "variant")):
         versions: dict[str, list[str]] = {}
         for entry in _known(rows, "packages").packages.drop_duplicates():

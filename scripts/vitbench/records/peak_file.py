@@ -33,6 +33,11 @@ def _validator():
     return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
 
 
+def precisions() -> list[str]:
+    """The precisions in which a framework may multiply, and which records may name."""
+    return _validator().schema["$defs"]["precision"]["enum"]
+
+
 def problems(peak: Any) -> list[str]:
     """What is wrong with the content of a peak.json, in one line each."""
     found = [f"{error.json_path}: {error.message}" for error in _validator().iter_errors(peak)]

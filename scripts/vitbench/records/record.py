@@ -8,10 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
+from vitbench.frameworks import multiplies_with
 from vitbench.tables import COLUMNS
 
+# Version of what a record holds: older ones are refused.
+SCHEMA = 2
 STATUSES = ("ok", "oom", "timeout", "error", "skipped")
 
 
@@ -26,6 +30,8 @@ def _validator():
 
 def problems(record: Any) -> list[str]:
     """What is wrong with a record, in one line each; empty if it fits the schema and its numbers fit each other."""
+    if isinstance(record, dict) and record.get("schema", SCHEMA) != SCHEMA:
+        return [f"it was written under schema {record['schema']}, which cannot be compared with schema {SCHEMA}"]
     found = [
         f"{error.json_path}: {error.message}"
         for error in sorted(_validator().iter_errors(record), key=lambda e: e.path)
@@ -92,6 +98,10 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row: dict[str, Any] = {column: record.get(column) for column in COLUMNS["runs"]}
     row["source"], row["record"] = source, path
     row["pass_seconds"] = ";".join(f"{one['seconds']:.6g}" for one in record["passes"])
+    steady = record["steady"] or dict.fromkeys(("classification", "reason", "warm_up_images", "warm_up_seconds"))
+    row["steady"], row["steady_because"] = steady["classification"], steady["reason"]
+    row["warm_up_images"], row["warm_up_seconds"] = steady["warm_up_images"], steady["warm_up_seconds"]
+    row["last_change"] = steady.get("last_change")
     for histogram in ("effective_batch_sizes", "partition_rows"):
         row[histogram] = ";".join(f"{size}:{count}" for size, count in (record[histogram] or {}).items())
     row["flags"] = ";".join(record["flags"])
@@ -108,6 +118,11 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     hashes = record["hashes"]
     row["code"] = hashes.get("measuring_code", "")[:12]
     row["model_hash"], row["data_hash"] = hashes.get("model", "")[:12], hashes.get("manifest", "")[:12]
+    definition = record["identity"].get("definition") or {}
+    row["library"], row["product_precision"] = multiplies_with(
+        record["framework"], definition, record["device"], record["precision"]
+    )
+    row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
 

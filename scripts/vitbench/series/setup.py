@@ -32,7 +32,7 @@ def tell_apart(
         ("batch size", *(_both(_size(row.batch_size) for row in rows) for rows in (theirs, ours))),
         ("hardware", _both(_listed(row.hardware) for row in theirs), context["machine_text"]),
         ("versions", _both(_listed(row.framework_version) for row in theirs), _versions(context)),
-        ("runs", "one, no warm pass", f"{blocks} blocks, warm passes" if blocks != 1 else "1 block, warm passes"),
+        ("runs", "one, no warm-up", f"{blocks} block{'s' * (blocks != 1)}, timed after warm-up"),
     ]
     known = [(name, one, other) for name, one, other in facts if one and other]
     equal = [f"{name}: {one}" for name, one, other in known if one == other]

@@ -5,11 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.inputs.checkpoints import Checkpoint
+
+# Filters of resizing that torchvision has for tensors (0.29 takes the others' numbers and then ends in an error).
+TORCHVISION = ("nearest", "lanczos", "bilinear", "bicubic")
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """The checkpoint as it is; torch multiplies, without TF32 unless it is told to."""
     return Needs(library="torch", precision=definition.get("precision", "float32"))
+
+
+def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
+    """Why a variant cannot do a model; None where it can. See `Framework.refuses`."""
+    wanted = checkpoint.preprocessing.filter
+    if variant["image_processor"] == "torchvision" and wanted not in TORCHVISION:
+        return (
+            f"torchvision resizes by {', '.join(TORCHVISION)} only, and the model wants {wanted} (`resample` in "
+            "preprocessor_config.json)"
+        )
+    return None
 
 
 FRAMEWORK = Framework(
@@ -42,4 +57,5 @@ FRAMEWORK = Framework(
     start_and_load_seconds=10,
     needs=needs,
     adapter=lambda definition: definition.get("runner", "adapter"),
+    refuses=refuses,
 )

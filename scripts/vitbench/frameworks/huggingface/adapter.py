@@ -75,6 +75,9 @@ class Adapter:
             if answer is not None:
                 yield Prediction(image or "more answers than images", answer[0]["label"], answer[0]["score"])
 
+    def settling_seconds(self) -> float:
+        return 0.0  # nothing is compiled while it runs
+
     def describe(self) -> dict[str, Any]:
         import torch
         import torchvision

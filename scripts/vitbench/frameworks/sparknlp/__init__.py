@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.inputs import model_assets
+from vitbench.inputs.checkpoints import Checkpoint
 
 # The library of `peak.json` that an engine inside Spark NLP multiplies with; TensorFlow's own lives in the JVM.
-LIBRARIES = {"onnx": "onnxruntime"}
+LIBRARIES = {"onnx": "ONNX Runtime"}
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
@@ -21,6 +23,12 @@ def needs(definition: dict[str, Any], device: str) -> Needs:
         # TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to.
         precision="tensorfloat32" if device == "gpu" else "float32",
     )
+
+
+def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
+    """Why a variant cannot do a model; None where it can. See `Framework.refuses`."""
+    # A ready-made model of John Snow Labs brings its own preprocessing.
+    return None if "pretrained" in variant else model_assets.refusal(checkpoint)
 
 
 FRAMEWORK = Framework(
@@ -45,6 +53,7 @@ FRAMEWORK = Framework(
     },
     start_and_load_seconds=21,
     needs=needs,
+    refuses=refuses,
     clustered=True,
     model_of=lambda definition: definition.get("of"),
 )

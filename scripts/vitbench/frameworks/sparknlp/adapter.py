@@ -70,6 +70,11 @@ class Adapter:
                 score = scores.get(f"Some({label})")
                 yield Prediction(image, label, None if score is None else float(score))
 
+    def settling_seconds(self) -> float:
+        """What the JVM's compilers have taken since it started."""
+        beans = self.spark.sparkContext._jvm.java.lang.management.ManagementFactory
+        return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
+
     def describe(self) -> dict[str, Any]:
         import pyspark
         import sparknlp

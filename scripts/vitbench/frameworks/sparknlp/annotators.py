@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitbench.environment import plain_temporary
 from vitbench.errors import UserError
 from vitbench.files import HOME, staged
 from vitbench.frameworks.spark import engine_environment, start_session
@@ -33,7 +34,7 @@ def save_annotator(
     """
     os.environ.update(engine_environment(engine, onednn=True))
     paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
-    with staged(folder) as temporary, tempfile.TemporaryDirectory() as links:
+    with staged(folder) as temporary, tempfile.TemporaryDirectory(dir=plain_temporary()) as links:
         scratch = temporary.with_name("scratch").resolve()
         scratch.mkdir()
         Path(links, "target").symlink_to(temporary.parent.resolve())

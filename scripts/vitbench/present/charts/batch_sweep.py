@@ -54,7 +54,7 @@ def _words(sample: pd.DataFrame, chosen: dict) -> dict:
 def _caption(sample: pd.DataFrame, runs: pd.DataFrame, context: dict) -> list[str]:
     measured = sample[sample["status"] == "ok"]
     how = (
-        f"Mark: median of n = {count(measured['repeats'].replace(0, np.nan))} repeats (fresh processes, warm passes);"
+        f"Mark: median of n = {count(measured['repeats'].replace(0, np.nan))} repeats (fresh processes, timed passes);"
         " bar: range of the repeats; small dots: single repeats. Points of one batch size stand side by side."
         " Ring: best batch size, the one that the full run uses."
     )

@@ -1,4 +1,4 @@
-"""The passes chart: seconds an image against the pass, one line a repeat: is a repeat warm, and how does it start?"""
+"""The passes chart: seconds an image against the pass, one line a repeat: how it warms up, and what is timed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from vitbench.present.labels import DEVICES, number, size_words, variant_name
 ROLES = ("full", "sample")
 PLOT, HEIGHT = 3.9, 1.35  # inches
 LEFT, BETWEEN, HEAD, FOOT = 0.75, 0.5, 0.46, 0.34
-ASIDE = {"not warm": "^", "suspect": "s"}  # marks of what a repeat was set aside for; both: a diamond
+ASIDE = {"no steady state": "^", "suspect": "s"}  # marks of what a repeat was set aside for; both: a diamond
 BOTH = "D"
-WIDE_SPAN = 8  # highest / lowest value from which a linear axis would flatten the warm passes
+TIMED = {"linewidth": 1.5, "marker": "o", "markersize": 3.2}
+CHANGE = {"marker": "|", "markersize": 11, "markeredgewidth": 1.6, "linestyle": "none"}
+WIDE_SPAN = 8  # highest / lowest value from which a linear axis would flatten the timed passes
 
 
 def draw(runs: pd.DataFrame, context: dict) -> Figure:
     """Draw every ok repeat of the runs table: a row a variant on its hardware, left the full set, right the sample."""
     lines = _lines(runs)
-    title = "Seconds an image, pass by pass: pass 0 is cold, the later ones are warm"
+    title = "Seconds an image, pass by pass: warm-up, and the timed passes that make the value"
     with style.theme():
         if lines.empty:
             page = style.Page(8.0, 1.6, title, [style.origin(context)])
@@ -110,8 +112,16 @@ def _panel(axes: Axes, group: pd.DataFrame, color: str | dict, lines: pd.DataFra
     axes.grid(False, axis="x")
     for row in group.itertuples(index=False):
         ink = color[row.batch_size] if isinstance(color, dict) else color
-        how = {"linestyle": "--", "linewidth": 1.0} if row.aside else {"linewidth": 1.3, "marker": "o", "markersize": 3}
-        axes.plot(range(len(row.each)), row.each, color=ink, alpha=0.85, zorder=3, **how)
+        dashes = "--" if row.aside else "-"
+        # The line of warm-up ends where the timed passes begin, so that there is no gap.
+        begin = len(row.each) - int(row.timed_passes)
+        axes.plot(range(begin + 1), row.each[: begin + 1], color=ink, alpha=0.5, zorder=2, linestyle=dashes,
+                  linewidth=0.7)  # fmt: skip
+        axes.plot(range(begin, len(row.each)), row.each[begin:], color=ink, alpha=0.9, zorder=3,
+                  linestyle=dashes, **TIMED)  # fmt: skip
+        if pd.notna(row.last_change):
+            place = int(row.last_change)
+            axes.plot([place], [row.each[place]], color=ink, zorder=4, **CHANGE)
         if row.aside:
             marker = BOTH if len(row.aside) > 1 else ASIDE[row.aside[0]]
             axes.plot(len(row.each) - 1, row.each[-1], marker=marker, markersize=6.5, markerfacecolor="white",
@@ -127,8 +137,10 @@ def _panel(axes: Axes, group: pd.DataFrame, color: str | dict, lines: pd.DataFra
 def _keys(lines: pd.DataFrame, shades: dict) -> list[Line2D]:
     """Explain the lines that the chart has, and no others."""
     keys = []
-    if (lines["aside"].map(len) == 0).any():
-        keys.append(Line2D([], [], color=style.INK, marker="o", markersize=3, linewidth=1.3, label="a repeat"))
+    keys.append(Line2D([], [], color=style.INK, alpha=0.5, linewidth=0.7, label="warm-up (pass 0: cold)"))
+    keys.append(Line2D([], [], color=style.INK, label="timed passes: the value", **TIMED))
+    if lines["last_change"].notna().any():
+        keys.append(Line2D([], [], color=style.INK, label="last change of level", **CHANGE))
     aside = set(lines["aside"]) - {()}
     for flags in sorted(aside):
         marker = BOTH if len(flags) > 1 else ASIDE[flags[0]]
@@ -143,9 +155,9 @@ def _caption(lines: pd.DataFrame, context: dict) -> list[str]:
     aside = lines["aside"].map(len) > 0
     how = (
         f"One line a repeat (a fresh process), n = {len(lines)} repeats; every point is one pass over the whole data"
-        " set, divided by its images. A repeat's value is the median of its warm passes, 1 and later; repeats go on"
-        " until the last two agree, or until the budget is spent. One scale for all panels of a device, so that heights"
-        " may be compared."
+        " set, divided by its images. Warm-up ends when images, seconds, the run time's compilers and the level of the"
+        " passes say so; the value is the median of the timed passes alone, whose number was fixed before. One scale"
+        " for all panels of a device, so that heights may be compared."
     )
     if any(max(part["each"].map(max)) > WIDE_SPAN * min(part["each"].map(min)) for _, part in lines.groupby("device")):
         how += " Logarithmic where the passes lie far apart."

@@ -126,6 +126,23 @@ def _legend(page: style.Page, axes: Axes, full: pd.DataFrame, top: float) -> Non
     )  # fmt: skip
 
 
+def why(table: pd.DataFrame) -> list[str]:
+    """One sentence for each row of a table `physics`: its share of what its own library can do, and of the machine's.
+
+    A row without a peak has none.
+    """
+    lines = []
+    for row in table[table["share_of_peak"].notna() & (table["verdict"] == "")].itertuples(index=False):
+        who = f"{variant_name(row.framework, row.variant)} ({DEVICES.get(row.device, row.device)})"
+        machine = f"{row.share_of_peak:.0%} of what the machine can do"
+        if math.isfinite(row.share_of_own):
+            lines.append(f"{who} runs at {row.share_of_own:.0%} of what {row.own_library} can do here, which is"
+                         f" {machine}.")  # fmt: skip
+        else:
+            lines.append(f"{who} runs at {machine}; what its own library can do is not known.")
+    return lines
+
+
 def _caption(full: pd.DataFrame, context: dict) -> list[str]:
     one = full.iloc[0]
     how = "Share: images/s × FLOP an image / peak. "
@@ -146,4 +163,4 @@ def _caption(full: pd.DataFrame, context: dict) -> list[str]:
     ]
     wrong = list(dict.fromkeys(full.loc[full["verdict"] != "", "verdict"]))
     note = f"Crossed out: {'; '.join(wrong)}; no machine does more than its peak." if wrong else ""
-    return [how, f"Peaks: {'; '.join(told)}." if told else "", note, style.origin(context)]
+    return [how, f"Peaks: {'; '.join(told)}." if told else "", " ".join(why(full)), note, style.origin(context)]

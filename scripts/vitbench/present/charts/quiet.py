@@ -130,7 +130,8 @@ def _caption(tried: pd.DataFrame, context: dict) -> list[str]:
         for column, (words, *_) in PARTS.items()
     )
     how = (
-        f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and {numbers['not warm']} not warm;"
+        f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and"
+        f" {numbers['no steady state']} without a steady state;"
         f" attempts set aside and measured again: {tried['attempts'].sum():.0f}. Relative to the median of the canaries"
         f" so far; median [range]: {ranges} (no interval: it is no claim)."
     )

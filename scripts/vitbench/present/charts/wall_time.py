@@ -135,8 +135,8 @@ def _caption(summary: pd.DataFrame, runs: pd.DataFrame, context: dict) -> list[s
     measured = summary[summary["status"] == "ok"]
     how = (
         "Wall time: from paths known, model loaded and session up to every image labelled in the driver. Mark: median"
-        f" of n = {count(measured['repeats'].replace(0, np.nan))} repeats (warm passes, fresh processes); bar: range of"
-        " the repeats; small dots: single repeats; hollow mark, above: median of the cold pass (the first)."
+        f" of n = {count(measured['repeats'].replace(0, np.nan))} repeats (timed passes, fresh processes); bar: range"
+        " of the repeats; small dots: single repeats; hollow mark, above: median of the cold pass (the first)."
     )
     notes = [aside_note(measured), *failure_notes(runs), *flag_notes(measured, hollow=True)]
     return [how if len(measured) else "", *notes, style.origin(context)]

@@ -46,7 +46,8 @@ DERIVED = {
     ),
     "physics": (
         "Physics", "Throughput as a share of what the machine can do",
-        "peak: the highest GEMM rate of any library in use",
+        "peak: the highest GEMM rate of any library in use; own: of the library that this cell multiplies "
+        "with, where it can be measured",
     ),
     "effective_batches": (
         "Batches", "The batches that the engines saw",
@@ -64,9 +65,9 @@ SHARES = frozenset(
     share_of_peak""".split()  # noqa: SIM905
 )
 COUNTS = frozenset(
-    """images workers batch_size effective_batch_size repeat repeats protocol block order warm_passes threads slots
-    partitions kept blocks faster_blocks compared duplicated waves attempts set_aside alike blocks_never
-    measured_images""".split()  # noqa: SIM905
+    """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
+    warm_up_images last_change partitions kept blocks faster_blocks compared duplicated waves attempts set_aside
+    alike blocks_never measured_images""".split()  # noqa: SIM905
 )
 FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row above
 

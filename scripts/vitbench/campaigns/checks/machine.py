@@ -1,0 +1,129 @@
+"""Was all measured on the machine that the records name, and could that machine do it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from statistics import median
+from typing import Any
+
+from vitbench import machine
+from vitbench.analysis import physics
+from vitbench.campaigns.checks import NotChecked, Record, probes
+from vitbench.errors import UserError
+from vitbench.frameworks import multiplies_with
+from vitbench.records import peak_file
+
+# What the machine can do at most, in the folder of a model.
+PEAK = "peak.json"
+# By how much the best library at the model's shapes may beat the canary's GEMM. On a Zen 4 it did 1.2 times as much; a
+# machine of many cores, which the canary's small matrices do not fill, may show several times that.
+PEAK_OVER_CANARY = 12
+# A SHA-256 of 64 digits in which fewer than this many kinds of digits occur was typed, not computed.
+KINDS_OF_DIGITS = 8
+
+
+def check_machine(evidence: Any) -> Iterable[str]:
+    """The machine's id follows from processor, cores, memory and accelerators of the fingerprint."""
+    nameless = []
+    for path, record in evidence.records.items():
+        facts = record["environment"]
+        if not _whole(facts):
+            nameless.append(path)
+            continue
+        devices = ["gpu"] if record["device"] == "gpu" else ["cpu", "gpu"]
+        expected = list(dict.fromkeys(machine.identify(facts, [device]) for device in devices))
+        if record["machine"] not in expected or facts.get("id", record["machine"]) != record["machine"]:
+            yield f"{path}: machine {record['machine']}, expected {' or '.join(expected)} by its fingerprint"
+    if nameless:
+        more = f" (and {len(nameless) - 1} more)" if len(nameless) > 1 else ""
+        yield (
+            f"{nameless[0]}{more}: the fingerprint does not name the processor's microarchitecture, expected a record "
+            "of protocol 3 or later; what was measured before has to be measured again"
+        )
+
+
+def _whole(facts: dict[str, Any]) -> bool:
+    """Whether a fingerprint holds what the machine's id is made of."""
+    chip, sizes = facts.get("processor"), (facts.get("cores"), facts.get("memory_bytes"))
+    if not isinstance(chip, dict) or not isinstance(chip.get("microarchitecture"), str):
+        return False
+    words = [chip.get("instruction_sets"), facts.get("gpus")]
+    named = all(isinstance(one, list) and all(isinstance(word, str) for word in one) for one in words)
+    return named and all(isinstance(size, int) and size > 0 for size in sizes)
+
+
+def check_software(evidence: Any) -> Iterable[str]:
+    """Versions are those of the fingerprint, and hashes could be hashes."""
+    for path, record in evidence.good.items():
+        packages = record["environment"].get("packages") or {}
+        for name, version in record["versions"].items():
+            # A wheel's own version says how it was built: 2.15.0+cu132.
+            if name in packages and str(version).partition("+")[0] != str(packages[name]).partition("+")[0]:
+                yield f"{path}: {name} {version}, expected {packages[name]} as in its fingerprint"
+        for name, digest in record["hashes"].items():
+            if digest is not None and not _computed(digest):
+                yield f"{path}: hash of {name} {str(digest)[:12]}, expected a SHA-256"
+        if "measuring_code" not in record["hashes"]:
+            yield f"{path}: no hash of the measuring code, expected one"
+
+
+def _computed(digest: Any) -> bool:
+    digits = set(digest) if isinstance(digest, str) and len(digest) == 64 else set()
+    return digits <= set("0123456789abcdef") and len(digits) >= KINDS_OF_DIGITS
+
+
+def check_physics(evidence: Any) -> Iterable[str]:
+    """Nothing is faster than the machine's arithmetic, and that is about what the canaries say."""
+    peaks: dict[str, dict[str, Any]] = {}
+    for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):
+        try:
+            peak = evidence.archive.document(place)
+        except UserError as error:
+            yield str(error)
+            continue
+        if found := peak_file.problems(peak):
+            yield from (f"{place}: {one}; expected what peak.schema.yaml says" for one in found)
+        else:
+            peaks[str(PurePosixPath(place).parent)] = peak
+    below: dict[str, list[Record]] = {folder: [] for folder in peaks}
+    for path, record in evidence.good.items():
+        if record["precision"] not in (None, *peak_file.precisions()):
+            yield f"{path}: precision {record['precision']}, expected {', '.join(peak_file.precisions())}"
+        folder = next((str(one) for one in PurePosixPath(path).parents if str(one) in peaks), None)
+        if folder is None:
+            continue
+        below[folder].append(record)
+        if bound := _bound(peaks[folder], record):
+            flop = peaks[folder]["flop_per_image"]
+            if physics.impossible(record["throughput"], flop, bound["gflops"]):
+                yield (
+                    f"{path}: {record['throughput']:.2f} images/s, expected at most "
+                    f"{bound['gflops'] * 1e9 / flop:.2f}, which are all {bound['gflops']:.0f} GFLOP/s of this machine "
+                    f"({bound['library']}, {bound['precision']})"
+                )
+    for folder, records in below.items():
+        yield from _beyond_the_canaries(f"{folder}/{PEAK}", peaks[folder], records)
+    if not any(below.values()):
+        raise NotChecked("no peak.json of this machine and model")
+
+
+def _bound(peak: dict[str, Any], record: Record) -> dict[str, Any] | None:
+    """The rate that bounds a record: that of its precision, else the highest of any on its device."""
+    definition = record["identity"].get("definition") or {}
+    _, precision = multiplies_with(record["framework"], definition, record["device"], record["precision"])
+    of_device = [one for one in peak["peak"] if one["device"] == record["device"]]
+    highest = max(of_device, key=lambda one: one["gflops"], default=None)
+    return physics.peak_of(peak, record["device"], precision) or highest
+
+
+def _beyond_the_canaries(place: str, peak: dict[str, Any], records: list[Record]) -> Iterable[str]:
+    """A peak that the canaries' GEMM, on the same cores, makes incredible."""
+    best = physics.peak_of(peak, "cpu", "float32")
+    canaries = [found[when]["gemm_gflops"] for one in records if (found := probes(one)) for when in ("before", "after")]
+    known = [one for one in canaries if one]
+    if best and known and best["gflops"] > PEAK_OVER_CANARY * median(known):
+        yield (
+            f"{place}: {best['gflops']:.0f} GFLOP/s in float32, expected at most {PEAK_OVER_CANARY} times "
+            f"the canaries' {median(known):.0f}"
+        )

@@ -1,0 +1,24 @@
+"""Finished runs that nobody measured, for tests of what is made of them."""
+
+import shutil
+from pathlib import Path
+
+import planted
+import pytest
+
+from vitbench.files import HOME
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory) -> Path:
+    """The working directory of a finished run of the default configuration."""
+    grid = Grid(load(HOME / "config" / "config.yaml"))
+    return planted.plant_run(tmp_path_factory.mktemp("checker") / "a run", grid)
+
+
+@pytest.fixture
+def run(sound, tmp_path) -> Path:
+    """A copy of it, to be tampered with."""
+    return Path(shutil.copytree(sound, tmp_path / "a run"))
