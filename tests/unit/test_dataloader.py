@@ -1,5 +1,9 @@
 """The model behind a DataLoader gives the pipeline's labels, in batches of the size asked for, in every pass anew."""
 
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy
@@ -7,6 +11,7 @@ import pytest
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
+from vitbench.files import HOME
 from vitbench.frameworks import ADAPTERS, Task, Unavailable
 from vitbench.frameworks.huggingface import adapter, dataloader
 
@@ -53,7 +58,8 @@ def started(kind, given: Task):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "batches"), [(4, {"3": 1, "4": 2}), (8, {"3": 1, "8": 1}), (12, {"11": 1}), (1, {"1": 11})]
+    ("batch_size", "batches"),
+    [(4, {"3": 1, "4": 2}), (8, {"3": 1, "8": 1}), (12, {"11": 1}), (20, {"11": 1}), (1, {"1": 11})],
 )
 def test_labels_and_scores_are_the_pipelines(place, batch_size, batches):
     one, other = started(adapter.Adapter, task(place)), started(dataloader.Adapter, task(place, batch_size))
@@ -85,6 +91,30 @@ def test_a_precision_that_this_processor_lacks_is_unavailable(place, precision, 
         monkeypatch.setattr(torch.cpu, name, lambda: False)
     with pytest.raises(Unavailable, match=precision):
         dataloader.Adapter(task(place, precision=precision)).start()
+
+
+def test_workers_hand_over_their_images_from_a_folder_with_a_long_name(place, tmp_path):
+    """As in a repeat: TMPDIR is its own folder, deep below measurements/, and its working folder."""
+    folder = tmp_path / ("deep" * 40)
+    folder.mkdir()
+    code = "; ".join(
+        [
+            "import pickle, sys",
+            "from vitbench.frameworks.huggingface.dataloader import Adapter",
+            "made = Adapter(pickle.loads(bytes.fromhex(sys.argv[1])))",
+            "made.start()",
+            "made.load()",
+            "print([list(made.classify()) == list(made.classify()), sum(made.batches.values())])",
+            "made.close()",
+        ]
+    )
+    variables = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(HOME / "scripts")}
+    told = pickle.dumps(task(place, loader_workers=2)).hex()
+    done = subprocess.run(
+        [sys.executable, "-c", code, told], cwd=folder, env=variables, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout.split("\n")[-2] == "[True, 3]", done.stderr
+    assert list(folder.iterdir()) == []
 
 
 def test_the_definition_says_which_module_runs_it():

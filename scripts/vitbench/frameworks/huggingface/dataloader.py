@@ -7,7 +7,9 @@ precision of the products and the compiler are settings.
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
+import tempfile
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
@@ -20,6 +22,10 @@ from vitbench.frameworks.huggingface import adapter
 # workers idle.
 HANDED_OVER = 8
 PREFETCHED = 4
+# Seconds after which a worker that hands over nothing has died.
+SILENT = 120
+# The folder in which a repeat runs, by the shortest name that there is for it.
+HERE = Path("/proc/self/cwd")
 
 
 class Images:
@@ -36,6 +42,21 @@ class Images:
         from transformers.image_utils import load_image
 
         return self.processor(images=load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
+
+
+def name_sockets_shortly() -> None:
+    """Have workers' sockets lie in the folder that this process runs in, by a short name.
+
+    They would lie in TMPDIR, the folder of the repeat; its full name is longer than a socket's may be (107 bytes), and
+    the workers, which hand over tensors through them, would fail without a word.
+    """
+    if not HERE.exists():
+        return
+    before, tempfile.tempdir = tempfile.tempdir, str(HERE)
+    try:
+        multiprocessing.util.get_temp_dir()  # what is chosen now, the workers inherit
+    finally:
+        tempfile.tempdir = before
 
 
 class Adapter(adapter.Adapter):
@@ -83,6 +104,8 @@ class Adapter(adapter.Adapter):
         self.workers = task.threads if variant["loader_workers"] == "cores" else variant["loader_workers"]
         self.handed_over = gcd(task.batch_size, HANDED_OVER)
         processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
+        if self.workers:
+            name_sockets_shortly()
         self.loader = DataLoader(
             Images([path for _, path in task.images], processor),
             batch_size=self.handed_over,
@@ -91,6 +114,7 @@ class Adapter(adapter.Adapter):
             # They stay between passes, as they would through millions of images, and do nothing there.
             persistent_workers=self.workers > 0,
             pin_memory=self.accelerator == "cuda",
+            timeout=SILENT if self.workers else 0,
         )
 
     def make_ready(self, module: Any) -> Any:
