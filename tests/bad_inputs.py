@@ -279,7 +279,7 @@ def edited_image(folder: Path) -> None:
 
 
 def measured(folder: Path, cell: str) -> None:
-    with mock.patch.dict(ADAPTERS, {"huggingface": "fake_adapter"}):
+    with mock.patch.dict(ADAPTERS, {"huggingface": lambda definition: "fake_adapter"}):
         measure.main(["--config", str(folder / "mine.yaml"), "--cell", cell, "--out", str(folder / "rep0.json")])
 
 

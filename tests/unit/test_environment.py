@@ -121,7 +121,7 @@ def looked(tmp_path, monkeypatch):
     """What the child of a repeat is given, in a shell that has these variables."""
 
     def looked(**variables: str) -> dict:
-        monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+        monkeypatch.setitem(ADAPTERS, "fake", lambda definition: "fake_adapter")
         monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -340,7 +340,7 @@ from pathlib import Path
 from vitbench import frameworks
 from vitbench.errors import exit_with_user_errors
 from vitbench.measure import supervisor
-frameworks.ADAPTERS["fake"] = "fake_adapter"
+frameworks.ADAPTERS["fake"] = lambda definition: "fake_adapter"
 out = Path(sys.argv[2])
 def main():
     out.parent.mkdir(exist_ok=True)

@@ -33,14 +33,14 @@ import pickle, sys
 from pathlib import Path
 from vitbench import frameworks
 from vitbench.measure import supervisor
-frameworks.ADAPTERS["fake"] = "fake_adapter"
+frameworks.ADAPTERS["fake"] = lambda definition: "fake_adapter"
 supervisor.measure(pickle.loads(Path(sys.argv[1]).read_bytes()), Path(sys.argv[2]))
 """
 
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
-    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setitem(ADAPTERS, "fake", lambda definition: "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
 
@@ -370,7 +370,7 @@ def test_a_mistake_of_our_own_in_the_child_fails_the_job_and_records_nothing(tmp
 
 
 def test_an_adapter_that_cannot_be_imported_is_a_mistake_of_our_own(tmp_path, monkeypatch):
-    monkeypatch.setitem(ADAPTERS, "fake", "no_such_adapter")
+    monkeypatch.setitem(ADAPTERS, "fake", lambda definition: "no_such_adapter")
     with pytest.raises(RuntimeError, match="mistake in vitbench"):
         supervisor.measure(example_repeat(tmp_path, {}), record_path(tmp_path))
     assert_left(tmp_path)

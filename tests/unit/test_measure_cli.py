@@ -123,7 +123,7 @@ def place(tmp_path, monkeypatch) -> Grid:
     model = Path(grid.model_folder(grid.sweep[0]))
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "dog", "2": "owl"}}))
-    monkeypatch.setitem(ADAPTERS, "huggingface", "fake_adapter")
+    monkeypatch.setitem(ADAPTERS, "huggingface", lambda definition: "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.delenv("VITBENCH_ORDERED_BY", raising=False)
     return grid

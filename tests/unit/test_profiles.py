@@ -23,7 +23,7 @@ ALIKE = dict.fromkeys(STAGES, 1 / 6)
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
-    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setitem(ADAPTERS, "fake", lambda definition: "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
 

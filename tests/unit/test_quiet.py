@@ -218,7 +218,7 @@ def test_the_canary_of_a_record_is_relative_to_its_reference():
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
     """Measure with a fake framework, while the probes find in each attempt what the test says."""
-    monkeypatch.setitem(ADAPTERS, "fake", "fake_adapter")
+    monkeypatch.setitem(ADAPTERS, "fake", lambda definition: "fake_adapter")
     monkeypatch.setenv("PYTHONPATH", os.path.dirname(__file__))
     monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
     out = tmp_path / "measurements" / "rep0.json"

@@ -1,15 +1,15 @@
 """The frameworks that can be measured: each is a package here that declares itself, behind one small interface.
 
 A new framework is one package with `FRAMEWORK` (`vitbench.frameworks.declaration`) in its `__init__`, the class
-`Adapter` in `adapter.py` and the function `profile` in `profiler.py`, and the definitions of its variants in
-`resources/variants.yaml` (docs/extend.md). Heavy imports stay inside the adapter's methods, so that a declaration costs
-nothing to read.
+`Adapter` in `adapter.py` (or a module for each way of running it: `Framework.adapter`) and the function `profile` in
+`profiler.py`, and the definitions of its variants in `resources/variants.yaml` (docs/extend.md). Heavy imports stay
+inside the adapter's methods, so that a declaration costs nothing to read.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -91,8 +91,14 @@ FRAMEWORKS: dict[str, Framework] = {
     for module in pkgutil.iter_modules(__path__)
     if module.ispkg
 }
-# Module of each framework's class `Adapter`, imported in the process that measures and nowhere else.
-ADAPTERS = {name: f"{__name__}.{name}.adapter" for name in FRAMEWORKS}
+
+
+def _adapter_of(framework: Framework) -> Callable[[dict[str, Any]], str]:
+    return lambda definition: f"{__name__}.{framework.name}.{framework.adapter(definition)}"
+
+
+# Framework → (a variant's definition → module of its class `Adapter`, imported in the process that measures alone).
+ADAPTERS = {name: _adapter_of(framework) for name, framework in FRAMEWORKS.items()}
 
 
 def multiplies_with(framework: str, definition: dict[str, Any], device: str, precision: str | None) -> tuple:

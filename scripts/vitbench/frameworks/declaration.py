@@ -49,5 +49,7 @@ class Framework:
     """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
     clustered: bool = False
     """whether it runs on more than one worker"""
+    adapter: Callable[[dict[str, Any]], str] = lambda definition: "adapter"
+    """a variant's definition → the module of its package that holds the class `Adapter`"""
     model_of: Callable[[dict[str, Any]], str | None] = lambda definition: None
     """a variant's definition → the hub's name of the only model that the variant is valid with; None for any"""

@@ -185,7 +185,7 @@ def run_child(
     `watch` makes, of the child's process id, what is to go on beside it.
     """
     job = {
-        "adapter": ADAPTERS[repeat.known["framework"]],
+        "adapter": ADAPTERS[repeat.known["framework"]](repeat.task.variant),
         "task": asdict(repeat.task),
         "passes": asdict(repeat.passes),
         "profile": profile,

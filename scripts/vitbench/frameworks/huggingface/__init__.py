@@ -13,7 +13,7 @@ TORCHVISION = ("nearest", "lanczos", "bilinear", "bicubic")
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """The checkpoint as it is; torch multiplies, without TF32 unless it is told to."""
-    return Needs(library="torch")
+    return Needs(library="torch", precision=definition.get("precision", "float32"))
 
 
 def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
@@ -34,9 +34,28 @@ FRAMEWORK = Framework(
     color="#0072B2",
     settings={
         "required": ["image_processor"],
-        "properties": {"image_processor": {"enum": ["pil", "torchvision"]}},
+        "dependentRequired": {
+            "runner": ["loader_workers", "precision"],
+            "loader_workers": ["runner"],
+            "precision": ["runner"],
+            "compile": ["runner"],
+        },
+        "properties": {
+            "image_processor": {"enum": ["pil", "torchvision"]},
+            "runner": {"enum": ["dataloader"], "description": "the model itself behind torch's DataLoader"},
+            "loader_workers": {
+                "oneOf": [{"enum": ["cores"]}, {"type": "integer", "minimum": 0}],
+                "description": "its processes",
+            },
+            "precision": {
+                "enum": ["float32", "tensorfloat32", "bfloat16", "float16"],
+                "description": "of the matrix products",
+            },
+            "compile": {"enum": ["default", "reduce-overhead"], "description": "the mode of torch.compile"},
+        },
     },
     start_and_load_seconds=10,
     needs=needs,
+    adapter=lambda definition: definition.get("runner", "adapter"),
     refuses=refuses,
 )

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks.huggingface import precision
 
 
 def dataset_of_paths(paths: list[str]) -> Any:
@@ -54,9 +55,14 @@ class Adapter:
         self.pipeline = pipeline(
             "image-classification", model=self.task.model, image_processor=processor, device=self.accelerator
         )
+        self.model = self.pipeline.model
         self.paths = dataset_of_paths([path for _, path in self.task.images])
         # The sizes of the batches that the model really gets; a hook costs microseconds where a batch costs 100 ms.
-        self.pipeline.model.register_forward_pre_hook(self._count_batch, with_kwargs=True)
+        self.model.register_forward_pre_hook(self._count_batch, with_kwargs=True)
+
+    def make_ready(self, module: Any) -> Any:
+        """The module as this variant runs it: as it is."""
+        return module
 
     def _count_batch(self, _module: Any, _args: tuple, kwargs: dict) -> None:
         self.batches[len(kwargs["pixel_values"])] += 1
@@ -77,13 +83,14 @@ class Adapter:
         import torchvision
         import transformers
 
-        model = self.pipeline.model
         accelerator = self.accelerator if self.accelerator != "cuda" else torch.cuda.get_device_name()
         return {
             "accelerator": accelerator,
-            "precision": str(next(model.parameters()).dtype).removeprefix("torch."),
+            "precision": precision.proven(
+                self.model, self.make_ready, self.task.batch_size, self.task.variant.get("precision", "float32")
+            ),
             "setting": f"PyTorch {torch.__version__.split('+')[0]}, image processor "
-            f"{self.task.variant['image_processor']}, attention {model.config._attn_implementation}",
+            f"{self.task.variant['image_processor']}, attention {self.model.config._attn_implementation}",
             "threads": torch.get_num_threads(),
             "slots": 1,
             "partitions": None,

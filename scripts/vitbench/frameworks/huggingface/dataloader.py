@@ -1,0 +1,189 @@
+"""Hugging Face transformers: the model itself behind torch's `DataLoader`, whose processes read, decode and preprocess.
+
+The same files, the same image processor and the same weights as `pipeline`; what differs is who does what when. The
+workers prepare images while the model runs, nothing waits for an answer until the last batch is under way, and the
+precision of the products and the compiler are settings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing.util
+import os
+import tempfile
+from collections.abc import Iterator
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+from vitbench.frameworks import Prediction, Unavailable
+from vitbench.frameworks.huggingface import adapter
+
+# Images that a worker hands over at a time, at most: with whole batches, a data set of few batches would leave most
+# workers idle.
+HANDED_OVER = 8
+PREFETCHED = 4
+# Seconds after which a worker that hands over nothing has died.
+SILENT = 120
+# The folder in which a repeat runs, by the shortest name that there is for it.
+HERE = Path("/proc/self/cwd")
+
+
+class Images:
+    """The files as torch's `DataLoader` wants them: each is read, decoded and preprocessed whenever it is asked for."""
+
+    def __init__(self, paths: list[str], processor: Any) -> None:
+        self.paths, self.processor = paths, processor
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        # What `pipeline` calls, so that the pixels are the same.
+        from transformers.image_utils import load_image
+
+        return self.processor(images=load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
+
+
+def name_sockets_shortly() -> None:
+    """Have workers' sockets lie in the folder that this process runs in, by a short name.
+
+    They would lie in TMPDIR, the folder of the repeat; its full name is longer than a socket's may be (107 bytes), and
+    the workers, which hand over tensors through them, would fail without a word.
+    """
+    if not HERE.exists():
+        return
+    before, tempfile.tempdir = tempfile.tempdir, str(HERE)
+    try:
+        multiprocessing.util.get_temp_dir()  # what is chosen now, the workers inherit
+    finally:
+        tempfile.tempdir = before
+
+
+class Adapter(adapter.Adapter):
+    streams = False
+
+    def start(self) -> None:
+        # What the compiler makes is kept between repeats, as a user's second job finds it.
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(self.task.natives) / "inductor")
+        super().start()
+        import torch
+
+        self.precision = self.task.variant["precision"]
+        self._check_processor()
+        tensorfloat32 = self.precision == "tensorfloat32"
+        torch.set_float32_matmul_precision("high" if tensorfloat32 else "highest")
+        # torch takes TF32 for the convolution of a float32 model unless it is told not to.
+        torch.backends.cudnn.allow_tf32 = tensorfloat32
+
+    def _check_processor(self) -> None:
+        """Raise Unavailable where the processor has no such products, or only emulates them."""
+        import torch
+
+        there = {"float32": True, "tensorfloat32": False, "bfloat16": True, "float16": True}
+        if self.accelerator == "cpu":
+            there["bfloat16"] = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            there["float16"] = torch.cpu._is_amx_fp16_supported()
+        elif self.accelerator == "cuda":
+            capability = torch.cuda.get_device_capability()
+            there |= {"tensorfloat32": capability >= (8, 0), "bfloat16": capability >= (8, 0)}
+            there["float16"] = capability >= (7, 0)
+        if not there[self.precision]:
+            raise Unavailable(f"this {self.accelerator} has no products in {self.precision}: leave the variant out")
+
+    def load(self) -> None:
+        import torch
+        from torch.utils.data import DataLoader
+        from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+        variant, task = self.task.variant, self.task
+        stored = "float32" if self.precision == "tensorfloat32" else self.precision
+        self.dtype = getattr(torch, stored)
+        model = AutoModelForImageClassification.from_pretrained(task.model, dtype=self.dtype)
+        self.model = model.eval().to(self.accelerator)
+        self.forward = self.make_ready(self.model)
+        self.workers = task.threads if variant["loader_workers"] == "cores" else variant["loader_workers"]
+        self.handed_over = gcd(task.batch_size, HANDED_OVER)
+        processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
+        if self.workers:
+            name_sockets_shortly()
+        self.loader = DataLoader(
+            Images([path for _, path in task.images], processor),
+            batch_size=self.handed_over,
+            num_workers=self.workers,
+            prefetch_factor=PREFETCHED if self.workers else None,
+            # They stay between passes, as they would through millions of images, and do nothing there.
+            persistent_workers=self.workers > 0,
+            pin_memory=self.accelerator == "cuda",
+            timeout=SILENT if self.workers else 0,
+        )
+
+    def make_ready(self, module: Any) -> Any:
+        """The module as this variant runs it: compiled, where it says so."""
+        import torch
+
+        mode = self.task.variant.get("compile")
+        if mode is None:
+            return module
+        import torch._inductor.config
+
+        # Weights that do not change may be laid out for the processor once; on a GPU it gains nothing.
+        torch._inductor.config.freezing = self.accelerator == "cpu"
+        return torch.compile(module, mode=mode, dynamic=False)
+
+    def _batches(self) -> Iterator[Any]:
+        """The pixels of each batch, on the device and in the precision of the weights."""
+        import torch
+
+        parts: list[Any] = []
+        for part in self.loader:
+            # The copy from pinned memory is only begun here; the type is changed on the device.
+            parts.append(part.to(self.accelerator, non_blocking=True))
+            if len(parts) * self.handed_over == self.task.batch_size:
+                yield torch.cat(parts).to(self.dtype)
+                parts = []
+        if parts:
+            yield torch.cat(parts).to(self.dtype)
+
+    def classify(self) -> Iterator[Prediction]:
+        import torch
+
+        self.batches.clear()
+        try:
+            with torch.inference_mode():
+                numbers, scores = self._answers()
+        except torch.OutOfMemoryError as error:
+            # Raised in a line of ours, it would count as a mistake of ours.
+            raise MemoryError(str(error)) from error
+        names = self.model.config.id2label
+        for (image, _), number, score in zip(self.task.images, numbers, scores, strict=True):
+            yield Prediction(image, names[number], score)
+
+    def _answers(self) -> tuple[list[int], list[float]]:
+        """Class number and probability of each image."""
+        import torch
+
+        numbers, scores = [], []
+        for pixels in self._batches():
+            self.batches[len(pixels)] += 1
+            if self.accelerator == "cuda":
+                # A CUDA graph writes its answer where the last one was: what follows makes tensors of its own.
+                torch.compiler.cudagraph_mark_step_begin()
+            best = self.forward(pixel_values=pixels).logits.float().softmax(-1).max(-1)
+            numbers.append(best.indices)
+            scores.append(best.values)
+        # Only this waits, for everything that was begun.
+        return torch.cat(numbers).tolist(), torch.cat(scores).tolist()
+
+    def describe(self) -> dict[str, Any]:
+        described = super().describe()
+        mode = self.task.variant.get("compile")
+        made = "eager" if mode is None else f"compiled ({mode})"
+        setting = f"{described['setting']}, {made}, DataLoader with {self.workers} workers"
+        return described | {"setting": setting}
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        raise Unavailable("no profile: workers read, decode and preprocess while the model runs, stages do not add up")
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self.loader = None

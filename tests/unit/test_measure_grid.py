@@ -1,0 +1,144 @@
+"""A whole configuration without Snakemake: the seeded order, going on after a stop, and ending in time."""
+
+import json
+from pathlib import Path
+
+import measure_grid
+import pytest
+import yaml
+from example_records import example_record
+
+from vitbench.errors import UserError
+from vitbench.files import write_atomically
+from vitbench.plan import configuration
+from vitbench.plan.grid import Grid
+from vitbench.records import record as records
+
+CONFIG = """
+model: vit-tiny-seeded
+datasets: {sample: photos-12, full: photos-12}
+frameworks: [huggingface/pipeline, huggingface/dataloader]
+batch_sizes: [1, 4]
+repeats: {sample: 1, full: 2}
+"""
+
+
+class Machine:
+    """What the command starts, told and not done: a repeat takes ten seconds."""
+
+    def __init__(self) -> None:
+        self.now, self.seconds, self.measured, self.fails = 0.0, 10.0, [], ""
+
+    def run(self, script, options, log, limit):
+        told = dict(zip(options[::2], options[1::2], strict=True))
+        out = Path(told["--out"])
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if script == "measure_peak.py":
+            out.write_text("{}")
+            return "a peak"
+        if self.fails:
+            raise UserError(self.fails)
+        if limit is not None and self.seconds > limit:
+            self.now += limit
+            return None
+        self.now += self.seconds
+        self.measured.append((told["--cell"], told["--dataset"], told["--repeat"]))
+        records.write(out, example_record(total_seconds=self.seconds))
+        return "ok"
+
+
+def chosen(sweep: list[Path], out: Path) -> None:
+    write_atomically(out, json.dumps(sorted(map(str, sweep))))
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    told = Machine()
+    monkeypatch.setattr(measure_grid, "run", told.run)
+    monkeypatch.setattr(measure_grid, "prepare", lambda *_: None)
+    monkeypatch.setattr(measure_grid, "check", lambda *_: Path("ready.json"))
+    monkeypatch.setattr(measure_grid.estimate, "seconds", lambda *_: told.seconds)
+    monkeypatch.setattr(measure_grid.time, "monotonic", lambda: told.now)
+    monkeypatch.setattr(measure_grid.choose_batch_size, "main", chosen)
+    return told
+
+
+def measured(*more: str) -> int:
+    return measure_grid.main(["--config", "mine.yaml", "--directory", ".", *more])
+
+
+def order() -> list:
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    return [(cell.name, cell.dataset, block) for cell, block in grid.order]
+
+
+def repeats() -> object:
+    grid = json.loads(Path("results/provenance/grid.json").read_text())
+    assert yaml.safe_load(Path("results/provenance/config.yaml").read_text())["repeats"] == grid["repeats"]
+    return grid["repeats"]
+
+
+def test_everything_is_measured_in_the_seeded_order_and_only_once(machine):
+    assert measured() == 0 and machine.measured == order()
+    assert len(order()) == 4 + 3 * 2  # the control has full runs alone
+    assert measured() == 0 and len(machine.measured) == len(order())
+
+
+def test_what_is_missing_is_measured_again_and_nothing_else(machine):
+    measured()
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    Path(grid.record(*grid.order[7])).unlink()
+    measured()
+    assert machine.measured[len(order()) :] == [order()[7]]
+
+
+def test_a_choice_rests_on_all_of_its_sweep(machine):
+    measured()
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    for cell in grid.full:
+        wanted = sorted(str(grid.record(one, 0)) for one in grid.sweep_of(cell))
+        assert json.loads(Path(grid.choice(cell)).read_text()) == wanted and len(wanted) == 2
+
+
+@pytest.mark.parametrize(("minutes", "count"), [(0.1, 0), (0.5, 3), (75 / 60, 7), (2, 10)])
+def test_no_repeat_is_begun_that_would_not_end_in_time(machine, minutes, count):
+    assert measured("--minutes", str(minutes)) == (0 if count == 10 else 2)
+    assert machine.measured == order()[:count] and machine.now <= 60 * minutes
+
+
+def test_after_a_stop_the_folder_says_how_many_blocks_are_complete(machine):
+    assert measured("--minutes", str(75 / 60)) == 2  # the sweep and one block of three full runs
+    assert repeats() == {"sample": 1, "full": 1}
+    assert measured() == 0 and machine.measured == order()
+    assert repeats() == {"sample": 1, "full": 2}
+
+
+def test_a_repeat_that_takes_far_longer_than_expected_is_stopped(machine, monkeypatch):
+    monkeypatch.setattr(measure_grid.estimate, "seconds", lambda *_: 1.0)
+    machine.seconds = 1000.0
+    assert measured("--minutes", "1") == 2 and machine.measured == []
+    assert machine.now == 60 + measure_grid.SPARE_SECONDS
+
+
+def test_a_failure_of_the_measuring_itself_ends_the_run_with_its_line(machine):
+    machine.fails = "measure.py failed: no space left"
+    with pytest.raises(UserError, match="no space left"):
+        measured()
+
+
+@pytest.mark.parametrize("variant", ["sparknlp/onnx", "sparknlp/tensorflow", "sparknlp/pretrained"])
+def test_what_only_the_workflow_can_prepare_is_said_before_anything_is_done(machine, variant):
+    text = CONFIG.replace("huggingface/dataloader", variant)
+    if variant.endswith("pretrained"):
+        text = text.replace("vit-tiny-seeded", "vit-base-patch16-224")
+    Path("mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=variant):
+        measured()
+    assert not Path("results").exists()
+
+
+def test_a_script_that_fails_is_told_by_its_last_line(tmp_path):
+    with pytest.raises(UserError, match="--cell"):
+        measure_grid.run("measure.py", [], tmp_path / "log", None)
