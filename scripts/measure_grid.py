@@ -127,7 +127,7 @@ def choose(grid: Grid) -> None:
     for cell in grid.full:
         sweep = [Path(grid.record(one, block)) for one, block in grid.order if one in grid.sweep_of(cell)]
         if not Path(grid.choice(cell)).exists() and all(path.exists() for path in sweep):
-            choose_batch_size.main(sweep, Path(grid.choice(cell)))
+            choose_batch_size.main(sweep, grid.config["margin"], Path(grid.choice(cell)))
 
 
 def expected_seconds(grid: Grid, cell: Cell, block: int) -> float:
