@@ -29,7 +29,7 @@ from vitbench.campaigns.checks.copies import check_answers, check_copies
 from vitbench.campaigns.checks.machine import check_machine, check_physics, check_software
 from vitbench.campaigns.checks.quietness import check_canaries, check_limits, check_probes
 from vitbench.campaigns.checks.times import check_order, check_parts
-from vitbench.cells import repeats_of
+from vitbench.cells import cell_name, repeats_of
 from vitbench.errors import UserError
 from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
@@ -423,7 +423,7 @@ def check_profiles(evidence: Evidence) -> Iterable[str]:
 
 
 def check_parity(evidence: Evidence) -> Iterable[str]:
-    """The variants give the baseline's labels."""
+    """The variants give the baseline's labels; one of another precision may not, and has no ratio then."""
     grid = evidence.grid or {"baseline": BASELINE, "agreement": AGREEMENT}
     if grid["baseline"] not in {variant(record) for record in evidence.planned.values()}:
         raise NotChecked(f"no record of a baseline, {grid['baseline']}")
@@ -442,8 +442,9 @@ def check_parity(evidence: Evidence) -> Iterable[str]:
 
     table = pandas.DataFrame(rows, columns=tables.COLUMNS["runs"])
     compared = parity.parity(table, grid["baseline"], predictions, labels, grid["agreement"])
+    ran_in = {cell_name(row): row["precision"] for row in rows}
     for row in compared.itertuples():
-        if not row.passed and row.compared:
+        if not row.passed and row.compared and ran_in[row.candidate] == ran_in[row.baseline]:
             yield f"{row.candidate} on {row.dataset}: {row.reason}; expected the labels of {row.baseline}"
 
 
