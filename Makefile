@@ -1,7 +1,7 @@
 # vitbench: `make` checks the machine, installs the locked environment and runs the workflow; `make help` lists the rest.
 # Works with GNU make 3.81 (macOS) and later. All paths are relative, since the checkout's own may hold spaces.
 
-.PHONY: all help quick standard rigorous settle published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
+.PHONY: all check help quick standard rigorous settle published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
 .NOTPARALLEL:
 
 # Settings of another project's Snakemake, and what would make each Python here another one (scripts/vitbench/
@@ -64,6 +64,10 @@ doctor: .interpreter
 install: .ready
 	@"$(PYTHON)" scripts/install.py
 
+# What a developer runs after each change: no JVM, no network, no installation, no whole run.
+check:
+	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm" $(ARGS)
+
 test: install
 	@$(in_environment) .venv/bin/python -m pytest $(ARGS)
 
@@ -90,6 +94,7 @@ help:
 	@echo "make campaigns        charts and workbook of every packed campaign (docs/campaigns.md); measures nothing"
 	@echo "make doctor           is this machine fit, and what will be downloaded?"
 	@echo "make install          the locked environment alone, in .venv"
+	@echo "make check            the quick tests: no JVM, no network, no installation"
 	@echo "make test             the test suite; make smoke: the whole workflow on a tiny model, in .smoke"
 	@echo "make lint             the checks of style; make lock: newer versions into all locks"
 	@echo "make clean            remove .smoke and caches; measurements stay"

@@ -20,6 +20,7 @@ from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
+from vitbench.present.markdown import wrapped
 from vitbench.records.archive import open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
@@ -190,7 +191,7 @@ def describe(name: str, results: Path) -> str:
     lines += ["", "## Charts"]
     for chart, words in SHOWN.items():
         lines += ["", f"![{words}](images/{name}/{chart}.png)"]
-    return "\n".join(lines) + "\n"
+    return wrapped("\n".join(lines) + "\n")
 
 
 PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {

@@ -8,6 +8,7 @@ import pandas
 
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.present.markdown import wrapped
 from vitbench.series import claims, published
 from vitbench.series.replication import published_curves
 
@@ -89,9 +90,10 @@ def _noise_table(repeats: pandas.DataFrame) -> str:
 def describe(folder: Path) -> str:
     """The document's text, from the data in `folder`."""
     try:
-        return HEAD + (folder / "method.md").read_text().format_map(values(published.read(folder)))
+        text = (folder / "method.md").read_text().format_map(values(published.read(folder)))
     except (KeyError, ValueError) as error:
         raise UserError(f"{folder / 'method.md'}: no value for the placeholder {error}: see `values`") from None
+    return wrapped(HEAD + text)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """With CI=true a skipped test fails the run: what was not run was not shown. And who runs what, beside whom."""
 
 import os
+import re
+from functools import cache
 
 import pytest
+from tree import ROOT
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -12,12 +15,25 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.index(item.path.parent.name))
 
 
+# What the tests of a folder share and is dear to make: a finished run, a tree in which everything is measured.
+SHARED = {
+    "smoke": re.compile(r"def test_\w+\([^)]*\bsmoke\b"),
+    "workflow": re.compile(r"def test_\w+\([^)]*\b(measured|tree)\b"),
+}
+
+
+@cache
+def scope(file: str) -> str:
+    """What stays together with the tests of a file: itself, or the files of its folder that share a dear fixture."""
+    folder = file.split("/")[1]
+    return folder if folder in SHARED and SHARED[folder].search((ROOT / file).read_text()) else file
+
+
 class Together(LoadScopeScheduling):
     """Hands out tests so that those which share a finished run, or another dear fixture, stay on one worker."""
 
     def _split_scope(self, nodeid):
-        _, folder, file = nodeid.partition("::")[0].split("/")
-        return file if folder == "unit" else folder
+        return scope(nodeid.partition("::")[0])
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -58,8 +58,8 @@ PEAK = {
 
 def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -> dict:
     """A valid record of one repeat: the variant's known speed with 1% noise, all images classified."""
-    noise = random.Random(f"{cell}{repeat}")
     images = IMAGES[cell.dataset]
+    noise = random.Random(f"{cell}{repeat}{images}")
     size = batch_size or cell.batch_size
     seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
     seconds *= noise.uniform(0.99, 1.01)

@@ -1,6 +1,8 @@
 """The documentation says what is really said to bad input, and to bad input of every kind."""
 
 import ast
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -33,8 +35,9 @@ def test_the_table_in_the_documentation_is_what_is_said():
 
 
 def strings() -> list[str]:
-    """What the program may say: its string literals, with … for what varies, and the Makefile."""
-    found = [(ROOT / "Makefile").read_text(), *(path.read_text() for path in (ROOT / "rules").glob("*.smk"))]
+    """What the program may say: its string literals, with … for what varies, the Makefile, and the system's words."""
+    found = [os.strerror(number) for number in (errno.ENOSPC, errno.EROFS, errno.EACCES)]
+    found += [(ROOT / "Makefile").read_text(), *(path.read_text() for path in (ROOT / "rules").glob("*.smk"))]
     for path in (ROOT / "scripts").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr):

@@ -25,7 +25,7 @@ BAD = {
     "devices": [[], ["tpu"], "cpu", ["cpu", "cpu"]],
     "batch_sizes": [[], [0], [8, 8], ["8"], [2.5], 8, {}, {"cpu": []}, {"cpu": [8], "tpu": [8]}, {"gpu": [8]}],
     "workers": [[], [2], 1, [0]],
-    "repeats": [0, "3", 2.5, 3.0, True, {"sample": 3}, {"sample": 3, "full": 0}, {"sample": 3, "full": 5, "third": 1}],
+    "repeats": [0, "3", 2.5, 3.0, True, {"sample": 0}, {"sample": 3, "full": 0}, {"sample": 3, "full": 5, "third": 1}],
     "machine": ["My Laptop", 5, "", "../up"],
     "protocol": [0, "two", 1.5],
     "seed": ["x", 1.5],

@@ -245,25 +245,30 @@ def session(tmp_path_factory) -> dict:
     return start(folder, brought)
 
 
+@pytest.mark.jvm
 def test_a_local_session_reads_local_files_whatever_hadoop_is_set_up_for(session):
     assert session["default"] == "file:///" and session["master"] == "local[1]" and session["hadoop"] == "yes"
     assert session["count"] == 100
 
 
+@pytest.mark.jvm
 def test_a_session_that_is_told_to_uses_the_cluster_that_hadoop_is_set_up_for(tmp_path):
     told = start(tmp_path / "on purpose", {}, str(tmp_path / "on purpose" / "hadoop"), default="file:///")
     assert told["hadoop"] == "yes"
 
 
+@pytest.mark.jvm
 def test_names_and_contents_with_umlauts_survive_a_locale_that_has_none(session):
     assert session["file.encoding"] == session["sun.jnu.encoding"] == "UTF-8"
     assert session["lines"] == [session["read"]] == ["Grün"]
 
 
+@pytest.mark.jvm
 def test_the_users_java_options_do_not_set_the_heap(session):
     assert session["heap"] > 3 * 2**30
 
 
+@pytest.mark.jvm
 def test_spark_writes_in_the_repeats_folder_only(session):
     assert session["blocks"] and session["user.home"] == session["folder"]
     assert not Path(session["folder"], "not ours").exists()

@@ -115,7 +115,7 @@ def test_files_that_nobody_has_opened_yet_are_counted(grid, tmp_path, kind):
         definition = {"kind": "list", "list": str(tmp_path / "list")}
     else:
         definition = {"kind": "list", "list": str(parquet(tmp_path / "list", path=listed))}
-    start = ASSUMED["start_and_load_seconds"]["huggingface"]
+    start = FRAMEWORKS["huggingface"].start_and_load_seconds
     of_32 = seconds_of(grid, "sample", f"{HF}/bs8") - start
     mine = of_files(grid, definition)
     assert seconds_of(mine, "full", f"{HF}/bsbest") - start == pytest.approx(of_32 / 2)
@@ -201,7 +201,7 @@ def test_the_article_begins_with_its_hours_its_gigabytes_and_the_smaller_preset(
     assert hours == round((estimate.seconds(article, left) + estimate.to_prepare(article)[0]) / 3600) > 24
     megabytes = int(re.search(r"about (\d+) MB to download", first)[1])
     assert megabytes > 4000
-    assert "smaller preset is the embedded default" in second and "photos-32 and photos-48" in second
+    assert "smaller preset is the embedded default" in second and "photos-16 and photos-32" in second
     assert re.search(r"about \d+ minutes", second)
 
 

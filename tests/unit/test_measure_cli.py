@@ -138,23 +138,23 @@ def refusal(*arguments: str) -> str:
 
 
 def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
-    out = Path("some where/rep1.json")
-    assert measure.main(["--cell", f"{HF}/bs8", "--out", str(out), "--repeat", "1", "--threads", "1"]) == 0
+    out = Path("some where/rep0.json")
+    assert measure.main(["--cell", f"{HF}/bs8", "--out", str(out), "--repeat", "0", "--threads", "1"]) == 0
     record = records.read(out)
-    assert sorted(path.name for path in out.parent.iterdir()) == ["rep1.json", "rep1.predictions.csv"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["rep0.json", "rep0.predictions.csv"]
     assert (record["status"], record["images"], record["valid_predictions"], record["accuracy"]) == ("ok", 3, 3, 1)
     assert (record["framework"], record["variant"], record["batch_size"], record["repeat"]) == (
         "huggingface",
         "pipeline",
         8,
-        1,
+        0,
     )
-    assert record["order"] == place.order.index((place.find("sample", f"{HF}/bs8"), 1))
+    assert record["order"] == place.order.index((place.find("sample", f"{HF}/bs8"), 0))
     assert record["identity"]["dataset"] == place.datasets["sample"].slug
     assert record["identity"]["definition"] == {"image_processor": "pil"}
     assert record["hashes"]["manifest"] == sha256(Path(place.manifest("sample"))) and record["hashes"]["jars"] is None
     assert record["measuring"] == {key: place.config[key] for key in ("passes", "quiet", "timeout_minutes", "seed")}
-    assert f"{HF}/bs8 on sample, repeat 1: ok, " in capsys.readouterr().out
+    assert f"{HF}/bs8 on sample, repeat 0: ok, " in capsys.readouterr().out
 
 
 def test_the_record_says_on_what_it_was_measured(place):
@@ -204,8 +204,15 @@ def test_an_image_that_changed_under_the_manifest_is_refused(place, change, how)
     assert how in line and "images/i1.txt" in line
 
 
+def choose(place, choice: dict) -> None:
+    """Write what `choose_batch_size` writes of the baseline's full run."""
+    path = Path(place.choice(place.find("full", f"{HF}/bsbest")))
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(choice))
+
+
 def test_a_full_run_takes_the_batch_size_that_was_chosen(place):
-    Path("choice.json").write_text(json.dumps({"batch_size": 16, "median": 1.0, "reason": "fastest"}))
+    choose(place, {"batch_size": 16, "median": 1.0, "reason": "fastest"})
     measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
     record = records.read(Path("rep0.json"))
     assert (record["status"], record["batch_size"], record["dataset"]) == ("ok", 16, "full")
@@ -213,7 +220,7 @@ def test_a_full_run_takes_the_batch_size_that_was_chosen(place):
 
 def test_a_full_run_without_a_batch_size_is_a_row_with_the_reason(place, capsys):
     reason = "no batch size of the sweep worked"
-    Path("choice.json").write_text(json.dumps({"batch_size": None, "median": None, "reason": reason}))
+    choose(place, {"batch_size": None, "median": None, "reason": reason})
     measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
     record = records.read(Path("rep0.json"))
     assert (record["status"], record["reason"], record["batch_size"]) == ("error", reason, None)

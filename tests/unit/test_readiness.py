@@ -87,7 +87,7 @@ def test_the_default_may_start(start):
 
 
 def test_a_batch_that_a_counted_data_set_cannot_fill_is_told_at_the_start(start):
-    assert problem(lambda: start(batch_sizes=[1, 64])).startswith("batch_sizes: 64 is larger than the 32 images")
+    assert problem(lambda: start(batch_sizes=[1, 64])).startswith("batch_sizes: 64 is larger than the 16 images")
     line = problem(lambda: start(batch_sizes=[1, 16], datasets={"full": "photos-12"}))
     assert "12 images of the data set `full`" in line
 

@@ -40,11 +40,13 @@ def start(folder: Path, prelude: str = "", before: tuple[str, ...] = ()) -> str:
     return lines[0]
 
 
+@pytest.mark.jvm
 def test_without_spark_nlps_jars_the_java_package_is_explained(tmp_path):
     line = start(tmp_path)
     assert "'JavaPackage' object is not callable" in line and "remove that folder and run again" in line
 
 
+@pytest.mark.jvm
 def test_a_port_that_is_taken_is_explained(tmp_path):
     line = start(
         tmp_path,
@@ -54,11 +56,13 @@ def test_a_port_that_is_taken_is_explained(tmp_path):
     assert "a port that Spark wants is taken" in line
 
 
+@pytest.mark.jvm
 def test_a_java_that_cannot_have_its_memory_is_explained(tmp_path):
     line = start(tmp_path, before=("bash", "-c", 'ulimit -v 5000000; exec "$@"', "-"))
     assert "ended before Spark was up" in line and "memory" in line and "heap is" in line
 
 
+@pytest.mark.jvm
 def test_the_users_own_spark_and_its_settings_are_left_out(tmp_path):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "spark-defaults.conf").write_text("spark.master yarn\n")

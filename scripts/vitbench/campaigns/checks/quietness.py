@@ -59,7 +59,8 @@ def _wrong_shares(path: str, record: Record, during: dict[str, Any]) -> Iterable
     for name, value in expected.items():
         stated = during[name]
         if (stated is None) != (value is None) or (value is not None and not isclose(stated, value, abs_tol=PRECISION)):
-            yield f"{path}: {name} {stated}, expected {value} from its counters"
+            shown = "none" if value is None else f"{value:.6g}"
+            yield f"{path}: {name} {stated}, expected {shown} from its counters"
     inside = (record["load_seconds"] or 0) + sum(one["seconds"] for one in record["passes"])
     if not inside <= counted["elapsed"] + 1 <= record["total_seconds"] + 2:
         yield (
