@@ -249,7 +249,7 @@ def too_many_refused(folder: Path) -> None:
 
 
 def few_photographs(folder: Path) -> None:
-    for number in range(10):
+    for number in range(5):
         Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
     estimate.check_start(configured(folder, {"photos": str(folder)}))
 
@@ -549,7 +549,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "a list with paths of Windows": lambda folder: listed(folder, b"\\\\server\\share\\1.jpg\r\n"),
         "a list that only begins as UTF-16": lambda folder: listed(folder, b"\xff\xfe/\0\0\xd8/\0"),
         "more refused than `most_refused`": too_many_refused,
-        "`photos`: ten of them": few_photographs,
+        "`photos`: five of them": few_photographs,
         "an archive that is none": no_archive,
         "an archive that reaches outside": archive_that_reaches_out,
         "an archive out of reach": archive_out_of_reach,

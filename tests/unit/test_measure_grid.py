@@ -47,7 +47,7 @@ class Machine:
         return "ok"
 
 
-def chosen(sweep: list[Path], out: Path) -> None:
+def chosen(sweep: list[Path], _margin: float, out: Path) -> None:
     write_atomically(out, json.dumps(sorted(map(str, sweep))))
 
 

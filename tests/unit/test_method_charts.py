@@ -175,8 +175,7 @@ def test_points_are_the_measured_passes_added_up():
     row = run.runs[(run.runs["dataset"] == "full")].iloc[0]
     times = np.cumsum([float(each) for each in row.pass_seconds.split(";")]) + row.start_seconds + row.load_seconds
     points = next(part for part in axes.collections if list(part.get_sizes()) == [20]).get_offsets()
-    # Two cells and their controls, three repeats each.
-    assert len(points) == 3 * len(times) * 4
+    assert len(points) == 3 * len(times)
     images = 48 * np.arange(1, len(times) + 1)
     assert np.asarray(points)[: len(times)] == pytest.approx(np.column_stack([images, times]), rel=1e-4)
 
