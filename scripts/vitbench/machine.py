@@ -276,7 +276,10 @@ def microarchitecture(blocks: list[dict[str, str]]) -> str:
     The name alone (zen5, neoverse_v1) where the processor's numbers give it. Where only its instruction sets do, the
     numbers follow (skylake 6.158): two processors that archspec cannot tell apart then still have two names.
     """
-    from archspec import cpu
+    try:
+        from archspec import cpu
+    except ModuleNotFoundError:  # in an environment with Snakemake alone
+        raise UserError("archspec, which names the processor, is missing: install it beside Snakemake") from None
 
     if not blocks:
         return cpu.host().name

@@ -1,4 +1,4 @@
-"""A new framework is one package and one block of YAML: with these alone it is measured, drawn and in the workbook."""
+"""A new framework is one package, one block of YAML and its environment: with these it is measured and drawn."""
 
 import shutil
 from pathlib import Path
@@ -14,6 +14,7 @@ TOY = Path(__file__).parents[1] / "toy_framework"
 def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(tmp_path):
     copy = tree.clone(tmp_path / "a clone")
     shutil.copytree(TOY / "loop", copy.root / "scripts/vitbench/frameworks/loop")
+    shutil.copy(TOY / "environment.yaml", copy.root / "envs/loop.yaml")
     with open(copy.root / "resources/variants.yaml", "a") as variants:
         variants.write((TOY / "variants.yaml").read_text())
     wanted = ["frameworks=[huggingface/pipeline,loop/plain]", "batch_sizes=[4]", "profile=False"]

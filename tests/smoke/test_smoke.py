@@ -36,7 +36,7 @@ def test_every_cell_was_measured_and_worked(runs):
     }
     assert (runs.status == "ok").all()
     assert sorted(runs[runs.dataset == "sample"].batch_size.unique()) == [1, 4]
-    assert len(runs) == len(VARIANTS) * (2 + 1) + 1
+    assert len(runs) == len(VARIANTS) * (2 + 1) + 2  # the controls
 
 
 def test_throughput_times_wall_time_is_the_number_of_images(runs):
@@ -132,7 +132,7 @@ def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
 def test_the_run_began_with_an_estimate_and_ended_with_eight_lines(smoke):
     output = (smoke / "output.txt").read_text()
     assert re.search(
-        r"vitbench: 10 of 10 measurements and 3 profiles to do, about \d+ minutes.*; about \d+ MB to download", output
+        r"vitbench: 11 of 11 measurements and 3 profiles to do, about \d+ minutes.*; about \d+ MB to download", output
     )
     lines = (smoke / "results/summary.txt").read_text().splitlines()
     assert len(lines) == 8
@@ -178,7 +178,7 @@ def test_each_cell_is_held_against_its_own_library_too(smoke):
     known = physics[physics.own_library != ""]
     assert set(known.own_library) == {"torch", "ONNX Runtime"} and (known.own_gflops <= known.peak_gflops).all()
     assert (known.share_of_own >= known.share_of_peak).all()
-    assert set(physics.variant[physics.own_library == ""]) == {"tensorflow"}
+    assert set(physics.variant[physics.own_library == ""]) == {"tensorflow", "tensorflow-control"}
 
 
 def test_the_provenance_report_is_made(smoke):

@@ -18,14 +18,15 @@ PROGRAMS = ("sh", "bash", "env", "uname", "git", "cat", "ls", "id")
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """Python of an environment that holds the locked Snakemake and what that needs, nothing else."""
+    """Python of an environment that holds the locked Snakemake, what that needs, and archspec: nothing else."""
     folder = tmp_path_factory.mktemp("bare") / "environment"
     uv = Path(sys.executable).with_name("uv")
     locks = ROOT / "envs" / "default.txt"
-    wanted = f"snakemake=={lock.versions(locks.read_text())['snakemake']}"
+    versions = lock.versions(locks.read_text())
+    wanted = [f"{name}=={versions[name]}" for name in ("snakemake", "archspec")]
     subprocess.run([uv, "venv", "--quiet", "--python", sys._base_executable, folder], check=True)
     python = folder / "bin" / "python"
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "-c", locks, wanted], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, "-c", locks, *wanted], check=True)
     return python
 
 

@@ -37,7 +37,7 @@ def test_the_estimate_is_said(fresh, pictures, where):
 @pytest.mark.parametrize("where", list(WHERE)[1:])
 def test_a_batch_that_no_data_set_fills_is_refused(fresh, pictures, where):
     said = fresh.snakemake("--dry-run", *WHERE[where](pictures), "batch_sizes=[10000]", check=False)
-    assert "vitbench: batch_sizes: 10000 on " in said and "This was a dry-run" not in said
+    assert "vitbench: batch_sizes: 10000 is larger than the " in said and "This was a dry-run" not in said
 
 
 @pytest.mark.parametrize("target", ["published", "campaigns", "reports/published/benchmark.xlsx"])

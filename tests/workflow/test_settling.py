@@ -15,7 +15,8 @@ from vitbench.plan.grid import Grid
 
 def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(tree, tmp_path):
     eight = tmp_path / "eight.yaml"
-    eight.write_text(yaml.safe_dump({"repeats": {"sample": 3, "full": 8}}))
+    sizes = {key: planted.CONFIG[key] for key in ("datasets", "batch_sizes")}
+    eight.write_text(yaml.safe_dump(sizes | {"repeats": {"sample": 3, "full": 8}}))
     grid = Grid(load(eight))
     for cell, repeat in grid.order:
         if repeat >= 3:

@@ -36,10 +36,14 @@ def heap_gigabytes() -> int:
     return max(4, min(16, memory_bytes() // 2**31))
 
 
+# Switches oneDNN on (1) or off (0) in TensorFlow's native library, which reads it once.
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
 def engine_environment(engine: str, onednn: bool) -> dict[str, str]:
     """Variables that the JVM must inherit, since its native engines read them at start."""
     if engine == "tensorflow":
-        return {"TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        return {ONEDNN: "1" if onednn else "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
     return {}
 
 
@@ -50,6 +54,7 @@ def start_session(
     natives: Path,
     settings: dict[str, str] | None = None,
     hadoop: Path | None = None,
+    engine: dict[str, str] | None = None,
 ) -> SparkSession:
     """Start Spark in this process's own JVM.
 
@@ -62,6 +67,7 @@ def start_session(
         settings: more Spark settings.
         hadoop: folder with the configuration of a Hadoop cluster, for a session that is to use one; without it, files
             are those of this machine, whatever HADOOP_CONF_DIR says.
+        engine: variables that the JVM inherits, since its native engine reads them at start.
 
     Raises:
         UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
@@ -71,6 +77,8 @@ def start_session(
     from pyspark.sql import SparkSession
 
     environment.adopt(temporary)
+    # After the user's own were left out: what the engine is meant to have.
+    os.environ.update(engine or {})
     if problem := environment.spark_problem(temporary):
         raise UserError(problem)
     java = Java(*find_java())

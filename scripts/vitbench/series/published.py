@@ -270,7 +270,8 @@ def speedups(runs: pandas.DataFrame, about: dict[str, Any]) -> pandas.DataFrame:
     Framework against framework on the same hardware, each variant's GPU against its CPU, and each cluster against one
     node. The core part of the series comes first.
     """
-    return pandas.DataFrame([_speedup(*pair) for pair in comparisons(runs, about)])
+    found = pandas.DataFrame([_speedup(*pair) for pair in comparisons(runs, about)])
+    return found.reindex(columns=COLUMNS["speedup"])
 
 
 def comparisons(runs: pandas.DataFrame, about: dict[str, Any]) -> list[tuple[Any, Any, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from vitbench.frameworks import Prediction, Task, Unavailable
-from vitbench.frameworks.spark import engine_environment, start_session
+from vitbench.frameworks.spark import ONEDNN, engine_environment, start_session
 
 
 class Adapter:
@@ -25,7 +24,6 @@ class Adapter:
     def start(self) -> None:
         if self.task.workers != 1:
             raise Unavailable("only one worker (local mode) is built so far: set `workers: [1]`")
-        os.environ.update(engine_environment(self.engine, self.task.variant.get("onednn", False)))
         settings = {}
         slots = "*"
         self.onnx_threads = self.task.variant.get("onnx_threads")
@@ -39,6 +37,7 @@ class Adapter:
             self.master,
             Path(self.task.natives),
             settings,
+            engine=engine_environment(self.engine, self.task.variant.get("onednn", False)),
         )
 
     def load(self) -> None:
@@ -87,7 +86,8 @@ class Adapter:
             sizes.update([self.task.batch_size] * (count // self.task.batch_size))
             sizes.update([count % self.task.batch_size] if count % self.task.batch_size else [])
         jvm = self.spark.sparkContext._jvm
-        onednn = "oneDNN on" if self.task.variant.get("onednn") else "oneDNN off"
+        # What the engine found when it started, not what was asked for.
+        onednn = "oneDNN on" if jvm.java.lang.System.getenv(ONEDNN) == "1" else "oneDNN off"
         default = jvm.com.johnsnowlabs.util.ConfigLoader.getConfigStringValue(
             "spark.jsl.settings.onnx.intraOpNumThreads"
         )

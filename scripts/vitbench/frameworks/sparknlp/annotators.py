@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zipfile
@@ -32,13 +31,14 @@ def save_annotator(
     Raises:
         UserError: the jars are not those that were locked, Spark does not start, or what `make` raises.
     """
-    os.environ.update(engine_environment(engine, onednn=True))
     paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
     with staged(folder) as temporary, tempfile.TemporaryDirectory(dir=plain_temporary()) as links:
         scratch = temporary.with_name("scratch").resolve()
         scratch.mkdir()
         Path(links, "target").symlink_to(temporary.parent.resolve())
-        spark = start_session(paths, scratch, "local[*]", natives.resolve())
+        spark = start_session(
+            paths, scratch, "local[*]", natives.resolve(), engine=engine_environment(engine, onednn=True)
+        )
         try:
             annotator = make(spark, Path(links))
             annotator.setInputCols(["image_assembler"]).setOutputCol("class")
