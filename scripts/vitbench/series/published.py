@@ -271,7 +271,8 @@ def speedups(runs: pandas.DataFrame, about: dict[str, Any]) -> pandas.DataFrame:
     node. The core part of the series comes first.
     """
     found = pandas.DataFrame([_speedup(*pair) for pair in comparisons(runs, about)])
-    return found.reindex(columns=COLUMNS["speedup"])
+    # What only live records have is empty; what only the series states follows.
+    return found.reindex(columns=list(dict.fromkeys([*COLUMNS["speedup"], *found.columns])))
 
 
 def comparisons(runs: pandas.DataFrame, about: dict[str, Any]) -> list[tuple[Any, Any, str]]:
