@@ -12,7 +12,7 @@ from statistics import median
 import write_configuration
 
 from vitbench import machine
-from vitbench.cells import BEST, Cell
+from vitbench.cells import BEST, CONTROL, Cell
 from vitbench.files import HOME, sha256
 from vitbench.inputs.datasets import COLUMNS, read_manifest
 from vitbench.measure import profiles
@@ -61,7 +61,8 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
     images = IMAGES[cell.dataset]
     noise = random.Random(f"{cell}{repeat}{images}")
     size = batch_size or cell.batch_size
-    seconds = SECONDS.get(f"{cell.framework}/{cell.variant}", 0.18) * images * (1.1 if size == 1 else 1.0)
+    each = SECONDS.get(f"{cell.framework}/{cell.variant.removesuffix(CONTROL)}", 0.18)
+    seconds = each * images * (1.1 if size == 1 else 1.0)
     seconds *= noise.uniform(0.99, 1.01)
     course = Course(Passes(**grid.config["passes"]), images)
     while course.add(Pass(round(seconds * noise.uniform(0.999, 1.001) * (1 if course.passes else 1.3), 6), 0.0)):
