@@ -45,7 +45,7 @@ CONDA = {
     "huggingface": {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "ruptures"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
         ]
     },
     "sparknlp": {
@@ -59,7 +59,6 @@ CONDA = {
             "pyyaml",
             "jsonschema",
             "archspec",
-            "ruptures",
             "requests",
         ],
         "pip": ["spark-nlp", "jgo"],

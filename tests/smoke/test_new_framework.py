@@ -24,7 +24,7 @@ def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(tmp_path):
     parity = tables.read(copy.root / "results/parity.csv")
     assert parity[parity.candidate.str.startswith("loop/plain")].agreement.eq(1).all()
     for chart in ("speedup", "batch_sweep", "wall_time"):
-        assert "Plain loop" in output or (copy.root / f"reports/{chart}.svg").stat().st_size > 0
+        assert (copy.root / f"reports/{chart}.svg").stat().st_size > 0
     book = openpyxl.load_workbook(copy.root / "reports/benchmark.xlsx")
     assert any(cell.value == "loop" for row in book["Runs"].iter_rows() for cell in row)
     assert "Plain loop" in (copy.root / "results/summary.txt").read_text()

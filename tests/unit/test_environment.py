@@ -193,9 +193,11 @@ def main():
     # A site's core-site.xml may also lie on the class path, where no variable leads to it.
     settings = {"spark.driver.extraClassPath": str(folder / "hadoop")}
     hadoop = Path(sys.argv[2]) if sys.argv[2] else None
-    session = spark.start_session([], folder, "local[1]", folder, {} if hadoop else settings, hadoop)
+    settings = {} if hadoop else settings
+    session = spark.start_session([], folder, "local[1]", folder, settings, hadoop, engine={spark.ONEDNN: "1"})
     jvm, context = session._jvm, session.sparkContext
     told = {name: jvm.java.lang.System.getProperty(name) for name in ("file.encoding", "sun.jnu.encoding", "user.home")}
+    told["onednn"] = jvm.java.lang.System.getenv(spark.ONEDNN)
     told["heap"] = jvm.java.lang.Runtime.getRuntime().maxMemory()
     told["default"] = context._jsc.hadoopConfiguration().get("fs.defaultFS")
     told["master"] = context.master
@@ -240,6 +242,7 @@ def session(tmp_path_factory) -> dict:
         "PYSPARK_SUBMIT_ARGS": "--master yarn pyspark-shell",
         "SPARK_HOME": "/no/such/spark",
         "LC_ALL": "C",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
         "HOME": "/no/such/home",
     }
     return start(folder, brought)
@@ -255,6 +258,11 @@ def test_a_local_session_reads_local_files_whatever_hadoop_is_set_up_for(session
 def test_a_session_that_is_told_to_uses_the_cluster_that_hadoop_is_set_up_for(tmp_path):
     told = start(tmp_path / "on purpose", {}, str(tmp_path / "on purpose" / "hadoop"), default="file:///")
     assert told["hadoop"] == "yes"
+
+
+@pytest.mark.jvm
+def test_the_jvm_has_what_the_variant_wants_of_its_engine_not_what_the_shell_says(session):
+    assert session["onednn"] == "1"
 
 
 @pytest.mark.jvm
