@@ -2,9 +2,9 @@
 
 Run in a folder that holds nothing else, with a configuration for the model and the variants:
 
-python tests/benchmarks/steady.py curves --images 1000 --configfile config/all_variants.yaml
+python tests/benchmarks/steady.py curves --images 1000 --configfile config/standard.yaml
     one long process a variant over one data set; writes curves.csv, curves.png, and prints where each became steady
-python tests/benchmarks/steady.py sizes --sizes 16 48 200 --repeats 5 --configfile config/all_variants.yaml
+python tests/benchmarks/steady.py sizes --sizes 16 48 200 --repeats 5 --configfile config/standard.yaml
     the same cell on data sets of several sizes; writes sizes.csv and prints seconds an image, the range of the repeats,
     and the ratio to the largest size with its 95% interval
 
