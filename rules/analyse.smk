@@ -92,6 +92,7 @@ rule derive_tables:
     output:
         break_even="<results>/{source}break_even.csv",
         batches="<results>/{source}effective_batches.csv",
+        sustained="<results>/{source}sustained.csv",
     log:
         "<logs>/{source}derive_tables.log",
     wildcard_constraints:
@@ -101,7 +102,7 @@ rule derive_tables:
     resources:
         machine=SHARED,
     message:
-        "deriving break-even and effective batches"
+        "deriving break-even, effective batches and long repeats"
     script:
         "../scripts/derive_tables.py"
 

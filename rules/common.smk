@@ -426,10 +426,19 @@ def get_measured_parts(wildcards):
     return [str(part) for part in parts if part]
 
 
+def get_tried(wildcards):
+    """The cells of the sweep from which the batch size of a full run is chosen, once."""
+    return GRID.sweep_of(GRID.find("full", name_cell(wildcards, BEST)))
+
+
 def get_sweep_of(wildcards):
-    """Records from which the batch size of a full run is chosen, once."""
-    full = GRID.find("full", name_cell(wildcards, BEST))
-    return get_records(GRID.sweep_of(full))
+    """The records of those cells; none where the configuration wants no sweep."""
+    return get_records(get_tried(wildcards))
+
+
+def get_sizes_of(wildcards):
+    """The batch sizes of those cells."""
+    return [cell.batch_size for cell in get_tried(wildcards)]
 
 
 def get_published_runs(wildcards):

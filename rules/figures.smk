@@ -40,3 +40,10 @@ rule figures:
     input:
         get_charts("figures"),
     localrule: True
+
+
+# Asked for apart, since it has something to show only of repeats that were made long (config/sustained.yaml).
+rule sustained:
+    input:
+        get_charts("sustained"),
+    localrule: True

@@ -127,6 +127,7 @@ rule choose_batch_size:
     resources:
         machine=SHARED,
     params:
+        sizes=get_sizes_of,
         margin=GRID.config["margin"],
     message:
         "choosing the batch size of {wildcards.framework}/{wildcards.variant} on {wildcards.device}"

@@ -1,4 +1,4 @@
-"""Derive the tables of break-even and of effective batches: the entry point of the rule `derive_tables`."""
+"""Derive the tables of break-even, effective batches and long repeats: the entry point of the rule `derive_tables`."""
 
 import json
 from pathlib import Path
@@ -9,19 +9,27 @@ from vitbench import tables
 from vitbench.analysis.batches import effective_batches
 from vitbench.analysis.break_even import break_even
 from vitbench.analysis.looks import Rule
+from vitbench.analysis.sustained import sustained
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 
 
 def main(
-    runs_csv: str, parity_csv: str, speedup_csv: str, grid_json: str, break_even_csv: str, batches_csv: str
+    runs_csv: str,
+    parity_csv: str,
+    speedup_csv: str,
+    grid_json: str,
+    break_even_csv: str,
+    batches_csv: str,
+    sustained_csv: str,
 ) -> None:
-    """Read the tables and the grid, and write both files."""
+    """Read the tables and the grid, and write the three files."""
     runs = tables.read(runs_csv, "runs")
     gate, speedup = tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")
     rule = Rule.of(json.loads(Path(grid_json).read_text(encoding="utf-8")), "full")
     _write(break_even(runs, gate, speedup, rule), break_even_csv)
     _write(effective_batches(runs), batches_csv)
+    _write(sustained(runs), sustained_csv)
 
 
 def _write(frame: pandas.DataFrame, path: str) -> None:
@@ -38,4 +46,5 @@ if __name__ == "__main__":
         snakemake.input.grid,
         snakemake.output.break_even,
         snakemake.output.batches,
+        snakemake.output.sustained,
     )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Columns of words; all the others are numbers.
 WORDS = frozenset(
-    """source machine model dataset framework variant device status started pass_seconds effective_batch_sizes flags
+    """source machine model dataset framework variant device status started pass_seconds pass_collecting_seconds
+    pass_memory_mb pass_celsius effective_batch_sizes flags
     steady steady_because batches
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
     product_precision out_of_turn reason accelerator precision
@@ -37,7 +38,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     for table, columns in {
         "runs": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
-            load_seconds first_batch_seconds timed_passes pass_seconds steady
+            load_seconds first_batch_seconds timed_passes pass_seconds pass_collecting_seconds pass_memory_mb
+            pass_celsius steady
             warm_up_images warm_up_seconds last_change steady_because threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
@@ -67,6 +69,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             published_low published_high ours ours_low ours_high blocks verdict reason""",
         "break_even": """device workers early late break_even low high blocks blocks_never verdict early_fixed_seconds
             late_fixed_seconds early_seconds_an_image late_seconds_an_image measured_images extrapolated reason""",
+        "sustained": """dataset images framework variant device workers batch_size repeat minute throughput memory_mb
+            collecting_share celsius""",
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",

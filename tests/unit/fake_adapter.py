@@ -3,7 +3,7 @@
 The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
 
 Settings: `seconds` (of each pass; the last one stands for all later ones), `settling` (the same, of what the run time
-spends on settling), `streams`, `describe` (changes to the
+spends on settling), `collecting` (and on collecting garbage), `streams`, `describe` (changes to the
 description), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` and
 `until_pass` (between these they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and
 `at`: step → what is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1,
@@ -95,6 +95,11 @@ class Adapter:
         """Grows with each pass by what the plan says; the last number stands for all later passes."""
         growth = self.plan.get("settling", [0.0])
         return sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
+
+    def collecting_seconds(self) -> float | None:
+        """Grows with each pass by what the plan says, as it does for settling; None where it says nothing."""
+        growth = self.plan.get("collecting")
+        return growth and sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
 
     def describe(self) -> dict[str, Any]:
         self._at("describe")

@@ -7,6 +7,7 @@ import io
 import os
 from pathlib import Path
 
+import numpy
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
@@ -66,6 +67,21 @@ def test_photos_of_the_same_definition_are_the_same_bytes_and_fewer_are_a_prefix
     assert datasets.build(PHOTOS, "full", tmp_path / "b") == first
     assert (tmp_path / "a/manifest.csv").read_bytes() == (tmp_path / "b/manifest.csv").read_bytes()
     assert datasets.build(PHOTOS | {"images": 5}, "full", tmp_path / "c") == first[:5]
+
+
+def test_large_photos_have_a_cameras_size_and_noise(tmp_path):
+    large = PHOTOS | {"images": 8, "megapixels": 0.3}
+    found = datasets.build(large, "full", tmp_path / "large")
+    assert datasets.build(large, "full", tmp_path / "again") == found
+    shapes = set()
+    for image in found:
+        with Pillow.open(tmp_path / "large" / image.path) as opened:
+            shapes.add(opened.size)
+            grey = numpy.asarray(opened.convert("L"), dtype=float)
+        # Neighbouring pixels of an enlarged crop hardly differ; a sensor's do.
+        assert 1 < numpy.abs(numpy.diff(grey[:, : grey.shape[1] // 2])).mean() < 30
+    assert shapes == {(632, 474), (474, 632)}
+    assert all(image.valid and image.form == "" for image in found)
 
 
 def test_photos_of_other_roles_and_seeds_share_no_crop(tmp_path):

@@ -211,6 +211,18 @@ def test_what_the_run_time_spends_on_settling_is_recorded_and_waited_for(tmp_pat
     assert record["passes"][1]["phase"] == "warm-up" and record["steady"]["settled"]
 
 
+def test_each_pass_tells_its_memory_and_what_the_run_time_collected(tmp_path):
+    plan = {"collecting": [0.5, 0.25], "at": {"pass 1": ["leave_a_daemon", 200]}}
+    record = measure(tmp_path / "counted", plan, passes=few_passes(timed=2))
+    assert [one["collecting_seconds"] for one in record["passes"]] == [0.5, 0.25, 0.25]
+    before, after, last = (one["memory_mb"] for one in record["passes"])
+    assert 200 < after - before < 260 and abs(last - after) < 30
+    row = records.to_row(record, "live", "here")
+    assert row["pass_collecting_seconds"] == "0.5;0.25;0.25" and row["pass_memory_mb"].count(";") == 2
+    nobody_counts = records.to_row(measure(tmp_path / "not"), "live", "here")
+    assert nobody_counts["pass_collecting_seconds"] == ""
+
+
 def test_a_repeat_that_never_settles_is_flagged_and_still_has_a_value(tmp_path):
     record = measure(tmp_path, {"settling": [0.0, 0.0, 0.0, 3.0]}, passes=few_passes(settling=0.01, timed=3))
     assert (record["status"], record["flags"]) == ("ok", ["no steady state"])

@@ -65,9 +65,10 @@ def test_no_text_touches_another_or_the_edge(case, monkeypatch):
 def test_derived_tables_come_back_in_their_types(tmp_path):
     run = example(FIVE, sizes=(1, 8, 32), repeats=5)
     paths = run.write(tmp_path)
-    out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches")]
+    out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches", "sustained")]
     derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], write_grid(tmp_path), *out)))
-    first, second = map(tables.read, out)
+    first, second, third = map(tables.read, out)
+    assert third.empty  # no repeat was that long
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1
 

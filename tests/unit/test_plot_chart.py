@@ -38,7 +38,7 @@ def results(tmp_path_factory) -> Path:
 def derivation(results: Path, out: Path) -> list[str]:
     """What `derive_tables` reads and writes."""
     read = [results / f"{name}.csv" for name in ("runs", "parity", "speedup")]
-    written = [out / f"{name}.csv" for name in ("break_even", "effective_batches")]
+    written = [out / f"{name}.csv" for name in ("break_even", "effective_batches", "sustained")]
     return [str(path) for path in (*read, write_grid(results), *written)]
 
 
@@ -67,7 +67,7 @@ def test_every_chart_is_drawn_and_its_files_are_the_same_in_two_processes(result
     subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=HOME / "scripts", env=environment)
     drawn = digests(here)
     assert len(drawn) == 2 * len(CHARTS) == len(set(drawn.values()))  # and nothing half-written is left
-    derived = {name: digests(results)[name] for name in ("break_even.csv", "effective_batches.csv")}
+    derived = {name: digests(results)[name] for name in ("break_even.csv", "effective_batches.csv", "sustained.csv")}
     assert digests(there) == drawn | derived
 
 

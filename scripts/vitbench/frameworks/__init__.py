@@ -68,6 +68,10 @@ class Adapter(Protocol):
         """Seconds that the run time has spent so far on what it does while it settles, compiling above all, added up
         over its threads; 0.0 where it has nothing of the kind. Asked after every pass, with the clock off."""
 
+    def collecting_seconds(self) -> float | None:
+        """Seconds that the run time has spent so far on collecting garbage; None where nothing counts them. Asked after
+        every pass, with the clock off."""
+
     def describe(self) -> dict[str, Any]:
         """What was used: the record's fields of these names (config/schema/record.schema.yaml). Not timed.
 

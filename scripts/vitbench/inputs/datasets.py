@@ -198,7 +198,7 @@ def _write_manifest(path: Path, found: list[Image], columns: list[str]) -> None:
 
 
 def _build_photos(definition: dict, role: str, place: Path, *_: object) -> Iterator[Image]:
-    crops = photographs.crops(definition["images"], definition.get("seed", 1), role)
+    crops = photographs.crops(definition["images"], definition.get("seed", 1), role, definition.get("megapixels"))
     for number, crop in enumerate(crops, 1):
         name, content = f"{number:06d}", crop.jpeg
         path = f"images/{name}.jpg"

@@ -1,16 +1,18 @@
-"""Seeded crops of ten photographs that the installed packages carry, as JPEG of ImageNet-like sizes and qualities."""
+"""Seeded crops of ten photographs that the installed packages carry, as JPEG of ImageNet's or of a camera's sizes."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from vitbench.errors import UserError
 
@@ -31,6 +33,12 @@ DISTRIBUTIONS = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
 # Repeated entries are weights: half of ImageNet is 500 × 375 or close to it.
 SIZES = ((500, 375),) * 6 + ((375, 500),) * 2 + ((500, 333), (333, 500), (500, 500), (400, 300), (640, 480), (800, 600))
 QUALITIES = (75, 80, 85, 90, 92, 95)
+# Of a camera's photographs: sides 4:3, a quarter of them upright, high qualities.
+ASPECT, UPRIGHT = 4 / 3, 0.25
+CAMERA_QUALITIES = (90, 92, 95)
+# Grey levels by which a sensor's noise moves a pixel at most. An enlarged crop is smooth; without noise its file would
+# be a fifth of a camera's, and would be decoded faster.
+GRAIN = 6
 SMALLEST_CROP = 0.5  # of the largest rectangle of that shape in the photograph: less can show bare sky or wall
 
 
@@ -48,21 +56,24 @@ def labels() -> list[str]:
     return sorted(PHOTOGRAPHS)
 
 
-def crops(images: int, seed: int, role: str) -> Iterator[Crop]:
-    """Yield `images` crops, labels balanced, determined by `seed`, `role` and the position alone.
+def crops(images: int, seed: int, role: str, megapixels: float | None = None) -> Iterator[Crop]:
+    """Yield `images` crops, labels balanced, determined by `seed`, `role`, `megapixels` and the position alone.
 
     Fewer images are therefore a prefix of more images. Raises UserError when a photograph is missing.
+
+    Args:
+        megapixels: size of each image in millions of pixels, as from a camera; None: of sizes as in ImageNet.
     """
     for index in range(images):
         turn, position = divmod(index, len(PHOTOGRAPHS))
         label = _shuffled(labels(), random.Random(f"{seed}/{role}/order/{turn}"))[position]
-        yield _crop(label, random.Random(f"{seed}/{role}/{index}"))
+        yield _crop(label, random.Random(f"{seed}/{role}/{index}"), megapixels)
 
 
-def _crop(label: str, stream: random.Random) -> Crop:
+def _crop(label: str, stream: random.Random, megapixels: float | None) -> Crop:
     # Only stream.random() is used: Python promises its sequence across versions, but not that of choice or shuffle.
     photograph = _photograph(label)
-    width, height = _pick(SIZES, stream)
+    width, height = _pick(SIZES, stream) if megapixels is None else _camera_size(megapixels, stream)
     largest = min(photograph.width / width, photograph.height / height)
     scale = largest * (SMALLEST_CROP + (1 - SMALLEST_CROP) * stream.random())
     left = (photograph.width - width * scale) * stream.random()
@@ -71,9 +82,23 @@ def _crop(label: str, stream: random.Random) -> Crop:
     crop = photograph.resize((width, height), Image.Resampling.BICUBIC, box=box)
     if stream.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if megapixels is not None:
+        crop = _with_grain(crop, stream)
     buffer = io.BytesIO()
-    crop.save(buffer, "JPEG", quality=_pick(QUALITIES, stream))
+    crop.save(buffer, "JPEG", quality=_pick(QUALITIES if megapixels is None else CAMERA_QUALITIES, stream))
     return Crop(label, PHOTOGRAPHS[label][1].rsplit("/", 1)[-1], buffer.getvalue())
+
+
+def _camera_size(megapixels: float, stream: random.Random) -> tuple[int, int]:
+    long, short = round(math.sqrt(megapixels * 1e6 * ASPECT)), round(math.sqrt(megapixels * 1e6 / ASPECT))
+    return (short, long) if stream.random() < UPRIGHT else (long, short)
+
+
+def _with_grain(image: Image.Image, stream: random.Random) -> Image.Image:
+    """The image with noise as of a sensor, the same in its three colours: up to GRAIN levels brighter or darker."""
+    noise = hashlib.shake_256(repr(stream.random()).encode()).digest(image.width * image.height)
+    levels = Image.frombytes("L", image.size, noise).point([value * (2 * GRAIN + 1) // 256 for value in range(256)])
+    return ImageChops.add(image, Image.merge("RGB", [levels] * 3), scale=1, offset=-GRAIN)
 
 
 def _pick(choices: Sequence, stream: random.Random):

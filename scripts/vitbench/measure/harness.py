@@ -32,6 +32,8 @@ from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
 from vitbench.steady import Course, Pass, Passes
 
 INSTRUMENTED_PASSES = 3
+# What the kernel calls a process's memory that is in RAM now, and the most of it that there was.
+RESIDENT, HIGHEST = "VmRSS", "VmHWM"
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
 
@@ -77,7 +79,7 @@ def run_passes(
     """
     course = Course(limits, len(wanted))
     labels: dict[str, str] = {}
-    settling = adapter.settling_seconds()
+    settling, collecting = adapter.settling_seconds(), adapter.collecting_seconds()
     more = True
     while more:
         predictions: list[Prediction] = []
@@ -94,22 +96,26 @@ def run_passes(
         if timed is not None:
             meter.stop()
         settled, settling = settling, adapter.settling_seconds()
+        collected, collecting = collecting, adapter.collecting_seconds()
         more = course.add(Pass(seconds, settling - settled))
         if course.begin != timed:
             meter.forget()
         now = {prediction.id: prediction.label for prediction in predictions}
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
         facts = {"seconds": seconds, "settling_seconds": settling - settled, "first": first, "changed": changed}
+        facts["collecting_seconds"] = None if collecting is None else collecting - collected
+        facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()}
         report("pass", **facts, **check_pass(predictions, wanted))
         labels = now
     return predictions, course
 
 
-def peak_memory_mb() -> float | None:
-    """Sum of the high-water marks (MB of 2^20 bytes) that the kernel keeps for this repeat's processes, where it does.
+def memory_mb(counted: str) -> float | None:
+    """Sum (MB of 2^20 bytes) of what the kernel counts as `counted` for this repeat's processes, where it does.
 
     They are this process, its descendants, and what they started that hangs elsewhere by now; all that live at this
-    moment. The marks may lie at different moments and hold shared pages twice: the sum is an upper bound for those.
+    moment. Shared pages are held by each: the sum is an upper bound for those. The high-water marks (HIGHEST) may lie
+    at different moments, too.
     """
     if not Path("/proc/self/status").exists():
         return None
@@ -120,8 +126,14 @@ def peak_memory_mb() -> float | None:
     for pid in processes:
         with suppress(OSError):  # gone meanwhile
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+            total += sum(int(line.split()[1]) for line in lines if line.startswith(f"{counted}:"))
     return round(total / 1024, 1)
+
+
+def hottest_celsius() -> float | None:
+    """The temperature of the hottest sensor, where this system shows any."""
+    sensors = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    return max((one.current for each in sensors.values() for one in each), default=None)
 
 
 def is_our_bug(error: Exception) -> bool:
@@ -147,7 +159,7 @@ def measured(meter: Meter, cpu: dict[str, Any], used_before: float) -> dict[str,
     """What an ordinary repeat has used by the end of its passes; `cpu` holds the counters at its begin."""
     cpu = cpu | {"end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
     used = {"peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
-    return {"cpu": cpu, "peak_memory_mb": peak_memory_mb()} | used
+    return {"cpu": cpu, "peak_memory_mb": memory_mb(HIGHEST)} | used
 
 
 def profiled(adapter: Adapter, course: Course) -> dict[str, Any]:

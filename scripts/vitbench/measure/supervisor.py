@@ -327,7 +327,8 @@ def _outcome(
     if passes:
         outcome["cold_seconds"] = passes[0]["seconds"]
         outcome["first_batch_seconds"] = passes[0]["first"]
-    kept = ("seconds", "settling_seconds", "valid", "lost", "duplicated", "unknown", "changed")
+    kept = ("seconds", "settling_seconds", "collecting_seconds", "memory_mb", "celsius", "valid", "lost",
+            "duplicated", "unknown", "changed")  # fmt: skip
     phases = course.phases()
     outcome["passes"] = [
         {"phase": phase} | {key: one[key] for key in kept} for phase, one in zip(phases, passes, strict=True)

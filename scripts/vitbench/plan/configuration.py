@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from vitbench.cells import repeats_of
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
@@ -107,6 +108,12 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):
         raise UserError(f"batch_sizes: nothing for device {without[0]}; add it, or leave it out of `devices`")
+    several = [sizes for sizes in _batch_size_lists(config["batch_sizes"]) if len(sizes) > 1]
+    if several and repeats_of(config["repeats"], "sample") == 0:
+        raise UserError(
+            f"repeats: sample is 0, and batch_sizes names {', '.join(map(str, several[0]))}: without a sweep nothing "
+            "tells which is best; name one, or sweep"
+        )
     if config["photos"]:
         resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
     if config["baseline"] not in config["frameworks"]:
@@ -142,6 +149,10 @@ def _plain(value: Any) -> Any:
         case dict():
             return {key: _plain(one) for key, one in value.items()}
     return value
+
+
+def _batch_size_lists(batch_sizes: list[int] | dict[str, list[int]]) -> list[list[int]]:
+    return list(batch_sizes.values()) if isinstance(batch_sizes, dict) else [batch_sizes]
 
 
 def fallback() -> dict[str, Any]:

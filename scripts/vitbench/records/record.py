@@ -98,6 +98,10 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row: dict[str, Any] = {column: record.get(column) for column in COLUMNS["runs"]}
     row["source"], row["record"] = source, path
     row["pass_seconds"] = ";".join(f"{one['seconds']:.6g}" for one in record["passes"])
+    for fact in ("collecting_seconds", "memory_mb", "celsius"):
+        known = [one.get(fact) for one in record["passes"]]
+        told = any(value is not None for value in known)
+        row[f"pass_{fact}"] = ";".join("" if value is None else f"{value:.6g}" for value in known) if told else ""
     steady = record["steady"] or dict.fromkeys(("classification", "reason", "warm_up_images", "warm_up_seconds"))
     row["steady"], row["steady_because"] = steady["classification"], steady["reason"]
     row["warm_up_images"], row["warm_up_seconds"] = steady["warm_up_images"], steady["warm_up_seconds"]

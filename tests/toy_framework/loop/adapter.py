@@ -46,6 +46,9 @@ class Adapter:
         """Nothing compiles while it runs."""
         return 0.0
 
+    def collecting_seconds(self) -> None:
+        """Nothing counts it."""
+
     def describe(self) -> dict[str, Any]:
         import torch
 

@@ -74,6 +74,11 @@ class Adapter:
         beans = self.spark.sparkContext._jvm.java.lang.management.ManagementFactory
         return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
 
+    def collecting_seconds(self) -> float:
+        """What the JVM's garbage collectors have taken since it started."""
+        beans = self.spark.sparkContext._jvm.java.lang.management.ManagementFactory
+        return sum(bean.getCollectionTime() for bean in beans.getGarbageCollectorMXBeans()) / 1000
+
     def describe(self) -> dict[str, Any]:
         import pyspark
         import sparknlp

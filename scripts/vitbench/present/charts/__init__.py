@@ -103,6 +103,14 @@ CHARTS = {
         over="time",
         module="quiet",
     ),
+    "sustained": Chart(
+        title="Minute by minute",
+        tables=("sustained",),
+        category="Method",
+        over="minutes",
+        module="sustained",
+        target="sustained",
+    ),
     "replication": Chart(
         title="Our ratios beside the published ones",
         tables=("replication",),

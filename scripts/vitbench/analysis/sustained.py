@@ -1,0 +1,78 @@
+"""What long repeats do minute by minute: their rate, memory, garbage collection and temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy
+import pandas
+
+from vitbench import tables
+
+# Seconds of passes from which on a repeat is a long one.
+LEAST_SECONDS = 600
+MINUTE = 60.0
+# Of the minutes, those that say how it began and how it ended; the first two warm up.
+WARMING, SPAN = 2, 5
+
+
+def sustained(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a full minute of each ok repeat whose passes took LEAST_SECONDS or more (`tables.COLUMNS["sustained"]`).
+
+    A pass counts in each minute by the share of it that lies there, as if its images came evenly. Memory and
+    temperature are those after the last pass that ended within the minute.
+    """
+    rows = []
+    for repeat in runs[runs.status == "ok"].to_dict("records"):
+        seconds = _list(repeat["pass_seconds"])
+        if seconds.sum() >= LEAST_SECONDS:
+            rows += [{column: repeat[column] for column in OF_REPEAT} | minute for minute in _minutes(repeat, seconds)]
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["sustained"]))
+
+
+OF_REPEAT = ("dataset", "images", "framework", "variant", "device", "workers", "batch_size", "repeat")
+
+
+def _minutes(repeat: dict, seconds: numpy.ndarray) -> Iterator[dict[str, float]]:
+    ends = numpy.cumsum(seconds)
+    begins = ends - seconds
+    collecting, memory, celsius = (
+        _list(repeat[name], len(seconds)) for name in ("pass_collecting_seconds", "pass_memory_mb", "pass_celsius")
+    )
+    for minute in range(1, int(ends[-1] // MINUTE) + 1):
+        first, last = (minute - 1) * MINUTE, minute * MINUTE
+        inside = numpy.clip(numpy.minimum(ends, last) - numpy.maximum(begins, first), 0, None) / seconds
+        # A pass may be longer than a minute: then the state is that of the last one that ended before.
+        ended = max(0, int(numpy.searchsorted(ends, last, side="right")) - 1)
+        yield {
+            "minute": minute,
+            "throughput": float((inside * repeat["images"]).sum() / MINUTE),
+            "memory_mb": memory[ended],
+            "collecting_share": float((inside * collecting).sum() / MINUTE),
+            "celsius": celsius[ended],
+        }
+
+
+def _list(joined: str, length: int = 0) -> numpy.ndarray:
+    """The numbers of a cell such as "1.5;;2", NaN where there is none; `length` NaNs of an empty cell."""
+    parts = joined.split(";") if joined else [""] * length
+    return numpy.array([float(part) if part else numpy.nan for part in parts])
+
+
+def trends(minutes: pandas.DataFrame) -> pandas.DataFrame:
+    """A row a repeat of the table `sustained`: how it ended against how it began, after WARMING minutes.
+
+    Columns: those of the repeat; `minutes`; `begin` and `end`, images a second of the first and last SPAN minutes;
+    `change`, end / begin - 1; `memory_growth`, MB a minute by least squares, NaN where memory is not known.
+    """
+    rows = []
+    for key, group in minutes.groupby(list(OF_REPEAT), sort=False, dropna=False):
+        warm = group[group.minute > WARMING]
+        begin, end = warm.throughput.head(SPAN).mean(), warm.throughput.tail(SPAN).mean()
+        known = warm[warm.memory_mb.notna()]
+        growth = numpy.polyfit(known.minute, known.memory_mb, 1)[0] if len(known) > 2 else numpy.nan
+        rows.append(
+            dict(zip(OF_REPEAT, key, strict=True))
+            | {"minutes": len(group), "begin": begin, "end": end, "change": end / begin - 1, "memory_growth": growth}
+        )
+    return pandas.DataFrame(rows, columns=[*OF_REPEAT, "minutes", "begin", "end", "change", "memory_growth"])

@@ -1,0 +1,75 @@
+"""The chart of long repeats: rate, memory, garbage collection and temperature, minute by minute."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vitbench.analysis.sustained import LEAST_SECONDS, OF_REPEAT, SPAN, WARMING, trends
+from vitbench.present import style
+from vitbench.present.labels import DEVICES, number, variant_name
+
+WIDTH, HEIGHT, GAP, LEFT = 6.2, 1.5, 0.3, 0.85  # inches
+# Column of the table → the axis it is drawn on.
+PANELS = {
+    "throughput": "images/s",
+    "memory_mb": "memory, MB",
+    "collecting_share": "share of time\ncollecting garbage",
+    "celsius": "hottest sensor, °C",
+}
+
+
+def draw(table: pd.DataFrame, context: dict) -> Figure:
+    """Draw the table `sustained`: one panel a quantity that is known, one line a repeat."""
+    title = "Ten minutes and more at one go: does it keep its speed?"
+    with style.theme():
+        if table.empty:
+            page = style.Page(8.0, 1.6, title, [style.origin(context)])
+            axes = page.axes(style.MARGIN, page.top, 8.0 - 2 * style.MARGIN, 1.4)
+            axes.set_xticks([])
+            style.say(axes, f"No repeat had {LEAST_SECONDS / 60:.0f} minutes of passes: see config/sustained.yaml.")
+            return page.figure
+        known = [column for column in PANELS if table[column].notna().any()]
+        repeats = list(table.groupby(list(OF_REPEAT), sort=False, dropna=False))
+        names = [_name(dict(zip(OF_REPEAT, key, strict=True)), len(repeats)) for key, _ in repeats]
+        beside = max(style.text_width(name, style.SMALL) for name in names) + 0.6
+        width = style.MARGIN * 2 + LEFT + WIDTH + beside
+        page = style.Page(width, len(known) * (HEIGHT + GAP) + 0.35, title, _caption(table, context))
+        marks = style.marks(zip(table["framework"], table["variant"], strict=True))
+        first = None
+        for place, column in enumerate(known):
+            axes = page.axes(style.MARGIN + LEFT, page.top + place * (HEIGHT + GAP), WIDTH, HEIGHT)
+            for (key, group), name in zip(repeats, names, strict=True):
+                mark = marks[key[OF_REPEAT.index("framework")], key[OF_REPEAT.index("variant")]]
+                axes.plot(group["minute"], group[column], color=mark.color, marker=mark.marker, markersize=4, label=name)
+            axes.set_ylim(0, table[column].max() * 1.12 or 1)
+            axes.set_ylabel(PANELS[column], fontsize=style.SMALL)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_xlim(0.5, table["minute"].max() + 0.5)
+            first = first or axes
+        axes.set_xlabel("minute since pass 0 began")
+        first.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=style.SMALL, borderaxespad=0)
+        return page.figure
+
+
+def _name(repeat: dict, repeats: int) -> str:
+    again = f", repeat {repeat['repeat']:.0f}" if repeats > 2 else ""
+    return f"{variant_name(repeat['framework'], repeat['variant'])}, {DEVICES[repeat['device']]}{again}"
+
+
+def _caption(table: pd.DataFrame, context: dict) -> list[str]:
+    how = (
+        f"One line a repeat. After {WARMING} minutes of warm-up, the last {SPAN} minutes against the first {SPAN}: "
+        + "; ".join(
+            f"{variant_name(row.framework, row.variant)} {number(row.begin)} → {number(row.end)} images/s"
+            f" ({row.change:+.1%})" + (f", memory {row.memory_growth:+.1f} MB a minute" if row.memory_growth == row.memory_growth else "")
+            for row in trends(table).itertuples(index=False)
+        )
+        + "."
+    )
+    wrong = (
+        "A pass counts in each minute by its share there. A neighbour on the machine slows one minute and not the"
+        " next; heat and leaks go one way. Quantities that this machine does not tell are left out."
+    )
+    return [how, wrong, style.origin(context)]
