@@ -54,8 +54,12 @@ def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
 def _blocks(repeats: int | dict[str, int]) -> str:
     """How many blocks there are, of each role where these differ."""
     if isinstance(repeats, int):
-        return f"{repeats} blocks"
-    return " and ".join(f"{count} blocks of {role}" for role, count in repeats.items())
+        return _several(repeats, "block")
+    return " and ".join(f"{_several(count, 'block')} of {role}" for role, count in repeats.items())
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:

@@ -366,6 +366,12 @@ def test_best_batch_sizes_say_what_is_kept_and_when_the_sweep_would_now_choose_o
     assert pandas.isna(found.batch_size["onnx"]) and pandas.isna(found.kept["onnx"])
 
 
+def test_a_size_whose_repeats_were_all_set_aside_is_named(table):
+    sweep = table(cell(HF, "sample", 1, [9]), cell(HF, "sample", 8, [5], flags="suspect"))
+    choice = best_batch_size.choose_batch_size(sweep)
+    assert choice["batch_size"] == 1 and "without a usable repeat: 8" in choice["reason"]
+
+
 def test_best_batch_sizes_leave_out_what_was_skipped(table):
     runs = table(cell(HF, "sample", 1, [9, 9, 9]), skipped(TF, "sample", 1), skipped(TF, "full", None))
     assert list(best_batch_size.best_batch_sizes(runs).variant) == ["pipeline"]

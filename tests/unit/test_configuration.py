@@ -178,6 +178,14 @@ def test_batch_sizes_must_be_there_for_each_device(tmp_path):
     assert load(given(tmp_path, both))["batch_sizes"]["gpu"] == [64]
 
 
+def test_no_sweep_is_for_one_batch_size(tmp_path):
+    none = {"repeats": {"sample": 0, "full": 3}}
+    assert load(given(tmp_path, none | {"batch_sizes": [8]}))["repeats"]["sample"] == 0
+    for several in ([1, 8], {"cpu": [1, 8], "gpu": [8]}):
+        line = problem(load, given(tmp_path, none | {"batch_sizes": several}))
+        assert line.startswith("repeats: sample is 0") and "1, 8" in line
+
+
 def test_the_baseline_must_be_among_the_frameworks(tmp_path):
     line = problem(load, given(tmp_path, {"baseline": "sparknlp/onnx"}))
     assert line.startswith("baseline: sparknlp/onnx is not among `frameworks`") and "huggingface/pipeline" in line

@@ -70,7 +70,7 @@ def test_photos_of_the_same_definition_are_the_same_bytes_and_fewer_are_a_prefix
 
 
 def test_large_photos_have_a_cameras_size_and_noise(tmp_path):
-    large = PHOTOS | {"images": 8, "megapixels": 0.3}
+    large = PHOTOS | {"megapixels": 0.3}
     found = datasets.build(large, "full", tmp_path / "large")
     assert datasets.build(large, "full", tmp_path / "again") == found
     shapes = set()

@@ -23,6 +23,7 @@ DERIVED = (
     "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
     "data_hash", "processor", "library", "product_precision", "out_of_turn",
+    "pass_collecting_seconds", "pass_memory_mb", "pass_celsius",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
 
@@ -192,6 +193,9 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "library": None,
         "product_precision": "float32",
         "out_of_turn": None,  # known when all repeats are
+        "pass_collecting_seconds": "",  # its passes tell nothing of these
+        "pass_memory_mb": "",
+        "pass_celsius": "",
     }
 
 

@@ -41,6 +41,8 @@ def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> d
         distinct.setdefault(size if pandas.isna(seen) else seen, size)
     candidates = {size: cells[size] for size in distinct.values()}
     best, reason = _choose(candidates, Rule() if margin is None else Rule(margin))
+    if aside := sorted({int(size) for size in sweep["batch_size"].dropna()} - cells.keys()):
+        reason += f"; without a usable repeat: {', '.join(map(str, aside))}"
     if len(distinct) < len(cells):
         collapsed = sorted(cells.keys() - set(distinct.values()))
         reason += f"; the same batches as a smaller one: {', '.join(map(str, collapsed))}"

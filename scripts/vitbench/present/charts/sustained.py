@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -42,7 +44,9 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
             axes = page.axes(style.MARGIN + LEFT, page.top + place * (HEIGHT + GAP), WIDTH, HEIGHT)
             for (key, group), name in zip(repeats, names, strict=True):
                 mark = marks[key[OF_REPEAT.index("framework")], key[OF_REPEAT.index("variant")]]
-                axes.plot(group["minute"], group[column], color=mark.color, marker=mark.marker, markersize=4, label=name)
+                axes.plot(
+                    group["minute"], group[column], color=mark.color, marker=mark.marker, markersize=4, label=name
+                )
             axes.set_ylim(0, table[column].max() * 1.12 or 1)
             axes.set_ylabel(PANELS[column], fontsize=style.SMALL)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -58,12 +62,16 @@ def _name(repeat: dict, repeats: int) -> str:
     return f"{variant_name(repeat['framework'], repeat['variant'])}, {DEVICES[repeat['device']]}{again}"
 
 
+def _growth(megabytes: float) -> str:
+    return "" if math.isnan(megabytes) else f", memory {megabytes:+.1f} MB a minute"
+
+
 def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     how = (
         f"One line a repeat. After {WARMING} minutes of warm-up, the last {SPAN} minutes against the first {SPAN}: "
         + "; ".join(
             f"{variant_name(row.framework, row.variant)} {number(row.begin)} → {number(row.end)} images/s"
-            f" ({row.change:+.1%})" + (f", memory {row.memory_growth:+.1f} MB a minute" if row.memory_growth == row.memory_growth else "")
+            f" ({row.change:+.1%}){_growth(row.memory_growth)}"
             for row in trends(table).itertuples(index=False)
         )
         + "."
