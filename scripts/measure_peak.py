@@ -15,7 +15,8 @@ from typing import Any
 from vitbench import machine
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
-from vitbench.inputs import arithmetic
+from vitbench.frameworks.declaration import CHECKPOINT
+from vitbench.inputs import arithmetic, checkpoints
 from vitbench.inputs.datasets import read_manifest
 from vitbench.measure import peak
 from vitbench.measure.processes import machine_lock
@@ -30,7 +31,8 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
     Raises:
         UserError: checkpoint or data set of the configuration are missing, or the latter has no valid image.
     """
-    shape = arithmetic.read_shape(Path("resources/models") / grid.model.slug / "checkpoint")
+    folder = Path("resources/models") / grid.model.slug / CHECKPOINT
+    shape = arithmetic.shape_of(checkpoints.read(folder, str(folder)))
     manifest = Path(grid.manifest("sample"))
     if not manifest.exists():
         raise UserError(f"the data set {manifest} is missing: make it with `snakemake prepare`")

@@ -1,7 +1,6 @@
 """The arithmetic of a model, what a machine can do of it, and what is beyond that."""
 
 import copy
-import json
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +14,7 @@ from vitbench.analysis import speedup as speedups
 from vitbench.analysis.physics import impossible
 from vitbench.errors import UserError
 from vitbench.frameworks import multiplies_with
-from vitbench.inputs import arithmetic
+from vitbench.inputs import arithmetic, checkpoints
 from vitbench.inputs.arithmetic import VIT_BASE, Product, flop_per_image, products
 from vitbench.measure.peak import arms
 from vitbench.present.charts.physics import why
@@ -80,24 +79,13 @@ def test_the_products_have_the_shapes_that_torch_sees():
     assert sorted(seen) == sorted(wanted)
 
 
-def test_the_shape_comes_from_the_checkpoint(tmp_path):
-    config = {
-        "image_size": 224, "patch_size": 16, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
-        "intermediate_size": 3072, "id2label": {str(number): f"label {number}" for number in range(1000)},
-    }  # fmt: skip
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(config))
-    assert arithmetic.read_shape(tmp_path) == VIT_BASE
-    path.write_text(json.dumps(config | {"id2label": None, "num_channels": 1}))
-    assert arithmetic.read_shape(tmp_path) == replace(VIT_BASE, labels=2, channels=1)
-
-
-@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}", '{"image_size": 224}'])
-def test_a_checkpoint_without_a_shape_is_refused(content, tmp_path):
-    if content is not None:
-        (tmp_path / "config.json").write_text(content)
-    with pytest.raises(UserError, match="config.json does not say what shape"):
-        arithmetic.read_shape(tmp_path)
+def test_the_shape_comes_from_the_checkpoint():
+    labels = tuple(f"label {number}" for number in range(2))
+    checkpoint = checkpoints.Checkpoint(
+        "mine", "vit", "ViTForImageClassification", 96, 12, 192, 5, 3, 768, 3, labels, preprocessing=None
+    )
+    expected = arithmetic.Shape(96, 12, 192, layers=5, heads=3, intermediate_size=768, labels=2, channels=3)
+    assert arithmetic.shape_of(checkpoint) == expected
 
 
 # --- the file

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from vitbench.errors import UserError
+from vitbench.inputs.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,27 +36,10 @@ VIT_BASE = Shape(
 )
 
 
-def read_shape(checkpoint: Path) -> Shape:
-    """The shape that the config.json of a Hugging Face checkpoint names.
-
-    Raises:
-        UserError: the file is missing or lacks something.
-    """
-    path = Path(checkpoint) / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        return Shape(
-            image_size=config["image_size"],
-            patch_size=config["patch_size"],
-            hidden_size=config["hidden_size"],
-            layers=config["num_hidden_layers"],
-            heads=config["num_attention_heads"],
-            intermediate_size=config["intermediate_size"],
-            labels=len(config.get("id2label") or ("LABEL_0", "LABEL_1")),  # which transformers leaves unwritten
-            channels=config.get("num_channels", 3),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} does not say what shape the model has ({error!r}); name a ViT checkpoint") from error
+def shape_of(checkpoint: Checkpoint) -> Shape:
+    """The shape of a checkpoint."""
+    same = ("image_size", "patch_size", "hidden_size", "layers", "heads", "intermediate_size", "channels")
+    return Shape(**{key: getattr(checkpoint, key) for key in same}, labels=len(checkpoint.labels))
 
 
 @dataclass(frozen=True)

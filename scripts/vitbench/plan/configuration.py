@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ VALIDATOR = jsonschema.validators.extend(
 )
 
 
+@cache  # to read it takes longer than all else that is done with a configuration
 def schema() -> dict[str, Any]:
     """The JSON schema of the configuration: the file's, with the settings that each framework declares."""
     found = yaml.safe_load(SCHEMA.read_text())

@@ -18,7 +18,7 @@ from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs import sources
-from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image
+from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image, shape_of
 from vitbench.machine import cores, platform_name
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Defined, Grid, archive_path
@@ -39,7 +39,9 @@ def weight_bytes(shape: Shape) -> int:
 
 
 def _shape(grid: Grid) -> Shape:
-    """The shape that the model's definition states; one of unknown shape is taken for ViT-B/16."""
+    """The shape of the checkpoint, or what the model's definition states; what is not known is taken for ViT-B/16."""
+    if grid.checkpoint:
+        return shape_of(grid.checkpoint)
     stated = {field.name for field in fields(VIT_BASE)} & grid.model.definition.keys()
     return replace(VIT_BASE, **{name: grid.model.definition[name] for name in stated})
 
