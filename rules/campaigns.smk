@@ -59,7 +59,7 @@ rule import_records:
         machine=SHARED,
     params:
         records=RECORDS,
-        # Recorded only, so that what was changed there, or is no longer here, is taken in again.
+        # No command reads these two. Snakemake keeps them, and imports again when one of them is another.
         state=get_imported_state,
         there=get_imported_presence,
     message:

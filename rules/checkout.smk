@@ -1,4 +1,4 @@
-# Where this checkout lies, also when it is a module of another workflow: its library is found, and jobs find it too.
+# Finds this checkout, also when it is a module of another workflow, so that this process and all jobs find its library.
 import os
 import sys
 import tarfile

@@ -31,8 +31,8 @@ STARTED = time.time()
 # A reader-writer lock for the whole machine: a measurement takes all of it, every other job one part.
 EXCLUSIVE, SHARED = 100, 1
 
-# Another workflow, whose module this is, has an environment and a configuration of its own. (What is measured gets the
-# same environment in either case: every process of ours sees to it.)
+# False where this workflow is a module of another one, whose environment and configuration are then left alone. (What
+# is measured has the same environment in either case: every process of vitbench makes its own.)
 OURS_ALONE = workflow.modifier.is_main_snakefile()
 PROFILE = os.environ.get("SNAKEMAKE_PROFILE")
 
@@ -85,9 +85,9 @@ def prepare_process():
         PATH=os.pathsep.join(
             [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
         ),
-        # An absolute path in a command would be a changed rule in a moved folder.
+        # Not written into the commands: in a moved folder an absolute path would make every rule a changed one.
         VITBENCH_HOME=HOME,
-        # A repeat whose Snakemake is killed stops.
+        # A repeat looks for the process of this number, and stops when Snakemake was killed.
         VITBENCH_ORDERED_BY=str(os.getpid()),
     )
     # Snakemake pastes this unquoted into the commands of `script:` jobs; its short name is found on the PATH above.

@@ -47,8 +47,8 @@ rule export_onnx:
         "../scripts/export_onnx.py"
 
 
-# uv is told the folder: asked where to install, the Python of an environment that somebody removes meanwhile names the
-# user's own.
+# uv gets the folder by --target. It would otherwise ask the environment's Python, and if somebody removes the
+# environment meanwhile, that names the user's own folder.
 rule install_tensorflow:
     input:
         checkout("envs", "tensorflow-export.txt"),
@@ -169,7 +169,7 @@ rule fetch_pretrained:
         "../scripts/fetch_pretrained.py"
 
 
-# Ten seconds that tell before the first measurement what would otherwise fail in each of Spark NLP's.
+# Spark is started once, in about ten seconds: what would fail in each measurement of Spark NLP fails here.
 rule check_spark:
     input:
         "<resources>/jars/{set}",
@@ -183,7 +183,7 @@ rule check_spark:
     resources:
         machine=SHARED,
     params:
-        # Another Java is another answer.
+        # The check is made again for another Java.
         java_home=os.environ.get("JAVA_HOME", ""),
     message:
         "starting Spark once with the jars of {wildcards.set}"

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from vitbench import progress
 
-# What a disk says, and what to do about it. It is no mistake of ours, and what was written before is whole.
+# Error of a disk → what the user can do. None is a mistake in vitbench, and no file is left half-written.
 DISK = {
     errno.ENOSPC: "free some room, or run with --directory on another disk",
     errno.EDQUOT: "free some of your quota, or run with --directory on another disk",
@@ -19,7 +19,7 @@ DISK = {
     errno.EPERM: "give yourself the right to write there, or run with --directory elsewhere",
     errno.EIO: "the disk or its connection fails: look at the system's log",
 }
-# Without a file's name they say nothing of a disk.
+# These two tell of a disk only where they name a file.
 RIGHTS = (errno.EACCES, errno.EPERM)
 
 

@@ -62,7 +62,8 @@ def digest(definition: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
-# What makes Excel take a cell of a CSV file for a formula; the apostrophe makes it text, and is itself in the list.
+# A cell of a CSV file that begins so is a formula to Excel. An apostrophe before it makes it text; a text that begins
+# with an apostrophe of its own gets one more.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 
 

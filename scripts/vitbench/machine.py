@@ -298,12 +298,12 @@ def microarchitecture(blocks: list[dict[str, str]]) -> str:
         vendor, number = first["CPU implementer"], "_".join(sorted(f"{maker}.{part}" for maker, part in parts))
     else:
         vendor, number = first.get("vendor_id", ""), f"{first.get('cpu family')}.{first.get('model')}"
-    # Only what makes a processor fast: the rest is what hypervisors hide.
+    # Only flags that make a processor fast are compared: hypervisors hide many of the others.
     fast = {one.name: {flag for flag in one.features if FAST.match(flag)} for one in known}
     fitting = [one for one in known if one.vendor in (vendor, "generic") and fast[one.name] <= flags]
     like = max(fitting, key=lambda one: (len(one.ancestors), len(one.features))).name if fitting else "x86_64"
     name = None if arm else generation(vendor, first)
-    # Numbers of a processor that could do less than this one can are a hypervisor's disguise.
+    # Where the numbers are of a processor that lacks instructions which this one has, a hypervisor made them up.
     if name and not fast.get(name, fast[like]) < fast[like]:
         return name
     return f"{like} {number}"

@@ -15,7 +15,7 @@ from vitbench.files import HOME
 
 SCRIPTS = HOME / "scripts"
 FRAMEWORKS = "vitbench/frameworks"
-# Where what decides what a time means lies. The rest of what measure.py imports finds, checks and writes files.
+# Places of the sources that decide what a time means. All else that measure.py imports finds, checks and writes files.
 MEASURING = ("measure.py", "vitbench/measure", "vitbench/steady.py", "vitbench/environment.py", FRAMEWORKS)
 
 

@@ -54,7 +54,7 @@ class Image:
 
 
 COLUMNS = [field.name for field in fields(Image)][:-1]
-# Only of data sets that come from files: photographs are all plain JPEG, and their manifests stay as they were.
+# Manifests of kind `photos` have no column `form`: their images are all plain JPEG.
 WITH_FORM = [*COLUMNS, "form"]
 TEXTS = {COLUMNS.index(name) for name in ("label", "reason", "source")}
 
@@ -260,7 +260,7 @@ def _drawn(
     wanted = definition.get("images", definition.get("sample"))
     enough = definition.get("at_most", wanted)
     if enough is not None:
-        # The role does not enter: a sample drawn from a folder is then a part of the full set drawn from it.
+        # The role is no part of the seed, so that a sample drawn from a folder is part of the full set drawn from it.
         random.Random(definition.get("seed", 1)).shuffle(found)
     taken: list[Image] = []
     valid = 0

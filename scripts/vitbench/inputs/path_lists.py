@@ -21,8 +21,8 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Share of bytes that are 0 from which on a text is UTF-16: half of them are in plain letters, and no list that
-# `find -print0` writes has a NUL for every three bytes.
+# A text with this share of zero bytes or more is taken for UTF-16. Plain letters in UTF-16 have one half; a list of
+# `find -print0`, which ends each path with a zero byte, has less than a third.
 UTF_16 = 1 / 3
 WINDOWS = re.compile(r"([A-Za-z]):[\\/](.*)|\\\\.*", re.DOTALL)
 # Where the Linux inside Windows (WSL) shows the drives of Windows.

@@ -18,11 +18,11 @@ from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# What is to be packed or taken in is no part of what is measured.
+# Keys that only `pack` and `import` read: they say nothing about what is measured.
 PACKING = ("campaign", "records")
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32
-# To JSON Schema 3.0 is an integer; to range() and in a path it is none.
+# JSON Schema takes 3.0 for an integer. range() refuses it, and in a path it would be another number than 3.
 VALIDATOR = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(

@@ -150,11 +150,11 @@ def check_start(grid: Grid) -> None:
         check_spark(Path())
     for role, dataset in grid.datasets.items():
         images = sources.count(dataset.definition)
-        # None at all is for the job to say that makes the data set: it knows where it looked.
+        # A folder without images is reported by the job that makes the data set: it knows where it looked.
         if images:
             check_batch_sizes({cell.batch_size for cell in grid.sweep}, role, images)
     to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
-    # What is downloaded is unpacked, installed or linked: at most about as much again.
+    # Unpacking, installing or linking what was downloaded takes at most about the same room again.
     check_disk(Path(), to_make + 2 * to_prepare(grid)[1])
 
 

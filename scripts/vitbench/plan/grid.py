@@ -17,7 +17,7 @@ from vitbench.machine import platform_name
 from vitbench.plan import looks
 from vitbench.plan.configuration import definitions
 
-# Of a data set's definition: how it is served and what is said about it, not what is in it.
+# Keys of a data set's definition that say where it is had or describe it: they do not change which images it holds.
 NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio", "most_refused"})
 ARCHIVES = RESOURCES / "archives"
 
@@ -107,7 +107,7 @@ class Grid:
             raise UserError(f"frameworks: {wanted}: no such framework; there is {', '.join(FRAMEWORKS)}")
         definition = _find(defined[framework], f"frameworks: {wanted}", name)
         if self.platform in definition.get("platforms", [self.platform]):
-            # How a platform is served is no part of what is measured, so it is none of the identity either.
+            # Which platforms have a build, and what stands in elsewhere, does not change what is measured here.
             settings = {key: value for key, value in definition.items() if key not in ("platforms", "otherwise")}
             why = FRAMEWORKS[framework].refuses(settings, self.checkpoint) if self.checkpoint else None
             if why:
@@ -187,7 +187,7 @@ class Grid:
             "repeats": self.config["repeats"],
             "margin": self.config["margin"],
             "most_repeats": self.config["most_repeats"],
-            # This look itself is left out: noting it changes nothing that was derived at it.
+            # Earlier looks only. This run notes its own at its end, which must not make its tables anew.
             "looks": looks.earlier(Path(self.looks), self.repeats("full")),
             "baseline": self.baseline,
             "agreement": self.config["parity"]["agreement"],

@@ -25,7 +25,7 @@ def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
     """The row that answers the question: the full data set, each at its best batch size, first candidate on the CPU."""
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
     cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
-    # Two frameworks before two variants of one, and the CPU before other devices.
+    # A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices.
     ranked = sorted(range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu"))
     return full.iloc[ranked[0]] if ranked else None
 

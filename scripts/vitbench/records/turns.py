@@ -40,6 +40,6 @@ def _strays(in_time: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     stretches: dict[int, list[list[Mapping[str, Any]]]] = defaultdict(list)
     for block, stretch in groupby(in_time, key=lambda row: row["block"]):
         stretches[block].append(list(stretch))
-    # Of a block's pieces the longest is the block, the first of two that are alike.
+    # The longest stretch counts as the block itself (the first of two equally long ones); the others are apart.
     apart = [piece for pieces in stretches.values() for piece in sorted(pieces, key=len, reverse=True)[1:]]
     return min(apart, key=len, default=[])

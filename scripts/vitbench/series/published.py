@@ -271,7 +271,7 @@ def speedups(runs: pandas.DataFrame, about: dict[str, Any]) -> pandas.DataFrame:
     node. The core part of the series comes first.
     """
     found = pandas.DataFrame([_speedup(*pair) for pair in comparisons(runs, about)])
-    # What only live records have is empty; what only the series states follows.
+    # Columns that only live records have stay empty; those that only the series has come after the others.
     return found.reindex(columns=list(dict.fromkeys([*COLUMNS["speedup"], *found.columns])))
 
 
@@ -298,7 +298,7 @@ def _comparison(base: Any, other: Any, about: dict[str, Any]) -> str:
             ours = base.framework == "huggingface" and other.framework == "sparknlp"
             onednn = base.variant == "tensorflow-no-onednn" and other.variant == "tensorflow"
             return what if ours or onednn else ""
-        # On the GPU there is one Spark NLP, to be compared with the CPU's better variant.
+        # The series has one Spark NLP variant on the GPU: it is compared with the same variant on the CPU.
         return what if same_variant and base.device == "cpu" else ""
     scaled = base.device == other.device and environments[other.machine].get("one_node") == base.machine
     return f"{what}, against {words[base.machine]}" if scaled else ""

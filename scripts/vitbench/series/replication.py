@@ -42,7 +42,7 @@ KINDS = (
     "worker scaling",
     "cluster against one process",
 )
-# Of the verdicts on its points, which one is the curve's.
+# A curve's verdict is the first of these that one of its points has.
 CURVE_ORDER = (DISAGREES, AGREES, WITHIN_NOISE, NOT_MEASURED)
 COLUMNS, CURVE_COLUMNS = (list(tables.COLUMNS[table]) for table in ("replication", "replication_curves"))
 
