@@ -1,26 +1,38 @@
-"""Write docs/NAME.md from the campaign NAME, as `snakemake campaigns` has just drawn it: tables, and charts made small.
+"""Write what the pages say of the campaign NAME, as `snakemake campaigns` has just drawn it.
 
-python scripts/describe_campaign.py NAME            # writes docs/NAME.md and docs/images/NAME/
-python scripts/describe_campaign.py NAME --check    # exit status 1 if the page says anything else
+That is docs/NAME.md with its charts made small, and every block of it in README.md and docs/ (docs/campaigns.md):
+
+    <!-- from campaign NAME: comparisons -->
+    <!-- end -->
+
+python scripts/describe_campaign.py NAME            # writes all of it
+python scripts/describe_campaign.py NAME --check    # exit status 1 if a page says anything else
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas
 from write_gallery import small
 
 from vitbench import tables
-from vitbench.cells import cell_name
+from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
+from vitbench.cells import LEAST_BLOCKS, cell_name
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
-from vitbench.present.markdown import wrapped
+from vitbench.present.labels import Cell, cell_names, number_of
+from vitbench.present.labels import number as quantity
+from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.records.archive import open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
@@ -159,43 +171,168 @@ def _quiet(runs: pandas.DataFrame) -> list[str]:
     ]
 
 
-def describe(name: str, results: Path) -> str:
-    """The page on campaign `name`, from its tables in `results`.
+@dataclass(frozen=True)
+class Campaign:
+    """A packed campaign and the tables that were made of it."""
+
+    name: str
+    about: dict[str, Any]
+    """its campaign.json"""
+    context: dict[str, Any]
+    tables: dict[str, pandas.DataFrame]
+
+    @property
+    def page(self) -> Path:
+        return HOME / "docs" / f"{self.name}.md"
+
+    @property
+    def pictures(self) -> Path:
+        return HOME / "docs" / "images" / self.name
+
+
+def read(name: str, results: Path) -> Campaign:
+    """The campaign `name` of this checkout, with its tables from `results`.
 
     Raises:
-        UserError: a table is missing.
+        UserError: there is no such campaign, or a table is missing.
     """
-    about = open_archive(HOME / "resources" / "campaigns" / name).about
-    context = tables.read_context(results / "provenance" / "context.json")
-    read = {table: tables.read(results / f"{table}.csv") for table in tables.COLUMNS if table in PARTS | {"runs": 0}}
-    budget = read["time_budget"]
+    return Campaign(
+        name,
+        open_archive(HOME / "resources" / "campaigns" / name).about,
+        tables.read_context(results / "provenance" / "context.json"),
+        {table: tables.read(results / f"{table}.csv") for table in ("runs", *PARTS)},
+    )
+
+
+def conditions(campaign: Campaign) -> str:
+    """Machine, time, blocks, model, data sets and versions, in one line."""
+    about, context = campaign.about, campaign.context
     first, last = (about[end][:16].replace("T", " ") for end in ("first", "last"))
+    return (
+        f"{context['machine_text']} · {first} to {last} UTC"
+        f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
+        + "; ".join(f"{role} {one['name']}" for role, one in context["datasets"].items())
+        + f" · protocol {context['protocol']} · vitbench {context['vitbench']}"
+    )
+
+
+def describe(campaign: Campaign) -> str:
+    """The campaign's own page."""
+    name, budget = campaign.name, campaign.tables["time_budget"]
     lines = [
         f"<!-- Written by scripts/describe_campaign.py from resources/campaigns/{name}. -->",
         f"# The campaign `{name}`",
         "",
-        f"{context['answer']}.",
+        f"{campaign.context['answer']}.",
         "",
-        f"{context['machine_text']} · {first} to {last} UTC"
-        f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
-        + "; ".join(f"{role} {one['name']}" for role, one in context["datasets"].items())
-        + f" · protocol {context['protocol']} · vitbench {context['vitbench']}",
+        conditions(campaign),
         "",
-        "What the columns mean stands in [methodology.md](methodology.md). `snakemake campaigns` draws all of this "
-        f"again from `resources/campaigns/{name}`; `python scripts/check_records.py resources/campaigns/{name}` checks "
-        "its records.",
+        "What the columns mean stands in [reference_tables.md](reference_tables.md). `snakemake campaigns` draws all "
+        f"of this again from `resources/campaigns/{name}`; "
+        f"`python scripts/check_records.py resources/campaigns/{name}` checks its records.",
     ]
-    if noise := noise_line(read["speedup"]):
+    if noise := noise_line(campaign.tables["speedup"]):
         lines += ["", f"**Noise**: {noise}"]
     spent = dict(zip(budget.part, budget.share, strict=True))
     lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():
-        lines += ["", f"## {heading}", "", *written(read[part])]
-    lines += ["", "## Quiet", "", *_quiet(read["runs"])]
+        lines += ["", f"## {heading}", "", *written(campaign.tables[part])]
+    lines += ["", "## Quiet", "", *_quiet(campaign.tables["runs"])]
     lines += ["", "## Charts"]
-    for chart, words in SHOWN.items():
-        lines += ["", f"![{words}](images/{name}/{chart}.png)"]
+    for chart in SHOWN:
+        lines += ["", picture(campaign, campaign.page, chart)]
     return wrapped("\n".join(lines) + "\n")
+
+
+def picture(campaign: Campaign, page: Path, chart: str) -> str:
+    """A chart as `page` shows it."""
+    place = Path(os.path.relpath(campaign.pictures / f"{chart}.png", page.parent)).as_posix()
+    return f"![{SHOWN[chart]}]({place})"
+
+
+def comparisons(campaign: Campaign) -> list[str]:
+    """A row a variant at its best batch size on the full data set: each baseline, its candidates, the A/A controls."""
+    speedup = campaign.tables["speedup"]
+    speedup = speedup[(speedup.comparison == BEST_GROUP) | (speedup.family == CONTROLS)]
+    if speedup.empty:
+        return ["No two variants were measured on the full data set."]
+    rates, peaks = _of_full(campaign, "summary", "throughput"), _of_full(campaign, "physics", "share_of_peak")
+
+    def cell(name: str) -> list[str]:
+        words = Cell.parse(name)
+        shown = f"{words.name}, {words.hardware}, {words.size}"
+        return [shown, quantity(rates.get(name, math.nan)), share(peaks.get(name, math.nan))]
+
+    ends = "95% interval" + (f"; a range below {LEAST_BLOCKS} blocks" if speedup.blocks.min() < LEAST_BLOCKS else "")
+    heads = [
+        "variant",
+        "images/s (median)",
+        "of the peak",
+        f"times as fast [{ends}]",
+        "blocks",
+        "verdict",
+        "same labels",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for baseline, rows in speedup.groupby("baseline", sort=False):
+        if (rows.family != CONTROLS).any():
+            lines.append(f"| {' | '.join([*cell(baseline), '1', '', 'baseline', ''])} |")
+        for row in rows.itertuples():
+            variant, *rest = cell(row.candidate)
+            if row.family == CONTROLS:
+                variant = f"A/A: {cell(baseline)[0]}, once more"
+            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f} [{row.low:.2f}, {row.high:.2f}]"
+            found = [ratio, number_of(row.blocks), row.verdict, share(row.agreement)]
+            lines.append(f"| {' | '.join([variant, *rest, *found])} |")
+    return lines
+
+
+def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
+    """Cell of the full data set → its value in a table of the campaign."""
+    frame = campaign.tables[table]
+    frame = frame[frame.dataset == "full"]
+    return dict(zip(cell_names(frame), frame[column], strict=True))
+
+
+# What a block of a page may hold: campaign, page → lines.
+BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
+    "answer": lambda campaign, page: [f"{campaign.context['answer']}."],
+    "conditions": lambda campaign, page: [conditions(campaign)],
+    "noise": lambda campaign, page: [noise_line(campaign.tables["speedup"])],
+    "comparisons": lambda campaign, page: comparisons(campaign),
+} | {f"chart {chart}": lambda campaign, page, chart=chart: [picture(campaign, page, chart)] for chart in SHOWN}
+
+
+def block(campaign: Campaign, page: Path, what: str) -> str:
+    """The text of one block in `page`.
+
+    Raises:
+        UserError: nothing of that name can be written.
+    """
+    if what not in BLOCKS:
+        raise UserError(f"{page.name}: a block cannot hold {what!r}; it can hold {', '.join(BLOCKS)}")
+    return wrapped("\n".join(BLOCKS[what](campaign, page)) + "\n")
+
+
+def pages() -> list[Path]:
+    """The pages that people write, and that may hold blocks."""
+    return [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]
+
+
+def with_blocks() -> dict[Path, set[str]]:
+    """Page → the sources of its blocks."""
+    return {page: {source for source, _ in blocks(page.read_text(encoding="utf-8"))} for page in pages()}
+
+
+def texts(campaign: Campaign) -> dict[Path, str]:
+    """Page → its text, of the campaign's own page and of all that hold a block of it."""
+    source = f"campaign {campaign.name}"
+    found = {
+        page: filled(page.read_text(encoding="utf-8"), source, partial(block, campaign, page))
+        for page, sources in with_blocks().items()
+        if source in sources
+    }
+    return {campaign.page: describe(campaign)} | found
 
 
 PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
@@ -217,21 +354,23 @@ PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("campaign", metavar="NAME")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if the page is another")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if a page is another")
     given = parser.parse_args()
-    text = describe(given.campaign, Path("results/campaigns") / given.campaign)
-    document = HOME / "docs" / f"{given.campaign}.md"
+    campaign = read(given.campaign, Path("results/campaigns") / given.campaign)
+    found = texts(campaign)
     if given.check:
-        if not document.exists() or document.read_text() != text:
-            again = f"python scripts/describe_campaign.py {given.campaign}"
-            raise UserError(f"{document} is not what the campaign says: {again}")
+        for page, text in found.items():
+            if not page.exists() or page.read_text(encoding="utf-8") != text:
+                again = f"python scripts/describe_campaign.py {campaign.name}"
+                raise UserError(f"{page} is not what the campaign says: {again}")
         return
     for chart in SHOWN:
-        picture = Path("reports/campaigns") / given.campaign / f"{chart}.png"
-        if not picture.exists():
-            raise UserError(f"{picture} is missing: run `snakemake campaigns` here first")
-        write_atomically(HOME / "docs" / "images" / given.campaign / picture.name, small(picture))
-    write_atomically(document, text)
+        drawn = Path("reports/campaigns") / campaign.name / f"{chart}.png"
+        if not drawn.exists():
+            raise UserError(f"{drawn} is missing: run `snakemake campaigns` here first")
+        write_atomically(campaign.pictures / drawn.name, small(drawn))
+    for page, text in found.items():
+        write_atomically(page, text)
 
 
 if __name__ == "__main__":

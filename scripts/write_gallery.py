@@ -9,6 +9,7 @@ from PIL import Image
 
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.present.markdown import wrapped
 from vitbench.series import published
 
 FIGURES = Path("reports/published/figures")
@@ -36,7 +37,7 @@ def describe(figures: list[dict]) -> str:
         ]
     lines += ["", "## Not reproducible", "", "| figure | part | why |", "| --- | --- | --- |"]
     lines += [f"| {one['title']} | {one['part']} | {one['reason']} |" for one in figures if one["chart"] == "none"]
-    return HEAD + "\n".join(lines) + "\n"
+    return wrapped(HEAD + "\n".join(lines) + "\n")
 
 
 def small(picture: Path) -> bytes:

@@ -1,0 +1,112 @@
+"""What README and docs say of a campaign is what its records say; and no measured number there was typed."""
+
+import re
+
+import analyse_runs
+import collect_records
+import derive_tables
+import describe_campaign
+import pytest
+import tabulate_physics
+import tabulate_stages
+import unpack_campaign
+import write_context
+
+from vitbench import tables
+from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
+from vitbench.records.archive import open_archive
+
+CAMPAIGNS = sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir() if path.is_dir())
+# Numbers with a unit of a measurement, in a page whose generated blocks and code were taken out.
+MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a pass)|\d\.\d+ \[")
+
+
+@pytest.fixture(scope="module", params=CAMPAIGNS)
+def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
+    """A committed campaign, its tables made as the rules make them."""
+    results = tmp_path_factory.mktemp(request.param)
+    archive = open_archive(HOME / "resources" / "campaigns" / request.param)
+    provenance = {"config": results / "provenance/config.yaml", "grid": results / "provenance/grid.json"}
+    unpack_campaign.main(archive, provenance)
+    runs, physics = results / "runs.csv", results / "physics.csv"
+    collect_records.main(archive, runs)
+    tabulate_physics.main(archive, tables.read(runs), physics)
+    names = {"summary": "summary", "budget": "time_budget", "best": "best_batch_size"}
+    names |= {name: name for name in ("images", "parity", "speedup")}
+    made = {name: results / f"{table}.csv" for name, table in names.items()}
+    analyse_runs.main(runs, physics, archive, made)
+    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches")]
+    derive_tables.main(str(runs), str(made["parity"]), str(made["speedup"]), str(provenance["grid"]), *derived)
+    tabulate_stages.main(archive, runs, results / "stages.csv")
+    context = results / "provenance/context.json"
+    write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
+    return describe_campaign.read(request.param, results)
+
+
+def test_the_pages_say_what_the_campaign_says(campaign):
+    for page, text in describe_campaign.texts(campaign).items():
+        assert page.read_text() == text, f"run `python scripts/describe_campaign.py {campaign.name}`"
+
+
+def test_every_block_can_be_written(campaign):
+    for what in describe_campaign.BLOCKS:
+        assert describe_campaign.block(campaign, HOME / "README.md", what).strip()
+
+
+def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
+    text = describe_campaign.block(campaign, HOME / "README.md", "comparisons")
+    speedup = campaign.tables["speedup"]
+    asked = speedup[speedup.family.isin(["primary", "control"]) & (speedup.dataset == "full")]
+    rows = [row for row in text.splitlines() if "[" in row][1:]
+    assert len(rows) == asked.speedup.notna().sum() > 0
+    for row in asked[asked.speedup.notna()].itertuples():
+        assert (
+            sum(
+                f"{row.speedup:.2f} [{row.low:.2f}, {row.high:.2f}] | {row.blocks:.0f} | {row.verdict} |" in line
+                for line in rows
+            )
+            >= 1
+        )
+
+
+def test_a_chart_leads_to_its_file_from_every_page(campaign):
+    for page in (HOME / "README.md", HOME / "docs" / "methodology.md"):
+        link = re.search(r"\((.+)\)", describe_campaign.block(campaign, page, "chart speedup"))[1]
+        assert (page.parent / link).is_file()
+
+
+def test_what_a_block_cannot_hold_is_one_line(campaign):
+    with pytest.raises(UserError, match=r"README.md: a block cannot hold 'chart pie'; it can hold answer, "):
+        describe_campaign.block(campaign, HOME / "README.md", "chart pie")
+
+
+def test_every_block_of_a_campaign_is_of_one_that_is_here():
+    asked = {source for sources in describe_campaign.with_blocks().values() for source in sources}
+    named = {source.removeprefix("campaign ") for source in asked if source.startswith("campaign ")}
+    assert named and named <= set(CAMPAIGNS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/first_run.md", "docs/tutorial.md"])
+def test_no_measured_number_was_typed(page):
+    text = BLOCK.sub("", (HOME / page).read_text())
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    assert MEASURED.findall(text) == []
+
+
+PAGE = f"one\n{BEGIN}tables: runs -->\nold\n{END}\ntwo\n{BEGIN}campaign a: answer -->\n{END}\n"
+
+
+def test_a_block_is_filled_and_the_rest_stays():
+    assert blocks(PAGE) == [("tables", "runs"), ("campaign a", "answer")]
+    written = filled(PAGE, "tables", lambda what: f"new {what}\n")
+    assert written == PAGE.replace("old", "new runs")
+    assert filled(written, "tables", lambda what: f"new {what}\n") == written
+    assert filled(PAGE, "campaign b", lambda what: "x\n") == PAGE
+
+
+@pytest.mark.parametrize("lost", [f"{END}\ntwo", f"{BEGIN}campaign a: answer -->\n", f"two\n{BEGIN}campaign a: "])
+def test_a_lost_marker_is_one_line(lost):
+    with pytest.raises(UserError, match="put both back"):
+        filled(PAGE.replace(lost, "", 1), "tables", lambda what: "x\n")
