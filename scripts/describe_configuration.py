@@ -1,4 +1,4 @@
-"""Write the table of configuration keys in config/README.md from the schema and the embedded default."""
+"""Write the tables of keys in config/README.md from the schema and the embedded default."""
 
 from __future__ import annotations
 
@@ -11,17 +11,41 @@ import yaml
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.plan import configuration
+from vitbench.present.markdown import filled
 
 README = HOME / "config" / "README.md"
 DEFAULT = HOME / "config" / "config.yaml"
-BEGIN, END = "<!-- keys: begin -->", "<!-- keys: end -->"
+SOURCE = "config.schema.yaml"
 HEAD = "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
+DEFINED = "| of | key | allowed | meaning |\n| --- | --- | --- | --- |\n"
 
 
 def table(schema: dict[str, Any], defaults: dict[str, Any]) -> str:
     """The Markdown table: a row a key in the order of the schema, keys inside a key written `outer.inner`."""
-    lines = _rows(schema, schema["properties"], defaults, "")
-    return HEAD + "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    return _table(HEAD, _rows(schema, schema["properties"], defaults, ""))
+
+
+def definitions(schema: dict[str, Any]) -> str:
+    """The Markdown table of what a definition under `define` may hold: of each kind of data set, model and variant."""
+    define = schema["properties"]["define"]["properties"]
+    kinds = {
+        f"datasets, kind {one['if']['properties']['kind']['const']}": one["then"]["properties"]
+        for one in schema["$defs"]["dataset"]["allOf"]
+    }
+    kinds["models"] = define["models"]["additionalProperties"]["properties"]
+    variants = define["variants"]["properties"]
+    kinds |= {f"variants of {name}": one["additionalProperties"]["properties"] for name, one in variants.items()}
+    rows = [
+        [of, f"`{name}`", allowed(schema, value), value.get("description", "")]
+        for of, properties in kinds.items()
+        for name, value in properties.items()
+        if isinstance(value, dict)  # `true` stands for a key that was described before
+    ]
+    return _table(DEFINED, rows)
+
+
+def _table(head: str, rows: list[list[str]]) -> str:
+    return head + "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
 def _rows(schema: dict[str, Any], properties: dict[str, Any], defaults: dict[str, Any], outer: str) -> list[list[str]]:
@@ -62,19 +86,6 @@ def allowed(schema: dict[str, Any], value: dict[str, Any]) -> str:
     return words + (f" like `{value['pattern']}`" if "pattern" in value else "")
 
 
-def updated(text: str, new: str) -> str:
-    """The text with `new` between the two markers.
-
-    Raises:
-        UserError: a marker is missing.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UserError(f"config/README.md lacks the marker {END if begin else BEGIN}: put it back around the table")
-    return f"{before}{BEGIN}\n{new}{END}{after}"
-
-
 def _flow(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("...").strip()
 
@@ -85,7 +96,10 @@ def main(arguments: list[str] | None = None, readme: Path = README) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the table is out of date")
     options = parser.parse_args(arguments)
     old = readme.read_text(encoding="utf-8")
-    new = updated(old, table(configuration.schema(), yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))))
+    schema = configuration.schema()
+    written = {"keys": table(schema, yaml.safe_load(DEFAULT.read_text(encoding="utf-8")))}
+    written["definitions"] = definitions(schema)
+    new = filled(old, SOURCE, written.__getitem__)
     if new == old:
         return 0
     if options.check:

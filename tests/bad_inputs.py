@@ -44,10 +44,11 @@ from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
 from vitbench.plan import estimate, readiness
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
+from vitbench.present.markdown import BLOCK, filled
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "troubleshooting.md"
-BEGIN, END = "<!-- bad inputs: begin -->", "<!-- bad inputs: end -->"
+SOURCE = "tests/bad_inputs.py"
 Usage = namedtuple("Usage", "total used free")
 
 # A bad value for every key of the schema that is no list of keys itself.
@@ -670,9 +671,10 @@ def _row(given: str, line: str) -> str:
 
 def written() -> str:
     """The tables as they stand in the documentation."""
-    return DOCS.read_text(encoding="utf-8").partition(f"{BEGIN}\n")[2].partition(END)[0]
+    return next(
+        block["lines"] for block in BLOCK.finditer(DOCS.read_text(encoding="utf-8")) if block["source"] == SOURCE
+    )
 
 
 if __name__ == "__main__":
-    whole = DOCS.read_text(encoding="utf-8")
-    write_atomically(DOCS, whole.replace(written() + END, table() + END))
+    write_atomically(DOCS, filled(DOCS.read_text(encoding="utf-8"), SOURCE, lambda what: table()))

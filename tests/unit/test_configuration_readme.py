@@ -12,7 +12,7 @@ from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "config/README.md", "docs/own.md", "docs/data.md")
+PAGES = ("README.md", "config/README.md", "docs/own.md", "docs/data.md", "docs/tutorial.md", "docs/gpu.md")
 # Blocks of YAML in these pages are whole configuration files, merged over the default.
 EXAMPLES = [
     pytest.param(block, id=f"{page}-{number}")
@@ -38,8 +38,8 @@ def test_a_changed_table_is_found_and_put_right(tmp_path):
 
 def test_a_missing_marker_gets_one_line(tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(describe_configuration.BEGIN)
-    with pytest.raises(UserError, match="keys: end"):
+    readme.write_text(describe_configuration.README.read_text().replace("<!-- end -->", ""))
+    with pytest.raises(UserError, match="put both back"):
         describe_configuration.main([], readme)
 
 
@@ -48,6 +48,12 @@ def test_a_new_key_gets_a_row_with_default_and_limits():
     assert describe_configuration.table(schema, {"depth": 4}).splitlines()[2:] == [
         "| `depth` | `4` | integer, at least 3 | how deep |"
     ]
+
+
+def test_every_setting_of_a_definition_has_a_row():
+    text = describe_configuration.definitions(configuration.schema())
+    for row in ("datasets, kind list | `column`", "models | `hub`", "variants of huggingface | `compile`"):
+        assert f"| {row} |" in text
 
 
 def test_every_key_has_a_row():
