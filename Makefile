@@ -1,7 +1,7 @@
 # vitbench: `make` checks the machine, installs the locked environment and runs the workflow; `make help` lists the rest.
 # Works with GNU make 3.81 (macOS) and later. All paths are relative, since the checkout's own may hold spaces.
 
-.PHONY: all check help quick standard rigorous settle published campaigns smoke doctor install test lint lock clean .interpreter .ready .folder
+.PHONY: all check help quick standard rigorous settle published campaigns smoke doctor install test lint lock docs pages clean .interpreter .ready .folder
 .NOTPARALLEL:
 
 # Settings of another project's Snakemake, and what would make each Python here another one (scripts/vitbench/
@@ -81,9 +81,24 @@ lint: install
 lock: install
 	@$(in_environment) .venv/bin/python scripts/lock.py $(ARGS)
 
+# The site, in .docs/site. Its packages lie in .docs/environment, for nothing that is measured needs them.
+docs: install
+	@cmp -s envs/docs.txt .docs/locked || { $(in_environment) uv venv --quiet --clear --python .venv/bin/python .docs/environment \
+	  && $(in_environment) uv pip sync --quiet --require-hashes --python .docs/environment/bin/python envs/docs.txt \
+	  && cp envs/docs.txt .docs/locked; }
+	@PYTHONWARNINGS=ignore NO_MKDOCS_2_WARNING=1 .docs/environment/bin/mkdocs build --quiet --strict
+
+# Every page and table that is written from code or data of this checkout; of campaigns: scripts/describe_campaign.py.
+pages: install
+	@$(in_environment) .venv/bin/python scripts/describe_configuration.py
+	@$(in_environment) .venv/bin/python scripts/describe_tables.py
+	@$(in_environment) .venv/bin/python scripts/describe_downloads.py
+	@$(in_environment) .venv/bin/python scripts/describe_rules.py
+	@$(in_environment) .venv/bin/python tests/reruns.py
+
 # Measurements cost hours: nothing here removes them, nor downloads.
 clean:
-	rm -rf .smoke .pytest_cache .ruff_cache
+	rm -rf .smoke .docs .pytest_cache .ruff_cache
 
 help:
 	@echo "make                  check the machine, install, measure what is missing, draw charts and workbook"
@@ -97,7 +112,8 @@ help:
 	@echo "make check            the quick tests: no JVM, no network, no installation"
 	@echo "make test             the test suite; make smoke: the whole workflow on a tiny model, in .smoke"
 	@echo "make lint             the checks of style; make lock: newer versions into all locks"
-	@echo "make clean            remove .smoke and caches; measurements stay"
+	@echo "make docs             the pages of docs/ as a site, in .docs/site; make pages: writes those made of code anew"
+	@echo "make clean            remove .smoke, .docs and caches; measurements stay"
 	@echo "PYTHON=… chooses the interpreter (3.11), ARGS=… goes on to Snakemake, pytest or lock.py"
 
 # What runs must exist and know enough syntax to say which Python it is; the doctor says the rest.

@@ -31,6 +31,7 @@ PYTHON = "3.11"
 UNIVERSAL = ("--universal", "--python-version", PYTHON)
 WITHOUT_ADDRESSES = ("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header")
 MEASURED = ("default", "tensorflow-export")
+LOCKED = (*MEASURED, "docs")  # the last is of MkDocs, which no run needs
 
 # Platform, by its name in vitbench.machine: what markers see there.
 PLATFORMS = {
@@ -86,7 +87,7 @@ def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
     """New text of each envs/*.txt: with `upgrade` the newest versions that fit, else what the .in files force."""
     answer = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name in MEASURED:
+        for name in LOCKED:
             target = root / "envs" / f"{name}.txt"
             new = Path(temporary, target.name)
             if target.exists():

@@ -8,7 +8,6 @@ import pytest
 import write_gallery
 
 from vitbench.errors import UserError
-from vitbench.files import HOME
 
 DATA = describe_published.DATA
 # Numbers that are no measurements: the places of one rule, and what this workflow does.
@@ -73,9 +72,3 @@ def test_a_gallery_without_drawn_figures_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"part1-hf-cpu-sample.png is missing: run `snakemake published`"):
         write_gallery.main()
-
-
-@pytest.mark.parametrize("name", ["published.md", "corrections.md", "gallery.md"])
-def test_links_lead_somewhere(name):
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (HOME / "docs" / name).read_text())
-    assert all((HOME / "docs" / link).exists() for link in links)
