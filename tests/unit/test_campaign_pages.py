@@ -37,7 +37,7 @@ def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     names |= {name: name for name in ("images", "parity", "speedup")}
     made = {name: results / f"{table}.csv" for name, table in names.items()}
     analyse_runs.main(runs, physics, archive, made)
-    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches")]
+    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches", "sustained")]
     derive_tables.main(str(runs), str(made["parity"]), str(made["speedup"]), str(provenance["grid"]), *derived)
     tabulate_stages.main(archive, runs, results / "stages.csv")
     context = results / "provenance/context.json"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from vitbench.errors import UserError
+
 TABLES = {
     "runs": "One row a repeat; every other table follows from it.",
     "summary": "One row a cell.",
@@ -13,6 +17,7 @@ TABLES = {
     "stages": "One row a stage of a profiled cell: where the time of a pass goes.",
     "physics": "One row a cell: its throughput as a share of what the machine can do.",
     "images": "One row a form of images that are used, and a reason to leave a file out.",
+    "sustained": "One row a minute of a long repeat: whether a rate holds.",
     "time_budget": "Where the time of the whole run went.",
     "replication": "One row a published comparison, with ours beside it.",
     "replication_curves": "One row a point of a published batch-size curve, with ours beside it.",
@@ -45,6 +50,9 @@ COLUMNS = {
     "first_batch_seconds": "until the first answer of pass 0, where the framework shows it",
     "timed_passes": "number of passes that make the value",
     "pass_seconds": "seconds of every pass, pass 0 first, `;` between them",
+    "pass_collecting_seconds": "garbage collection in every pass, seconds, where the run time says so",
+    "pass_memory_mb": "resident memory after every pass, MB",
+    "pass_celsius": "temperature of the hottest sensor after every pass",
     "steady": "what the curve of passes is called: `flat`, `warm-up`, `slow-down`, `no steady state`",
     "steady_because": "why warm-up ended, or why the timed passes were not steady",
     "warm_up_images": "images classified before the timed passes, pass 0 included",
@@ -149,6 +157,11 @@ COLUMNS = {
     "stage": "`read`, `decode`, `preprocess`, `forward`, `postprocess` or `other`",
     "stages.seconds": "its seconds in the median instrumented pass",
     "stages.share": "its share of all instrumented passes",
+    "minute": "minute of the passes, from 1 on",
+    "sustained.throughput": "images a second of the passes in that minute",
+    "memory_mb": "resident memory at its end, MB",
+    "collecting_share": "share of it that the run time spent on collecting garbage",
+    "celsius": "temperature at its end",
     "sum_seconds": "all stages together",
     "stages.wall_seconds": "median of the cell's ordinary repeats",
     "difference": "of the sum from that, as a share",
@@ -198,5 +211,12 @@ COLUMNS = {
 
 
 def meaning(table: str, column: str) -> str:
-    """What `column` of `table` means; raises `KeyError` for one that nobody has explained."""
-    return COLUMNS.get(f"{table}.{column}") or COLUMNS[column]
+    """What `column` of `table` means.
+
+    Raises:
+        UserError: nobody has explained it.
+    """
+    found = COLUMNS.get(f"{table}.{column}", COLUMNS.get(column))
+    if found is None:
+        raise UserError(f"{table}.csv: nobody has explained the column {column}: do so in {Path(__file__).name}")
+    return found
