@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas
-from write_gallery import small
 
 from vitbench import tables
 from vitbench.cells import cell_name
@@ -21,6 +20,7 @@ from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
 from vitbench.present.markdown import wrapped
+from vitbench.present.page.pictures import small
 from vitbench.records.archive import open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
