@@ -19,7 +19,7 @@ from vitbench.files import HOME, sha256
 
 SLUGS = {"sample": "sample-photos-32-aaaaaaaa", "full": "full-photos-48-bbbbbbbb"}
 EVIL = "<script>alert('planted')</script>"
-VOID = {"meta", "link", "img", "input", "br"}
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
 def disagreement(**changes) -> dict:
@@ -56,7 +56,11 @@ def write(folder: Path, run: Tables, published: bool = False, **more: list[dict]
         "break_even": break_even(run.runs, run.parity, run.speedup),
         "effective_batches": effective_batches(run.runs),
         "time_budget": time_budget(run.runs.assign(set_aside_seconds=0.0, quiet_seconds=1.0)),
-    } | {name: typed(rows, name) for name, rows in more.items()}
+        "images": typed(
+            [{"dataset": "full", "name": "photos-48", "used": True, "what": "JPEG", "images": 48}], "images"
+        ),
+    } | {name: typed(more.get(name, []), name) for name in ("disagreements", "replication")}
+    derived |= {name: typed(rows, name) for name, rows in more.items()}
     for name, table in derived.items():
         paths[name] = folder / f"{name}.csv"
         paths[name].write_text(tables.as_csv(table))
@@ -160,16 +164,16 @@ def barriers(root: Node) -> list[str]:
     if first is None or "skip" not in first.attributes.get("class", ""):
         found.append("the first thing to reach is no skip link")
     found += ["image without words" for node in root.all("img") if not node.attributes.get("alt")]
+    within = {id(inner) for node in root.all("svg") for inner in node.all("svg")}
     for node in root.all("svg"):
-        hidden = any(node in other.all("svg") for other in root.all("svg"))
-        if not hidden and node.attributes.get("aria-hidden") != "true" and not node.attributes.get("aria-label"):
+        told = node.attributes.get("aria-hidden") == "true" or node.attributes.get("aria-label")
+        if id(node) not in within and not told:
             found.append("drawing without words")
     for table in root.all("table"):
         if not table.all("caption") or not table.all("caption")[0].text.strip():
             found.append("table without caption")
         found += [f"heading without scope: {head.text}" for head in table.all("th") if not head.attributes.get("scope")]
-    for label_free in root.all("input"):
-        if not any(label_free in label.all("input") and label.text.strip() for label in root.all("label")):
-            found.append("field without label")
+    labelled = {id(field) for label in root.all("label") if label.text.strip() for field in label.all("input")}
+    found += ["field without label" for node in root.all("input") if id(node) not in labelled]
     found += ["button without words" for node in root.all("button") if not node.text.strip()]
     return found

@@ -24,6 +24,8 @@ from vitbench.present.page.parts import GREY
 ALL = ["speedup", "sweep", "full", "passes", "stages", "batches", "parity", "peak", "memory", "break-even",
        "replication", "machine", "quiet", "runs"]  # fmt: skip
 
+GONE = {"image": "000002", "path": "images/000002.jpg", "file": "gone.png", "label": ""}
+
 
 def rich(**how):
     """A run of which every section has something to say."""
@@ -38,7 +40,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        rows = [disagreement(**photograph(folder)), disagreement(image="000002", path="images/000002.jpg", file="gone.png", label="")]
+        rows = [disagreement(**photograph(folder)), disagreement(**GONE)]
         page = write(folder, rich(), published=True, disagreements=rows, replication=[replicated()])
     return page.read_text()
 
@@ -279,7 +281,7 @@ def test_a_broken_control_speaks_against_the_numbers(tmp_path):
     run.speedup.loc[run.speedup.family == "control", "verdict"] = "slower"
     main = parsed(write(tmp_path, run).read_text()).all("main")[0].text
     against = main.partition("Why not:")[2]
-    assert "A/A control huggingface/pipeline: slower" in against.partition("Who is faster")[0]
+    assert "A/A control huggingface/pipeline (CPU): slower" in against.partition("Who is faster")[0]
 
 
 def test_failed_and_flagged_repeats_are_listed_with_their_reason(tmp_path):

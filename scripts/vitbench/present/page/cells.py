@@ -23,6 +23,7 @@ from vitbench.present.labels import (
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
+    INK,
     Bar,
     Dot,
     Entry,
@@ -156,7 +157,7 @@ def _throughputs(device: str, measured: pd.DataFrame, every: pd.DataFrame, chose
         for row in failed.itertuples(index=False)
     )
     if crosses:
-        lines.append(Line("no number", style.INK, crosses, "cross", joined=False))
+        lines.append(Line("no number", INK, crosses, "cross", joined=False))
     top = measured.loc[measured["throughput"].idxmax()]
     return Plot(
         title=f"Throughput by batch size, {DEVICES.get(device, device)}",
@@ -269,7 +270,7 @@ def stages(table: pd.DataFrame) -> Section | None:
         rows=tuple(_stacked(rows, axis) for rows in shown),
         key=(
             *(Key("swatch", stages_chart.COLORS.get(stage, stages_chart.OTHER), stage) for stage in ordered),
-            Key("wall", style.INK, "wall time without instruments"),
+            Key("wall", INK, "wall time without instruments"),
         ),
     )
     columns = {
@@ -337,7 +338,10 @@ def batches(table: pd.DataFrame) -> Section | None:
         "slots": of_numbers("slots", number_of),
         "waves": of_numbers("waves", number_of),
         "wave factor": of_numbers("wave_factor", number),
-        "reached": (False, lambda row: Entry(row.reached, warns=row.reached == "false")),
+        "reached": (
+            False,
+            lambda row: Entry({"true": "yes", "false": "no"}.get(row.reached, ""), warns=row.reached == "false"),
+        ),
     }
     return Section(
         "batches",
@@ -368,13 +372,13 @@ def peak(table: pd.DataFrame, looks: Looks) -> Section | None:
         rows.append(
             StripRow(
                 name=name_of(row),
-                under=f"{hardware_of(row)}, {row.precision or 'precision not known'}",
+                under=f"{hardware_of(row)}, {row.precision or 'precision not known'}; peak by {row.peak_library}",
                 bars=(Bar(0.0, axis.at(row.share_of_peak), color, words, crossed=row.verdict != ""),),
                 strokes=(Stroke(axis.at(1.0), "wall", "the peak"),),
                 cells=(
                     percentage(row.share_of_peak),
                     number(row.gflops),
-                    f"{number(row.peak_gflops)} ({row.peak_library}, {row.peak_precision})",
+                    number(row.peak_gflops),
                     percentage(row.share_of_own),
                     percentage(row.throughput / row.decode_ceiling),
                 ),

@@ -21,6 +21,7 @@ from vitbench.present.labels import Cell, number, number_of, percentage
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     GREY,
+    INK,
     Dot,
     Entry,
     Grid,
@@ -47,19 +48,47 @@ MOST_IMAGES = 1e9  # beyond this no break-even is of use
 GLYPHS = {"cpu": "dot", "gpu": "square"}
 COLUMNS = ("ratio [low, high]", "n", "verdict", "images/s of both", "labels equal")
 
-READ = (
-    "Right of the heavy line at 1 the candidate is faster, left of it the baseline; the axis doubles from tick to tick."
-    " A dot with a whisker is the speedup with its 95% interval: coloured where one side is faster, grey where both are"
-    " equivalent, hollow where these blocks do not decide. A bar without a dot is the range of the blocks: there are"
-    " fewer than five, hence no verdict. A hollow diamond is a published ratio, one run on other hardware. Grey band:"
-    " the margin within which speeds count as equivalent. Thin lines: what noise alone reaches, by the A/A controls."
-    " Round marks: CPU; square: GPU."
-)
 WRONG = (
-    "It would be wrong if the two did not label the same images alike (Parity), if something else used the machine"
-    " (How quiet the machine was), or if a process was not warm when it was timed (Warm-up). An A/A control that is"
-    " not equivalent to itself shows a difference that no framework made."
+    "Two sides that do not label the same images alike (Parity), something else on the machine (How quiet the machine"
+    " was), a process that was not warm when it was timed (Warm-up). An A/A control that is not equivalent to itself"
+    " shows a difference that no framework made."
 )
+MANY = (
+    "The same as of the chart above; and of many comparisons some look decided by chance. Verdicts are corrected for"
+    " that within each family, a glance at the chart is not."
+)
+WRONG_OF_ONE_RUN = (
+    "One run has no interval: how far another one would lie from it is not known, and the labels of the two sides were"
+    " not compared."
+)
+
+
+def reading(table: pd.DataFrame) -> str:
+    """How to read the chart of these comparisons: what is in it."""
+    verdicts = set(table["verdict"])
+    words = [
+        "Right of the heavy line at 1 the candidate is faster, left of it the baseline; the axis doubles from tick"
+        " to tick."
+    ]
+    if verdicts & set(JUDGED):
+        words.append(
+            "A dot with a whisker is the speedup with its 95% interval: coloured where one side is faster, grey"
+            " where both are equivalent, hollow where these blocks do not decide. Round: CPU; square: GPU."
+        )
+    if "too few repeats" in verdicts:
+        words.append("A bar without a dot is the range of the blocks: there are fewer than five, hence no verdict.")
+    if ONE_RUN in verdicts:
+        words.append("A hollow diamond is a published ratio: one run a side.")
+    if table["margin"].notna().any():
+        words.append("Grey band: the margin within which speeds count as equivalent.")
+    if table["floor"].notna().any():
+        words.append("Thin lines: what noise alone reaches, by the A/A controls.")
+    return " ".join(words)
+
+
+def doubting(table: pd.DataFrame) -> str:
+    """What would make the chart of these comparisons wrong."""
+    return WRONG_OF_ONE_RUN if (table["verdict"] == ONE_RUN).all() else WRONG
 
 
 def shown_first(speedup: pd.DataFrame) -> pd.DataFrame:
@@ -119,8 +148,8 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
     tip = f"{candidate.name} against {baseline.name}: {written}, {words}"
     same = baseline.hardware == candidate.hardware
     return StripRow(
-        name=f"{candidate.name}, {candidate.size}" + ("" if same else f", {candidate.hardware}"),
-        under=f"vs {baseline.name}, {baseline.size}, {baseline.hardware}",
+        name=f"{candidate.name}, {_size(candidate, verdict)}" + ("" if same else f", {candidate.hardware}"),
+        under=f"vs {baseline.name}, {_size(baseline, verdict)}, {baseline.hardware}",
         group=record["comparison"] or words,
         words="" if known else ": ".join(filter(None, (words, reason))),
         cells=(
@@ -137,6 +166,10 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
             else {}
         ),
     )
+
+
+def _size(cell: Cell, verdict: str) -> str:
+    return cell.size if cell.batch_size or verdict != ONE_RUN else "batch size not stated"
 
 
 def _noise(floor: float, axis: axes.Axis) -> tuple[Stroke, ...]:
@@ -173,7 +206,7 @@ def _keys(table: pd.DataFrame) -> tuple[Key, ...]:
     if "too few repeats" in verdicts:
         keys.append(Key("span", style.VERMILION, "range of the blocks, no verdict"))
     if ONE_RUN in verdicts:
-        keys.append(Key("diamond", style.BLUE, "published, one run", hollow=True))
+        keys.append(Key("diamond", INK, "published, one run", hollow=True))
     if table["margin"].notna().any():
         keys.append(Key("band", GREY, "within the margin"))
     if table["floor"].notna().any():
@@ -197,7 +230,7 @@ def every(speedup: pd.DataFrame) -> Section | None:
     parts = [strip(speedup, "Every comparison: ratio of wall times, baseline / candidate")]
     parts += [Notes(tuple(filter(None, lines)))] if any(lines) else []
     parts.append(_numbers(speedup))
-    return Section("speedup", "Speedup", tuple(parts), read=READ, wrong=WRONG)
+    return Section("speedup", "Speedup", tuple(parts), read=reading(speedup), wrong=MANY)
 
 
 def _numbers(speedup: pd.DataFrame) -> Grid:
@@ -315,7 +348,7 @@ def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plo
     rings = tuple(
         Dot(
             x.at(row.break_even),
-            style.INK,
+            INK,
             f"{row.late} has caught up with {row.early} at {_images(row.break_even)} images",
             y=y.down(costs[row.early].seconds(row.break_even)),
         )

@@ -32,6 +32,8 @@ class First:
     sure: str
     chips: tuple[tuple[str, int], ...]
     chart: Strip | None
+    read: str
+    wrong: str
     arms: tuple[comparison.Arm, ...]
     images: int
     deadline: float
@@ -50,15 +52,14 @@ def of_measured(
     """The page of what was measured here, or of a campaign.
 
     Args:
-        tables: runs, summary, best, parity, speedup, and what else of break_even, stages, physics, effective_batches,
-            time_budget, images, disagreements, replication there is.
+        tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
+            images, disagreements, replication.
         grid: of the source.
         root: working directory, below whose resources/datasets/ the images may lie.
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
     """
     runs, summary, speedup = tables["runs"], tables["summary"], tables["speedup"]
     given = looks(zip(summary["framework"], summary["variant"], strict=True))
-    empty = pd.DataFrame()
     ours = comparison.shown_first(speedup)
     shown = ours
     if published is not None and len(ours):
@@ -70,14 +71,14 @@ def of_measured(
         cells.sweep(summary, runs, tables["best"], given),
         cells.full(summary, runs, given),
         quality.passes(runs, given),
-        cells.stages(tables["stages"]) if "stages" in tables else None,
-        cells.batches(tables.get("effective_batches", empty)),
-        quality.parity(tables["parity"], tables.get("disagreements", empty), groups, slugs, root),
-        cells.peak(tables["physics"], given) if "physics" in tables else None,
+        cells.stages(tables["stages"]),
+        cells.batches(tables["effective_batches"]),
+        quality.parity(tables["parity"], tables["disagreements"], groups, slugs, root),
+        cells.peak(tables["physics"], given),
         cells.memory(runs, given),
-        comparison.break_even(runs, tables.get("break_even", empty), given),
-        comparison.replication(tables.get("replication", empty)),
-        quality.machine(summary, context, tables.get("time_budget"), tables.get("images")),
+        comparison.break_even(runs, tables["break_even"], given),
+        comparison.replication(tables["replication"]),
+        quality.machine(summary, context, tables["time_budget"], tables["images"]),
         quality.quiet(runs, speedup, context),
         quality.every_run(runs),
     ]
@@ -126,6 +127,8 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         chart=comparison.strip(shown, "Who is faster: ratio of wall times, baseline / candidate")
         if len(shown)
         else None,
+        read=comparison.reading(shown),
+        wrong=comparison.doubting(shown),
         arms=tuple(arms),
         images=comparison.IMAGES,
         deadline=comparison.DEADLINE,
@@ -155,8 +158,6 @@ def render(first: First, sections: list[Section | None], context: dict[str, Any]
         sections=[section for section in sections if section],
         context=context,
         script_hash=digest,
-        read_first=comparison.READ,
-        wrong_first=comparison.WRONG,
     )
     if (size := len(page.encode())) > LARGEST:
         raise UserError(

@@ -16,6 +16,8 @@ from vitbench.present.page.axes import Axis
 # Names of the marks in the templates, by matplotlib's letters, so that a variant has one mark everywhere.
 GLYPHS = {"o": "dot", "s": "square", "^": "up", "D": "diamond", "v": "down", "P": "plus", "X": "cross"}
 GREY = style.GREY
+# Black of the palette is the page's ink, which is light on a dark page.
+BLACK, INK = "#000000", "var(--ink)"
 
 
 class Look(NamedTuple):
@@ -29,7 +31,10 @@ class Look(NamedTuple):
 def looks(variants: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Look]:
     """A look for each (framework, variant): the colours and marks of the charts (`style.marks`)."""
     given = style.marks(variants)
-    return {key: Look(mark.color, GLYPHS[mark.marker], bool(mark.dashes)) for key, mark in given.items()}
+    return {
+        key: Look(INK if mark.color == BLACK else mark.color, GLYPHS[mark.marker], bool(mark.dashes))
+        for key, mark in given.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -259,9 +264,19 @@ Columns = Mapping[str, tuple[bool, Callable[[Any], Entry]]]
 
 
 def grid(caption: str, rows: Iterable[Any], columns: Columns, **how: Any) -> Grid:
-    """A table of `rows`: heading → whether it is of numbers, and what makes a row's entry."""
-    made = tuple(tuple(entry(row) for _, entry in columns.values()) for row in rows)
-    return Grid(caption, tuple((head, is_number) for head, (is_number, _) in columns.items()), made, **how)
+    """A table of `rows`: heading → whether it is of numbers, and what makes a row's entry.
+
+    A column in which no row has anything is left out.
+    """
+    made = [[entry(row) for _, entry in columns.values()] for row in rows]
+    heads = [(head, is_number) for head, (is_number, _) in columns.items()]
+    kept = [place for place in range(len(heads)) if any(row[place].text not in ("", "–") for row in made)]
+    return Grid(
+        caption,
+        tuple(heads[place] for place in kept),
+        tuple(tuple(row[place] for place in kept) for row in made),
+        **how,
+    )
 
 
 def of_words(column: str) -> tuple[bool, Callable[[Any], Entry]]:

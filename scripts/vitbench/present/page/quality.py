@@ -58,17 +58,20 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     believe, doubt = [], []
     controls = speedup[(speedup["family"] == CONTROLS) & speedup["speedup"].notna()]
     for row in controls.itertuples(index=False):
-        broken = row.verdict in ("faster", "slower")
-        (doubt if broken else believe).append(f"A/A control {Cell.parse(row.baseline).name}: {row.verdict}")
+        cell = Cell.parse(row.baseline)
+        (believe if row.verdict == "equivalent" else doubt).append(
+            f"A/A control {cell.name} ({cell.hardware}): {row.verdict}"
+        )
     if controls.empty:
         doubt.append("no A/A control")
     believe.append(f"steady in {len(worked) - unsteady} of {len(worked)} repeats")
     passed = int(parity["passed"].sum())
     (believe if passed == len(parity) else doubt).append(f"labels alike in {passed} of {len(parity)} comparisons")
     (doubt if suspect else believe).append(f"{suspect} suspect of {len(worked)}")
-    shares = tables["physics"]["share_of_peak"].dropna() if "physics" in tables else pd.Series(dtype=float)
+    shares = tables["physics"].dropna(subset="share_of_peak")
     if len(shares):
-        believe.append(f"at most {percentage(shares.max())} of the machine's peak")
+        most = f"at most {percentage(shares['share_of_peak'].max())} of the machine's peak"
+        (doubt if (shares["verdict"] != "").any() else believe).append(most)
     doubt += [note for note in (context.get("model_note"), context.get("label_note")) if note]
     doubt += context.get("notes", [])
     if "gpu" not in set(runs["device"]):
@@ -366,7 +369,7 @@ def _unsteady(row) -> str:
 # --- what was measured
 
 
-def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame | None, forms: pd.DataFrame | None) -> Section:
+def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame, forms: pd.DataFrame) -> Section:
     """Hardware, software, model, data sets and settings; where the time of the run went."""
     pairs = [("machine", context["machine_text"]), ("machine's id", context["machine"])]
     pairs += [
@@ -387,7 +390,7 @@ def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame | None, f
     parts = [Facts(tuple(pairs))]
     if settings:
         parts.append(Facts(tuple(settings.items())))
-    if forms is not None and len(forms):
+    if len(forms):
         columns = {
             "data set": of_words("dataset"),
             "form, or why left out": of_words("what"),
@@ -396,7 +399,7 @@ def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame | None, f
             "the first": of_words("first"),
         }
         parts.append(grid("What the data sets hold", forms.itertuples(index=False), columns))
-    if budget is not None and len(budget):
+    if budget["seconds"].sum() > 0:
         parts.append(_budget(budget))
     return Section("machine", "Machine, versions and settings", tuple(parts))
 
@@ -443,9 +446,7 @@ def every_run(runs: pd.DataFrame) -> Section | None:
         "reason": of_words("reason"),
     }
     written = runs.head(MOST_RUNS)
-    # A column in which no row has anything says nothing.
-    made = grid("One row a repeat (a fresh process)", written.itertuples(index=False), columns, tool=True)
-    parts = (_without_empty(made),)
+    parts = (grid("One row a repeat (a fresh process)", written.itertuples(index=False), columns, tool=True),)
     if len(runs) > MOST_RUNS:
         parts += (Notes((f"The first {MOST_RUNS:,} of {len(runs):,} repeats; all of them stand in runs.csv.",)),)
     return Section(
@@ -455,9 +456,3 @@ def every_run(runs: pd.DataFrame) -> Section | None:
         read="Everything above follows from these rows. A button in a heading sorts by that column; the field filters"
         " by any word of a row.",
     )
-
-
-def _without_empty(made: Grid) -> Grid:
-    kept = [place for place in range(len(made.columns)) if any(row[place].text not in ("", "–") for row in made.rows)]
-    columns = tuple(made.columns[place] for place in kept)
-    return Grid(made.caption, columns, tuple(tuple(row[place] for place in kept) for row in made.rows), tool=made.tool)

@@ -83,7 +83,7 @@
         row.cells[2].textContent = shown((fixed + work) / 86400, 1);
         row.cells[3].textContent = machines === null ? "–" : shown(machines, 0);
         row.cells[4].textContent =
-          price === null ? "fill in a price" : machines === null ? "–" : shown((price * (machines * fixed + work)) / 3600, 2);
+          price === null || machines === null ? "–" : shown((price * (machines * fixed + work)) / 3600, 2);
       }
     };
     asked.addEventListener("input", project);
