@@ -460,9 +460,7 @@ def get_page_tables(wildcards):
         for name in ("disagreements", "replication")
     }
     grid = f"<results>/{wildcards.source}provenance/grid.json"
-    return (
-        get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}
-    )
+    return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}
 
 
 def get_templates():

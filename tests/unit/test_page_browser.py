@@ -74,7 +74,7 @@ def test_nothing_is_wider_than_the_window(chromium, file, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize(("width", "dark"), zip(WIDTHS, (False, True, False), strict=True))
+@pytest.mark.parametrize(("width", "dark"), list(zip(WIDTHS, (False, True, False), strict=True)))
 def test_axe_finds_nothing(chromium, file, width, dark):
     axe = os.environ.get("VITBENCH_AXE")
     if not axe:
