@@ -64,7 +64,7 @@ def _set_aside(cells: pd.DataFrame) -> list[str]:
     if not aside.sum():
         return []
     alone = cells[(cells["status"] == "ok") & (cells["repeats"] == 0)]
-    line = f"{aside.sum():.0f} repeats were set aside, suspect or without a steady state; they are in no number here."
+    line = f"Set aside as suspect or without a steady state, and in no number here: {aside.sum():.0f} of the repeats."
     return [line + (f" Nothing but such: {', '.join(map(cell_name, alone.to_dict('records')))}." if len(alone) else "")]
 
 

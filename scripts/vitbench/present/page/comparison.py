@@ -198,13 +198,13 @@ def _marks(verdict, ratio, ends, ranged, color, device, axis, tip) -> dict:
 def _keys(table: pd.DataFrame) -> tuple[Key, ...]:
     verdicts, keys = set(table["verdict"]), []
     if verdicts & {"faster", "slower"}:
-        keys.append(Key("dot", style.VERMILION, "speedup and 95% interval, the side that leads in its colour"))
+        keys.append(Key("dot", INK, "speedup and 95% interval, in the colour of the side that leads"))
     if "equivalent" in verdicts:
         keys.append(Key("dot", GREY, "equivalent"))
     if "inconclusive" in verdicts:
         keys.append(Key("dot", GREY, "inconclusive", hollow=True))
     if "too few repeats" in verdicts:
-        keys.append(Key("span", style.VERMILION, "range of the blocks, no verdict"))
+        keys.append(Key("span", INK, "range of the blocks, no verdict"))
     if ONE_RUN in verdicts:
         keys.append(Key("diamond", INK, "published, one run", hollow=True))
     if table["margin"].notna().any():
