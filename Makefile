@@ -64,9 +64,9 @@ doctor: .interpreter
 install: .ready
 	@"$(PYTHON)" scripts/install.py
 
-# What a developer runs after each change: no JVM, no network, no installation, no whole run.
+# What a developer runs after each change: no JVM, no browser, no network, no installation, no whole run.
 check:
-	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm" $(ARGS)
+	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm and not browser" $(ARGS)
 
 test: install
 	@$(in_environment) .venv/bin/python -m pytest $(ARGS)
@@ -106,10 +106,10 @@ help:
 	@echo "make quick            3 repeats; make standard: 5, enough for a verdict; make rigorous: 10"
 	@echo "make settle           more blocks until every comparison is decided, or most_repeats or budget_hours is reached"
 	@echo "make published        the figures of the article from its numbers, and its claims checked; measures nothing"
-	@echo "make campaigns        charts and workbook of every packed campaign (docs/campaigns.md); measures nothing"
+	@echo "make campaigns        charts, workbook and page of every packed campaign (docs/campaigns.md); measures nothing"
 	@echo "make doctor           is this machine fit, and what will be downloaded?"
 	@echo "make install          the locked environment alone, in .venv"
-	@echo "make check            the quick tests: no JVM, no network, no installation"
+	@echo "make check            the quick tests: no JVM, no browser, no network, no installation"
 	@echo "make test             the test suite; make smoke: the whole workflow on a tiny model, in .smoke"
 	@echo "make lint             the checks of style; make lock: newer versions into all locks"
 	@echo "make docs             the pages of docs/ as a site, in .docs/site; make pages: writes those made of code anew"

@@ -23,6 +23,7 @@ include: "rules/workbook.smk"
 include: "rules/published.smk"
 include: "rules/replication.smk"
 include: "rules/campaigns.smk"
+include: "rules/page.smk"
 
 
 rule all:
@@ -30,6 +31,7 @@ rule all:
     input:
         rules.figures.input,
         rules.workbook.input,
+        rules.report.input,
         # Named here, since Snakemake makes no missing file again that only stands between others that are up to date.
         str(GRID.peak),
         get_records(GRID.sweep + GRID.full),

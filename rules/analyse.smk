@@ -65,6 +65,7 @@ rule analyse_runs:
         best="<results>/{source}best_batch_size.csv",
         images="<results>/{source}images.csv",
         parity="<results>/{source}parity.csv",
+        disagreements="<results>/{source}disagreements.csv",
         speedup="<results>/{source}speedup.csv",
     log:
         "<logs>/{source}analyse_runs.log",

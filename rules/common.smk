@@ -292,7 +292,10 @@ def get_campaign_products(name):
         name=name,
         chart=CHARTS,
         form=["png", "svg"],
-    ) + [f"<reports>/campaigns/{name}/benchmark.xlsx"]
+    ) + [
+        f"<reports>/campaigns/{name}/{product}"
+        for product in ("benchmark.xlsx", "report.html")
+    ]
 
 
 def get_packed(wildcards):
@@ -445,6 +448,28 @@ def get_published_runs(wildcards):
     """The article's runs, whose ratios stand beside ours."""
     runs = checkout("resources", "published", "runs.csv")
     return {} if wildcards.source else {"published": runs}
+
+
+def get_page_tables(wildcards):
+    """What the page is written of besides the tables that every source has."""
+    if wildcards.source == "published/":
+        figures = [f"<reports>/published/figures/{figure}.png" for figure in FIGURES]
+        return get_sheets(wildcards) | {"pictures": figures}
+    more = {
+        name: f"<results>/{wildcards.source}{name}.csv"
+        for name in ("disagreements", "replication")
+    }
+    grid = f"<results>/{wildcards.source}provenance/grid.json"
+    return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}
+
+
+def get_templates():
+    """The templates of the page, which no import names."""
+    folder = os.path.join(HOME, "scripts/vitbench/present/page/templates")
+    return [
+        checkout("scripts/vitbench/present/page/templates", name)
+        for name in sorted(os.listdir(folder))
+    ]
 
 
 def get_sheets(wildcards):

@@ -92,4 +92,5 @@ rule published:
         "<reports>/published/claims.csv",
         "<reports>/published/figures.csv",
         "<reports>/published/benchmark.xlsx",
+        "<reports>/published/report.html",
     localrule: True

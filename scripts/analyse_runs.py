@@ -19,7 +19,7 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     Args:
         runs, physics_table: these tables.
         archive: of the predictions that `runs` names, the manifests and the grid.
-        out: summary, budget, best, images, parity, speedup → path.
+        out: summary, budget, best, images, parity, disagreements, speedup → path.
     """
     table = tables.read(runs)
     baseline = archive.grid["baseline"]
@@ -40,6 +40,7 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
         "best": best_batch_size.best_batch_sizes(table, rules["sample"].margin),
         "images": parity.images(data_sets),
         "parity": gate,
+        "disagreements": parity.disagreements(table, baseline, gate, archive.predictions, archive.manifest),
         "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules),
     }
     for name, frame in derived.items():

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-from write_gallery import small
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
@@ -33,6 +32,7 @@ from vitbench.present.charts import CHARTS
 from vitbench.present.labels import Cell, cell_names, number_of
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
+from vitbench.present.page.pictures import small
 from vitbench.records.archive import open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.

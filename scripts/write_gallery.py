@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-
-from PIL import Image
 
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.markdown import wrapped
+from vitbench.present.page.pictures import small
 from vitbench.series import published
 
 FIGURES = Path("reports/published/figures")
 DOCUMENT, PICTURES = HOME / "docs" / "gallery.md", HOME / "docs" / "images" / "published"
 HEAD = "<!-- Written by scripts/write_gallery.py after `snakemake published`. -->\n"
-SCALE, COLORS = 0.4, 64
 
 
 def describe(figures: list[dict]) -> str:
@@ -38,17 +35,6 @@ def describe(figures: list[dict]) -> str:
     lines += ["", "## Not reproducible", "", "| figure | part | why |", "| --- | --- | --- |"]
     lines += [f"| {one['title']} | {one['part']} | {one['reason']} |" for one in figures if one["chart"] == "none"]
     return wrapped(HEAD + "\n".join(lines) + "\n")
-
-
-def small(picture: Path) -> bytes:
-    """A chart (png) at SCALE of its size, in COLORS colours."""
-    with Image.open(picture) as image:
-        size = (round(image.width * SCALE), round(image.height * SCALE))
-        reduced = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        reduced = reduced.quantize(COLORS, Image.Quantize.FASTOCTREE)  # median cut turns few blue pixels grey
-    content = io.BytesIO()
-    reduced.save(content, "PNG", optimize=True)
-    return content.getvalue()
 
 
 def main() -> None:

@@ -23,22 +23,25 @@ DOCUMENT = HOME / "docs" / "reruns.md"
 
 # The tree that the tests change: cells of the sweep, of the full set (one a variant and a control of each framework).
 CELLS, FULL, REPEATS = 6, 4, 3
-ANALYSED = {"analyse_runs", "derive_tables", "write_context", "write_summary"}
+ANALYSED = {"analyse_runs", "derive_tables", "tabulate_replication", "write_context", "write_summary"}
 TABLES = {"collect_records", "tabulate_physics", "tabulate_stages"} | ANALYSED
 CHARTS = {f"plot_{name}" for name, chart in REGISTRY.items() if chart.target == "figures"}
-WORKBOOK = {"write_workbook"}
+WORKBOOK, PAGE = {"write_workbook"}, {"write_page"}
 
 # What an edit of a module of the library makes again, and nothing else.
 EDITS: dict[str, set[str]] = {
-    "present/charts/stages.py": {"plot_stages"},
+    "present/charts/stages.py": {"plot_stages"} | PAGE,  # which takes its colours
     "present/charts/effective_batches.py": {"plot_effective_batches"},
-    "present/charts/speedup.py": {"plot_speedup"},
+    "present/charts/speedup.py": {"plot_speedup"} | PAGE,  # and the article's ratios
     "present/charts/panels.py": {"plot_batch_sweep", "plot_wall_time"},
     "present/charts/replication.py": set(),  # not asked for by `all`
-    "present/style.py": CHARTS,
+    "present/style.py": CHARTS | PAGE,
     "present/workbook/book.py": WORKBOOK,
-    "present/answer.py": {"write_context", "write_summary"} | WORKBOOK | CHARTS,  # the answer is in each context
-    "analysis/statistics.py": ANALYSED | WORKBOOK | CHARTS,
+    "present/page/cells.py": PAGE,
+    "present/page/templates/style.css": PAGE,
+    # The answer is in each context.
+    "present/answer.py": {"tabulate_replication", "write_context", "write_summary"} | WORKBOOK | PAGE | CHARTS,
+    "analysis/statistics.py": ANALYSED | WORKBOOK | PAGE | CHARTS,
     "plan/estimate.py": set(),
     "measure/harness.py": set(),
     "frameworks/sparknlp/adapter.py": set(),

@@ -29,7 +29,8 @@ WORDS = frozenset(
     baseline candidate lost comparison family verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
-    early late reached own_library name what first differing""".split()  # noqa: SIM905
+    early late reached own_library name what first differing
+    image path sha256 file label baseline_label candidate_label""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
@@ -59,6 +60,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "best_batch_size": "framework variant device workers batch_size median kept reason",
         "parity": """dataset baseline candidate images compared agreement lost duplicated baseline_accuracy
             candidate_accuracy probability_difference passed reason differing""",
+        "disagreements": """dataset baseline candidate image path sha256 file label baseline_label candidate_label
+            baseline_score candidate_score blocks""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm family
             margin smallest_detectable blocks_needed hours_needed floor floor_low floor_high images baseline_throughput
             candidate_throughput agreement comparison reason""",

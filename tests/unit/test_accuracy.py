@@ -137,7 +137,8 @@ def test_summary_and_parity_say_the_same_accuracy(run, tmp_path):
     collect_records.main(archive, tmp_path / "runs.csv")
     physics_table = physics.tabulate(tables.read(tmp_path / "runs.csv"), None)
     write_atomically(tmp_path / "physics.csv", tables.as_csv(physics_table))
-    out = {name: tmp_path / f"{name}.csv" for name in ("summary", "budget", "best", "images", "parity", "speedup")}
+    names = ("summary", "budget", "best", "images", "parity", "disagreements", "speedup")
+    out = {name: tmp_path / f"{name}.csv" for name in names}
     analyse_runs.main(tmp_path / "runs.csv", tmp_path / "physics.csv", archive, out)
     summary, parity = pandas.read_csv(out["summary"]), pandas.read_csv(out["parity"])
     assert set(summary.accuracy) == {1.0}

@@ -51,6 +51,53 @@ def parity(
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))
 
 
+def disagreements(
+    runs: pandas.DataFrame,
+    baseline: str,
+    gate: pandas.DataFrame,
+    predictions: Predictions,
+    manifest: Callable[[str], list[Image]],
+) -> pandas.DataFrame:
+    """A row an image and pair of `comparisons` in which both answered once, and not the same, in some block.
+
+    Labels and scores are those of the first such block, `blocks` is the number of them; path, sha256, file (its source)
+    and label are the manifest's.
+
+    Args:
+        gate: the table of `parity` for the same runs: pairs that agree everywhere are not looked at again.
+        predictions: record path → (id, label, score) of its last pass.
+        manifest: role of the data set → its rows.
+    """
+    differing = gate[gate.agreement < 1]
+    wanted = set(zip(differing.dataset, differing.baseline, differing.candidate, strict=True))
+    rows = []
+    for one, other, _ in comparisons(runs, baseline):
+        pair = (one["dataset"], cell_name(one), cell_name(other))
+        if pair not in wanted:
+            continue
+        first, second = records_of(runs, one), records_of(runs, other)
+        found: dict[str, list[tuple[tuple, tuple]]] = {}
+        for block in sorted(first.keys() & second.keys()):
+            answers, others = _answered_once(predictions(first[block])), _answered_once(predictions(second[block]))
+            for image in answers.keys() & others.keys():
+                if answers[image][0] != others[image][0]:
+                    found.setdefault(image, []).append((answers[image], others[image]))
+        rows += [
+            (*pair, image.id, image.path, image.sha256, image.source, image.label)
+            + tuple(answer[what] for what in (0, 1) for answer in found[image.id][0])
+            + (len(found[image.id]),)
+            for image in manifest(one["dataset"])
+            if image.id in found
+        ]
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["disagreements"]))
+
+
+def _answered_once(predictions: list[tuple[str, str, float | None]]) -> dict[str, tuple[str, float | None]]:
+    """Image → (label, score) of the images that were answered exactly once."""
+    counts = Counter(image for image, _, _ in predictions)
+    return {image: (label, score) for image, label, score in predictions if counts[image] == 1}
+
+
 def images(data_sets: dict[str, tuple[str, list[Image]]]) -> pandas.DataFrame:
     """A row for each form of the images that are used and each reason to leave a file out, by data set.
 

@@ -99,7 +99,7 @@ def closing_lines(
         article_line(published),
         f"This machine: {context['machine_text']}.{gpu}",
         _measurements_line(tried) + _left_out(context),
-        "Look at: reports/speedup.png · reports/batch_sweep.png · reports/benchmark.xlsx",
+        "Look at: reports/report.html · reports/benchmark.xlsx · reports/speedup.png",
         _next_line(speedup, context["repeats"], hours_of_a_block, rule),
         *_unknown_labels(context),
         "Times are valid, labels are not: the seeded model does not know these photographs."

@@ -1,0 +1,35 @@
+# The page. In: the tables of <results>/{source}, of the published numbers their figures too. Out:
+# <reports>/{source}report.html, one file that asks for nothing from anywhere, for what is measured here, for the
+# published numbers and for packed campaigns alike. Cost: seconds. Written again whenever a table, a template or a module
+# that writes it changes.
+
+
+rule write_page:
+    input:
+        unpack(get_page_tables),
+        runs="<results>/{source}runs.csv",
+        summary="<results>/{source}summary.csv",
+        best="<results>/{source}best_batch_size.csv",
+        parity="<results>/{source}parity.csv",
+        speedup="<results>/{source}speedup.csv",
+        context="<results>/{source}provenance/context.json",
+        templates=get_templates(),
+        lib=library("write_page"),
+    output:
+        "<reports>/{source}report.html",
+    log:
+        "<logs>/{source}write_page.log",
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "writing the page"
+    script:
+        "../scripts/write_page.py"
+
+
+rule report:
+    input:
+        "<reports>/report.html",
+    localrule: True

@@ -1,0 +1,166 @@
+"""The whole page: which sections a source of tables has, in which order, and the first screen over them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from vitbench.errors import UserError
+from vitbench.present.charts.speedup import of_the_article
+from vitbench.present.page import cells, comparison, quality, series
+from vitbench.present.page.parts import Section, Strip, looks
+
+TEMPLATES = Path(__file__).parent / "templates"
+# What a mail or an issue takes; the parts that grow with the data are cut to stay below it.
+LARGEST = 5_000_000
+
+
+@dataclass(frozen=True)
+class First:
+    """What the first screen says."""
+
+    title: str
+    line: str
+    answer: str
+    sure: str
+    chips: tuple[tuple[str, int], ...]
+    chart: Strip | None
+    read: str
+    wrong: str
+    arms: tuple[comparison.Arm, ...]
+    images: int
+    deadline: float
+    believe: tuple[str, ...]
+    doubt: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+
+def of_measured(
+    tables: Mapping[str, pd.DataFrame],
+    context: dict[str, Any],
+    grid: dict[str, Any],
+    root: Path,
+    published: Path | None,
+) -> str:
+    """The page of what was measured here, or of a campaign.
+
+    Args:
+        tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
+            images, disagreements, replication.
+        grid: of the source.
+        root: working directory, below whose resources/datasets/ the images may lie.
+        published: the published runs, to set the article's ratio beside ours; None for a campaign.
+    """
+    runs, summary, speedup = tables["runs"], tables["summary"], tables["speedup"]
+    given = looks(zip(summary["framework"], summary["variant"], strict=True))
+    ours = comparison.shown_first(speedup)
+    shown = ours
+    if published is not None and len(ours):
+        shown = pd.concat([ours, of_the_article(published.parent, speedup)], ignore_index=True)
+    groups = {(row.dataset, row.baseline, row.candidate): row.comparison for row in speedup.itertuples(index=False)}
+    slugs = {role: one["slug"] for role, one in grid["datasets"].items()}
+    sections = [
+        comparison.every(speedup),
+        cells.sweep(summary, runs, tables["best"], given),
+        cells.full(summary, runs, given),
+        quality.passes(runs, given),
+        cells.stages(tables["stages"]),
+        cells.batches(tables["effective_batches"]),
+        quality.parity(tables["parity"], tables["disagreements"], groups, slugs, root),
+        cells.peak(tables["physics"], given),
+        cells.memory(runs, given),
+        comparison.break_even(runs, tables["break_even"], given),
+        comparison.replication(tables["replication"]),
+        quality.machine(summary, context, tables["time_budget"], tables["images"]),
+        quality.quiet(runs, speedup, context),
+        quality.every_run(runs),
+    ]
+    believe, doubt = quality.reasons(dict(tables), context)
+    arms = comparison.arms(runs)
+    return render(_first(context, shown, speedup, arms, believe, doubt), sections, context)
+
+
+def of_published(tables: Mapping[str, pd.DataFrame], context: dict[str, Any], pictures: list[Path]) -> str:
+    """The page of the published numbers.
+
+    Args:
+        tables: runs, speedup, claims, figures, hardware, repeats.
+        pictures: the figures that were drawn again (png).
+    """
+    speedup = tables["speedup"]
+    sections = [
+        comparison.every(speedup),
+        series.claims(tables["claims"]),
+        series.figures(tables["figures"], pictures),
+        series.hardware(tables["hardware"], tables["repeats"]),
+        quality.every_run(tables["runs"]),
+    ]
+    doubt = ["one run a cell, no interval", "labels not compared", "hardware as stated"]
+    return render(_first(context, comparison.shown_first(speedup), speedup, [], [], doubt), sections, context)
+
+
+def _first(context, shown, speedup, arms, believe, doubt) -> First:
+    answer, bracket, sure = context["answer"].partition(" [")
+    source = context["source"]
+    name = source.removeprefix("campaigns/")
+    what = f'campaign "{name}"' if source.startswith("campaigns/") else source
+    blocks = speedup["blocks"].dropna()
+    parts = [what, context["machine_text"], context["date"]]
+    parts += [f"{blocks.max():.0f} blocks"] if len(blocks) and source != "published" else []
+    parts.append(f"protocol {context['protocol']}")
+    counts = speedup["comparison"].value_counts(sort=False)
+    results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
+    links = (("workbook", "benchmark.xlsx"), ("runs.csv", f"{results}runs.csv"), ("speedup.png", "speedup.png"))
+    return First(
+        title=f"vitbench · {what} · {context['machine']}",
+        line=" · ".join(parts),
+        answer=answer,
+        sure=sure.removesuffix("]") if bracket else "",
+        chips=tuple((group, int(count)) for group, count in counts.items() if group) if len(counts) > 1 else (),
+        chart=comparison.strip(shown, "Who is faster: ratio of wall times, baseline / candidate")
+        if len(shown)
+        else None,
+        read=comparison.reading(shown),
+        wrong=comparison.doubting(shown),
+        arms=tuple(arms),
+        images=comparison.IMAGES,
+        deadline=comparison.DEADLINE,
+        believe=tuple(believe),
+        doubt=tuple(doubt),
+        links=links,
+    )
+
+
+def render(first: First, sections: list[Section | None], context: dict[str, Any]) -> str:
+    """The page as HTML; sections without data (None) are left out. Every word is escaped by the templates.
+
+    Raises:
+        UserError: the page would be larger than LARGEST bytes.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = environment.get_template("page.js").render()
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
+    page = environment.get_template("page.html").render(
+        first=first,
+        sections=[section for section in sections if section],
+        context=context,
+        script_hash=digest,
+    )
+    if (size := len(page.encode())) > LARGEST:
+        raise UserError(
+            f"the page has {size:,} bytes, more than {LARGEST:,}: measure fewer variants into one directory"
+        )
+    return page

@@ -1,0 +1,319 @@
+"""The page: what it says of which tables, that nothing in it can do harm, and that everybody can read it."""
+
+import base64
+import hashlib
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import write_page
+from example_page import EVIL, barriers, disagreement, parsed, photograph, replicated, write
+from example_tables import FIVE, TWO, empty, example
+from PIL import Image
+
+from vitbench import tables
+from vitbench.analysis import parity
+from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.inputs import datasets
+from vitbench.present.page import axes, comparison, document, pictures
+from vitbench.present.page.parts import GREY
+
+ALL = ["speedup", "sweep", "full", "passes", "stages", "batches", "parity", "peak", "memory", "break-even",
+       "replication", "machine", "quiet", "runs"]  # fmt: skip
+
+GONE = {"image": "000002", "path": "images/000002.jpg", "file": "gone.png", "label": ""}
+
+
+def rich(**how):
+    """A run of which every section has something to say."""
+    run = example(**({"variants": FIVE[:3], "repeats": 5, "verdict": "faster", "floor": 1.05} | how))
+    run.runs["peak_memory_mb"] = 1000.0
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A page with every section, and an image that was labelled in two ways."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = [disagreement(**photograph(folder)), disagreement(**GONE)]
+        page = write(folder, rich(), published=True, disagreements=rows, replication=[replicated()])
+    return page.read_text()
+
+
+def sections(html: str) -> list[str]:
+    found = [node.attributes.get("id", "projection") for node in parsed(html).all("section")]
+    return [name for name in found if name != "projection"]
+
+
+def section(html: str, name: str):
+    return next(node for node in parsed(html).all("section") if node.attributes.get("id") == name)
+
+
+def test_every_table_with_data_has_its_section_in_order(whole):
+    assert sections(whole) == ALL
+    links = [node.attributes["href"] for node in parsed(whole).all("nav")[0].all("a")]
+    assert links == ["#main", *(f"#{name}" for name in ALL)]
+
+
+def test_sections_without_data_are_left_out(tmp_path):
+    html = write(tmp_path, empty(), disagreements=[], replication=[], stages=[]).read_text()
+    assert sections(html) == ["machine", "quiet", "runs"]
+    assert barriers(parsed(html)) == []
+
+
+def test_each_chart_says_how_to_read_it_and_what_would_make_it_wrong(whole):
+    for name in ALL:
+        words = section(whole, name).text
+        if name not in ("machine", "runs"):
+            assert "How to read it:" in words and "What would make it wrong:" in words, name
+
+
+def test_the_answer_stands_first(whole):
+    run = rich()
+    (title,) = parsed(whole).all("h1")
+    assert title.text.startswith(run.context["answer"].partition(" [")[0])
+    first = parsed(whole).all("main")[0].text
+    assert "Why believe it:" in first and "seeded weights" in first and "no GPU measured" in first
+
+
+def test_structure_keeps_nobody_out(whole):
+    assert barriers(parsed(whole)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('lang="en"', "", "no language"),
+        (' alt="cat.png of the full set"', "", "image without words"),
+        ('<th scope="col"', "<th", "heading without scope"),
+        ('href="#speedup"', 'href="#nowhere"', "which is not there"),
+        ('id="sweep"', 'id="speedup"', "two elements are called speedup"),
+        ("<main", "<div", "closes"),
+        ("<label>", "<span>", "closes"),
+        ('class="skip"', "", "no skip link"),
+        ("<h2", "<h4", "closes"),
+    ],
+)
+def test_the_check_of_the_structure_finds_what_is_broken(whole, old, new, what):
+    assert old in whole
+    try:
+        found = barriers(parsed(whole.replace(old, new, 1)))
+    except AssertionError as error:
+        found = [str(error)]
+    assert any(what in one for one in found)
+
+
+def test_it_asks_for_nothing_from_anywhere(whole):
+    root = parsed(whole)
+    for node in root.all():
+        for name in ("src", "href", "srcset", "action", "poster", "xlink:href"):
+            address = node.attributes.get(name)
+            outside = address and re.match(r"[a-z]+:|//", address) and not address.startswith("data:")
+            assert not outside, address
+    assert "url(http" not in whole and "@import" not in whole
+    policy = next(node for node in root.all("meta") if "http-equiv" in node.attributes).attributes["content"]
+    assert policy.startswith("default-src 'none'") and "img-src data:;" in policy
+    (script,) = root.all("script")
+    digest = base64.b64encode(hashlib.sha256(script.text.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy  # what is planted cannot run, even were it not escaped
+
+
+def test_what_comes_from_outside_stays_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = rich(failed={("sparknlp/tensorflow", 1): "error"})
+    run.runs["reason"] = run.runs["reason"].where(run.runs["status"] == "ok", EVIL)
+    run.runs["setting"] = run.summary["setting"] = run.summary["flags"] = EVIL
+    run.parity["reason"] = run.parity["differing"] = EVIL
+    run.context |= {"answer": f"{EVIL} [{EVIL}]", "machine_text": EVIL, "model": EVIL, "notes": [EVIL]}
+    run.context["versions"] = {EVIL: EVIL}
+    row = disagreement(**photograph(tmp_path)) | dict.fromkeys(("file", "label", "baseline_label"), EVIL)
+    html = write(tmp_path, run, disagreements=[row], replication=[replicated(reason=EVIL)]).read_text()
+    assert "<script>alert" not in html and len(parsed(html).all("script")) == 1
+    shown = parsed(html).all("body")[0].text
+    assert shown.count(EVIL) > 15
+    quoted = 'a" onload="alert(1)'
+    row |= {"file": quoted}
+    html = write(tmp_path, rich(), disagreements=[row], replication=[]).read_text()
+    image = parsed(html).all("img")[0]
+    assert image.attributes["alt"].startswith(quoted) and "onload" not in image.attributes
+
+
+def test_no_template_takes_words_as_they_are():
+    for path in document.TEMPLATES.glob("*.html"):
+        text = path.read_text()
+        assert "safe" not in re.findall(r"\|\s*(\w+)", text) and "autoescape" not in text, path.name
+
+
+def test_the_same_tables_give_the_same_bytes_and_few_of_them(whole, tmp_path):
+    first, second = (write(tmp_path / name, rich(), replication=[replicated()]).read_bytes() for name in "ab")
+    assert first == second
+    assert len(whole.encode()) < 500_000
+
+
+def test_a_page_that_no_mail_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(document, "LARGEST", 10_000)
+    with pytest.raises(UserError, match="more than 10,000"):
+        write(tmp_path, rich())
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_many_repeats_are_cut_and_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitbench.present.page.quality.MOST_RUNS", 4)
+    run = rich()
+    runs = section(write(tmp_path, run).read_text(), "runs")
+    assert len(runs.all("tbody")[0].all("tr")) == 4
+    assert f"The first 4 of {len(run.runs)} repeats" in runs.text
+
+
+def test_the_numbers_are_those_of_the_table(whole):
+    run = rich()
+    rows = section(whole, "speedup").all("table")[0].all("tr")
+    shown = [row.text for row in rows]
+    for row in run.speedup.itertuples(index=False):
+        name = "/".join(row.candidate.split("/")[:2])
+        written = f"{row.speedup:.2f} [{row.low:.2f}, {row.high:.2f}]"
+        assert any(name in words and written in words for words in shown), (name, written)
+
+
+def drawn(**changes):
+    """The marks of one comparison with these values."""
+    run = example(sizes=(8,), repeats=5, verdict="faster")
+    table = run.speedup.head(1).assign(**changes)
+    chart = comparison.strip(table, "x")
+    return chart, chart.rows[0]
+
+
+def test_marks_follow_the_verdict():
+    chart, row = drawn(speedup=2.0, low=1.0, high=4.0)
+    assert row.dots[0].x == pytest.approx(chart.axis.at(2.0)) and not row.dots[0].hollow
+    assert (row.spans[0].low, row.spans[0].high) == (chart.axis.at(1.0), chart.axis.at(4.0))
+    assert chart.heavy == row.spans[0].low and row.dots[0].color == "#D55E00"
+    assert drawn(speedup=0.5, verdict="slower")[1].dots[0].color == "#0072B2"
+    assert drawn(verdict="inconclusive")[1].dots[0].hollow
+    assert drawn(verdict="equivalent")[1].dots[0].color == GREY
+    few = drawn(verdict="too few repeats", speedup=1.5, low=1.4, high=1.6)[1]
+    assert not few.dots and few.spans[0].thin and few.spans[0].color != GREY
+    assert drawn(verdict="too few repeats", speedup=1.0, low=0.9, high=1.1)[1].spans[0].color == GREY
+    lost = drawn(verdict="parity failed", speedup=np.nan, low=np.nan, high=np.nan, reason="2 images lost")[1]
+    assert not lost.dots and not lost.spans and lost.words == "parity failed: 2 images lost"
+    one = drawn(verdict="one run", low=np.nan, high=np.nan)[1]
+    assert one.dots[0].glyph == "diamond" and one.dots[0].hollow and not one.spans
+
+
+def test_axes_place_what_they_are_given():
+    axis = axes.doubling([0.3, 5])
+    assert [label for _, label in axis.ticks] == ["0.25", "0.5", "1", "2", "4", "8"]
+    places = [place for place, _ in axis.ticks]
+    assert np.diff(places) == pytest.approx([places[1] - places[0]] * 5, abs=0.01)
+    assert axis.at(1000) == 100 and axis.at(0) == 0
+    line = axes.linear([3, 10])
+    assert line.at(0) == 0 and line.down(10.5) == 0 and line.ticks[0] == (0.0, "0")
+    assert len(axes.sizes([1, 30, 31, 32, 1024]).ticks) == 3  # labels that would touch are left out
+    assert axes.linear([]).high > 0 and axes.linear([float("nan")]).high > 0
+
+
+def test_the_projection_is_start_and_work():
+    arm = comparison.Arm("x", throughput=10, fixed=3600, each=0.1, measured=100)
+    assert arm.seconds(36_000) == 7200
+    assert arm.machines(36_000, 3) == 1 and arm.machines(360_000, 3) == 5 and arm.machines(360_000, 2) == 10
+    assert arm.machines(1, 1) is None  # it has only just started
+    run = rich()
+    found = comparison.arms(run.runs)
+    assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
+
+
+def test_images_with_two_labels_are_shown_with_both_answers(whole):
+    figures = section(whole, "parity").all("figure")
+    assert [figure.all("strong")[0].text for figure in figures] == ["cat.png", "gone.png"]
+    (image,) = figures[0].all("img")
+    content = base64.b64decode(image.attributes["src"].removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(content)).size == (160, 120)
+    assert "expected: cat" in figures[0].text and "huggingface/pipeline: cat (0.51)" in figures[0].text
+    assert "sparknlp/tensorflow: dog (0.50)" in figures[0].text
+    assert "the image is not here" in figures[1].text and "expected" not in figures[1].text
+
+
+def test_a_thumbnail_is_of_the_image_that_was_classified_or_says_why_not(tmp_path):
+    path = tmp_path / photograph(tmp_path)["path"]
+    path = next(tmp_path.rglob("000001.jpg"))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert pictures.thumbnail(path, digest)[0].startswith("data:image/jpeg;base64,")
+    assert pictures.thumbnail(path, "0" * 64) == ("", "the image here is not the one that was classified")
+    path.write_text("no image")
+    address, reason = pictures.thumbnail(path, hashlib.sha256(b"no image").hexdigest())
+    assert address == "" and "cannot be shown" in reason
+
+
+def _image(name: str) -> datasets.Image:
+    return datasets.Image(name, f"images/{name}.jpg", "0" * 64, 1, "cat", True, "", f"{name}.png")
+
+
+def test_disagreements_name_each_image_with_the_first_answers_and_count_the_blocks():
+    run = example(sizes=(8,), repeats=2)
+    full = run.runs[run.runs.dataset == "full"]
+    said = {}
+    for row in full.itertuples():
+        other = row.framework == "sparknlp"
+        dog = "dog" if other else "cat"
+        said[f"{row.framework}{row.block:.0f}"] = [
+            ("one", dog, 0.5), ("two", "cat", None), ("three", dog if row.block == 2 else "cat", 0.7),
+            ("four", dog, None), *([("four", "fox", None)] if other else []),
+        ]  # fmt: skip
+    runs = full.assign(record=full.framework + full.block.astype(int).astype(str))
+    images = [_image(name) for name in ("three", "two", "one", "four")]
+    gate = parity.parity(runs, TWO[0], said.__getitem__, lambda role: {one.id: "cat" for one in images}, 0.9)
+    found = parity.disagreements(runs, TWO[0], gate, said.__getitem__, lambda role: images)
+    assert list(found.image) == ["three", "one"]  # `four` was answered twice, which parity counts
+    assert list(found.blocks) == [1, 2] and list(found.baseline_label) == ["cat", "cat"]
+    assert list(found.candidate_label) == ["dog", "dog"] and list(found.candidate_score) == [0.7, 0.5]
+    assert list(found.columns) == list(tables.COLUMNS["disagreements"]) and set(found.dataset) == {"full"}
+    none = parity.disagreements(runs, TWO[0], gate.assign(agreement=1.0), said.__getitem__, lambda role: images)
+    assert none.empty
+
+
+def test_a_broken_control_speaks_against_the_numbers(tmp_path):
+    run = rich()
+    run.speedup.loc[run.speedup.family == "control", "verdict"] = "slower"
+    main = parsed(write(tmp_path, run).read_text()).all("main")[0].text
+    against = main.partition("Why not:")[2]
+    assert "A/A control huggingface/pipeline (CPU): slower" in against.partition("Who is faster")[0]
+
+
+def test_failed_and_flagged_repeats_are_listed_with_their_reason(tmp_path):
+    run = rich(failed={("sparknlp/tensorflow", 16): "oom"}, flags={("huggingface/pipeline", 8, 1): "suspect"})
+    run.runs.loc[run.runs["flags"].str.contains("suspect"), "suspect_because"] = "another process held 40% of the CPU"
+    quiet = section(write(tmp_path, run).read_text(), "quiet").text
+    assert "5 failed, 1 suspect, 0 without a steady state" in quiet
+    assert "killed at 5 GB by the kernel" in quiet and "another process held 40% of the CPU" in quiet
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The page of the published numbers, from the tables that the workflow makes of them."""
+    import tabulate_published
+
+    folder = tmp_path_factory.mktemp("published")
+    names = ("runs", "summary", "best", "parity", "speedup", "repeats", "scaling", "claims", "figures")
+    out = {name: str(folder / f"{name}.csv") for name in names} | {"context": str(folder / "context.json")}
+    tabulate_published.main(HOME / "resources/published", out)
+    picture = folder / "part2-joint.png"
+    Image.new("RGB", (500, 300), "white").save(picture)
+    paths = {name: path for name, path in out.items() if name != "scaling"}
+    paths["hardware"] = str(HOME / "resources/published/hardware.csv")
+    write_page.main(paths, [str(picture)], str(folder / "report.html"))
+    return (folder / "report.html").read_text()
+
+
+def test_the_published_page_has_claims_figures_and_hardware(published):
+    assert sections(published) == ["speedup", "claims", "figures", "hardware", "runs"]
+    assert barriers(parsed(published)) == []
+    claims = section(published, "claims")
+    assert len(claims.all("tbody")[0].all("tr")) == len(pd.read_csv(HOME / "resources/published/claims.csv"))
+    figures = section(published, "figures")
+    assert len(figures.all("img")) == 1 and "Not reproducible" in figures.text
+    assert "one run" in section(published, "speedup").text
