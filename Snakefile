@@ -23,6 +23,7 @@ include: "rules/workbook.smk"
 include: "rules/published.smk"
 include: "rules/replication.smk"
 include: "rules/campaigns.smk"
+include: "rules/compare.smk"
 
 
 rule all:

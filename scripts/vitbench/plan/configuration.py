@@ -18,8 +18,10 @@ from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# What is to be packed or taken in is no part of what is measured.
-PACKING = ("campaign", "records")
+# What is to be packed, taken in or compared is no part of what is measured: key → what a run's own record says of it.
+PACKING = dict.fromkeys(
+    ("campaign", "records", "baseline_records", "candidate_records", "baseline_campaign", "candidate_campaign")
+) | {"other_machine": False, "fail_on": []}
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32
 # To JSON Schema 3.0 is an integer; to range() and in a path it is none.
@@ -105,7 +107,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     check_schema(config)
     here = machine_id(config["devices"]) if config["machine"] == "auto" else config["machine"]
     resolved = config | {"machine": here}
-    resolved |= dict.fromkeys(PACKING)
+    resolved |= PACKING
     if isinstance(config["batch_sizes"], dict) and (
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):
