@@ -34,6 +34,9 @@ class Adapter:
     def settling_seconds(self) -> float:
         return 0.0
 
+    def collecting_seconds(self) -> float | None:
+        return None
+
     def describe(self) -> dict[str, Any]:
         size, count = self.task.batch_size, len(self.task.images)
         return {
