@@ -24,6 +24,7 @@ include: "rules/published.smk"
 include: "rules/replication.smk"
 include: "rules/campaigns.smk"
 include: "rules/page.smk"
+include: "rules/compare.smk"
 
 
 rule all:

@@ -20,7 +20,7 @@ from vitbench.plan.configuration import (
     resolve,
     retyped,
 )
-from vitbench.plan.estimate import announce, check_start
+from vitbench.plan.estimate import announce, check_start, missing
 from vitbench.plan.grid import Grid
 from vitbench.plan.looks import record
 from vitbench.plan.readiness import check_writable
@@ -290,7 +290,7 @@ def get_campaign_products(name):
     return expand(
         "<reports>/campaigns/{name}/{chart}.{form}",
         name=name,
-        chart=CHARTS,
+        chart=[name for name, chart in CHARTS.items() if not chart.of_sets],
         form=["png", "svg"],
     ) + [
         f"<reports>/campaigns/{name}/{product}"
@@ -324,9 +324,14 @@ def get_imported_state(wildcards):
         sys.exit(
             f"vitbench: campaign: {IMPORTED} is no name of letters, digits, hyphens and dots; add campaign=NAME"
         )
+    return get_state(RECORDS)
+
+
+def get_state(folder):
+    """What changes when any record, or what says what they are, does in a folder from elsewhere."""
     paths = [
         os.path.join(place, name)
-        for place, _, names in os.walk(RECORDS)
+        for place, _, names in os.walk(folder)
         for name in names
         if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
     ]
@@ -355,6 +360,36 @@ def get_import_products(wildcards):
     """Everything that is drawn of the records that come from elsewhere."""
     get_imported_state(wildcards)
     return get_campaign_products(IMPORTED)
+
+
+def get_set(side):
+    """Folder of the baseline or the candidate of a comparison; the run ends where none was named, or there is none."""
+    folder, campaign = config[f"{side}_records"], config[f"{side}_campaign"]
+    if (folder is None) == (campaign is None):
+        sys.exit(
+            "vitbench: compare: say which two sets, snakemake compare --config baseline_records=DIR "
+            "candidate_records=DIR, or for either of them baseline_campaign=NAME, candidate_campaign=NAME"
+        )
+    if campaign:
+        own = os.path.join("resources", "campaigns", campaign)
+        folder = own if os.path.isdir(own) else checkout(own)
+        known = (
+            f"there is {', '.join(get_campaigns()) or 'none'} in resources/campaigns/"
+        )
+    else:
+        folder = os.path.expanduser(folder)
+        known = "name a working directory of a run, or a campaign"
+    if not os.path.isdir(folder):
+        sys.exit(
+            f"vitbench: {side}_{'campaign' if campaign else 'records'}: {campaign or folder} is no folder of records; "
+            f"{known}"
+        )
+    return folder
+
+
+def get_sets_state(wildcards):
+    """What changes when anything in one of the two sets of a comparison does."""
+    return [get_state(get_set(side)) for side in ("baseline", "candidate")]
 
 
 def get_usable(wildcards):
@@ -498,6 +533,21 @@ onstart:
     # Snakemake's limit of 100 jobs a second (9.27.1) looks for jobs every second, and with each job that ends once more
     # a second: after 80 measurements that took a tenth of a core beside each of them, and the quiet probes called them suspect.
     workflow.scheduler.job_rate_limiter = None
+
+
+onerror:
+    # After Ctrl-C, too. Whoever did not come to measuring is told nothing: what failed has said why.
+    if announce_once.cache_info().currsize:
+        GONE = len(missing(GRID))
+        print(
+            f"vitbench: stopped with {len(GRID.order) - GONE} of {len(GRID.order)} measurements, which stay; "
+            + (
+                "the same command goes on with the rest"
+                if GONE
+                else "the same command goes on"
+            ),
+            file=sys.stderr,
+        )
 
 
 onsuccess:

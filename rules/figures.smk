@@ -3,6 +3,8 @@
 # Cost: seconds. Drawn again whenever one of its tables, or a module that draws it, changes.
 
 for name, chart in CHARTS.items():
+    if chart.of_sets:
+        continue
 
     rule:
         name:

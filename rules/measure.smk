@@ -107,7 +107,8 @@ rule measure:
         "measuring {params.cell} on {params.role}, repeat {wildcards.repeat}"
     shell:
         'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
-        " --repeat {wildcards.repeat} --threads {threads} --ready {input.ready:q} --out {output.record:q} > {log:q} 2>&1"
+        " --repeat {wildcards.repeat} --threads {threads} --ready {input.ready:q} --out {output.record:q}"
+        " --progress 3 3>&2 > {log:q} 2>&1"
 
 
 # The choice is made once and kept beside the records: a sweep that is measured again never repeats hours of full runs;

@@ -15,14 +15,14 @@ from vitbench.records.turns import out_of_turn
 from vitbench.tables import as_csv
 
 
-def main(archive: Folder, out: Path) -> None:
-    """Write one row a record, and one for each cell that the platform could not run.
+def runs_table(archive: Folder, paths: list[str]) -> pandas.DataFrame:
+    """The runs table: one row a record at these paths, and one for each cell that the platform could not run.
 
     Raises:
         UserError: the records were not measured on the same machine, model and data, or by the same protocol.
     """
     grid = archive.grid
-    rows = [records.to_row(archive.record(path), archive.source, path) for path in record_paths(grid)]
+    rows = [records.to_row(archive.record(path), archive.source, path) for path in paths]
     late = out_of_turn(rows)
     for row in rows:
         row["out_of_turn"] = "yes" if row["record"] in late else ""
@@ -35,7 +35,12 @@ def main(archive: Folder, out: Path) -> None:
         rows.append(row | {"status": "skipped", "reason": reason})
     table = pandas.DataFrame(rows, columns=tables.COLUMNS["runs"])
     refuse_mixed(table)
-    write_atomically(out, as_csv(table))
+    return table
+
+
+def main(archive: Folder, out: Path) -> None:
+    """Write the runs table of all records of the archive's grid."""
+    write_atomically(out, as_csv(runs_table(archive, record_paths(archive.grid))))
 
 
 if __name__ == "__main__":

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from vitbench import machine
 from vitbench.cells import BEST
 from vitbench.errors import exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.measure.repeat import choose, find, prepare
-from vitbench.measure.supervisor import Cancelled, measure, record_without_running
+from vitbench.measure.supervisor import Cancelled, measure, record_without_running, stoppable
+from vitbench.plan import time_left
 
 
 def options_of_cell(description: str, command: str, out: str, what: str) -> argparse.ArgumentParser:
@@ -38,11 +44,18 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = options_of_cell(__doc__, "measure.py", "rep0.json", "the record to write; predictions go beside it")
     parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
     parser.add_argument("--ready", type=Path, help="ready.json: its canaries are what this repeat's are held against")
+    what = "number of a file that is open here; it gets the line of progress, rich if it is a terminal"
+    parser.add_argument("--progress", type=int, metavar="DESCRIPTOR", help=what)
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
+    with stoppable():
+        return run(parse(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the repeat; say what it was."""
     grid, cell = find(options.config, options.dataset, options.cell)
     canaries = json.loads(options.ready.read_text())["canaries"] if options.ready else []
     repeat = prepare(grid, cell, options.out, options.threads, options.repeat, canaries)
@@ -54,6 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
     rate = f", {record['throughput']:.2f} images/s" if record["status"] == "ok" else f": {record['reason']}"
     shown = replace(cell, batch_size=record["batch_size"] or BEST)
     print(f"{shown.name} on {options.dataset}, repeat {options.repeat}: {record['status']}{rate}")
+    if options.progress is not None:
+        spent = time.time() - psutil.Process().create_time()
+        rich = os.isatty(options.progress) and not os.environ.get("NO_COLOR")
+        line = time_left.line(grid, cell, options.repeat, record, spent, rich)
+        with suppress(OSError):  # who looked may be gone, terminal and all; what was measured stays
+            os.write(options.progress, f"{line}\n".encode())
     return 0
 
 

@@ -27,7 +27,7 @@ from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.measure.supervisor import ORDERED_BY
-from vitbench.plan import configuration, estimate
+from vitbench.plan import configuration, estimate, time_left
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
 
@@ -116,6 +116,10 @@ def run(script: str, options: list[Any], log: Path, seconds: float | None) -> st
             child.terminate()
             child.wait()
             return None
+        except KeyboardInterrupt:
+            child.terminate()
+            child.wait()
+            raise
     last = (log.read_text(errors="replace").strip().splitlines() or ["no output"])[-1]
     if status != 0:
         raise UserError(f"{script} failed: {last} (all of it: {log.resolve()})")
@@ -139,7 +143,6 @@ def expected_seconds(grid: Grid, cell: Cell, block: int) -> float:
 
 def measure(grid: Grid, config: Path, ready: Path, threads: int, clock: Clock | None) -> bool:
     """Measure the repeats that are missing, one line of progress each; whether that is all of them."""
-    total = len(grid.order)
     for cell, block in estimate.missing(grid):
         choose(grid)
         expected = expected_seconds(grid, cell, block)
@@ -155,9 +158,9 @@ def measure(grid: Grid, config: Path, ready: Path, threads: int, clock: Clock | 
         if last is None:
             print(f"stopped: {cell.name}, repeat {block}, did not end in time")
             return False
-        done = total - len(estimate.missing(grid))
-        left = f", {clock.left:.0f} s left" if clock else ""
-        print(f"{done} of {total}: {last} ({time.monotonic() - begin:.0f} s{left})", flush=True)
+        spent, rich = time.monotonic() - begin, sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        left = f" ({clock.left:.0f} s of the limit)" if clock else ""
+        print(time_left.line(grid, cell, block, records.read(out), spent, rich) + left, flush=True)
     return True
 
 
@@ -193,7 +196,12 @@ def main(arguments: list[str] | None = None) -> int:
             out = ["--config", effective, "--threads", threads, "--out", grid.peak]
             print(run("measure_peak.py", out, LOGS / "peak.log", None), flush=True)
         print("the machine is ready" + (f", {clock.left:.0f} s are left" if clock else ""), flush=True)
-        if not measure(grid, effective, ready, threads, clock):
+        try:
+            ended = measure(grid, effective, ready, threads, clock)
+        except KeyboardInterrupt:
+            print("stopped by Ctrl-C: the repeat that ran was not recorded, the others stay", flush=True)
+            ended = False
+        if not ended:
             return conclude(config, complete_blocks(grid))
     print(f"all {len(grid.order)} repeats are there: snakemake import --config records={Path.cwd()} campaign=NAME")
     return 0

@@ -254,3 +254,18 @@ def plant_peak(root: Path, grid: Grid) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(PEAK | about))
     return path
+
+
+def slow_down(root: Path, variant: str, factor: float) -> None:
+    """Give each record below `root` 1% of noise of another day, and make those of a variant so many times as slow."""
+    noise = random.Random("another day")
+    for path in sorted(root.glob("measurements/**/rep*.json")):
+        changed = json.loads(path.read_text())
+        named = f"{changed['framework']}/{changed['variant'].removesuffix(CONTROL)}"
+        times = noise.uniform(0.99, 1.01) * (factor if named == variant else 1)
+        for key in ("wall_seconds", "cold_seconds"):
+            changed[key] *= times
+        changed["throughput"] /= times
+        for one in changed["passes"]:
+            one["seconds"] *= times
+        path.write_text(json.dumps(changed))

@@ -77,6 +77,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",
+        "compare": """kind baseline candidate dataset speedup low high verdict baseline_repeats candidate_repeats p_holm
+            margin smallest_detectable blocks_needed floor floor_low floor_high images baseline_throughput
+            candidate_throughput agreement reason""",
+        "machines": """model protocol dataset images framework variant device workers batch_size source machine repeats
+            throughput throughput_low throughput_high speedup low high verdict""",
     }.items()
 }
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from vitbench import machine
+from vitbench.analysis.sets import VERDICTS
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.plan.configuration import check_keys, definitions, load, resolve, schema
@@ -46,6 +47,12 @@ BAD = {
     "parity": [{"agreement": 0.9}, {"agreement": 1.1}, {"least": 1}, 0.99],
     "campaign": ["", "a b", "../up", "a/b", 2026, ["a"]],
     "records": ["", 7, ["a"]],
+    "baseline_records": ["", 7],
+    "candidate_records": ["", 7],
+    "baseline_campaign": ["a b", "../up"],
+    "candidate_campaign": ["a b", "../up"],
+    "other_machine": ["perhaps", 1],
+    "fail_on": ["fast", ["slower", "slower"], ["fast"], 1],
     "define": [
         {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
         {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
@@ -58,6 +65,10 @@ BAD = {
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "threads": 2}}}}, [],
     ],
 }  # fmt: skip
+
+
+# Keys that may be empty.
+EMPTY = {key for key, value in DEFAULT.items() if value is None} | {"most_repeats"}
 
 
 def given(folder: Path, content: object) -> Path:
@@ -85,7 +96,7 @@ def test_a_bad_value_is_one_line_that_begins_with_its_key(tmp_path, key, value):
     assert line.split(":")[0].split(".")[0].split("[")[0] == key, line
 
 
-@pytest.mark.parametrize("key", sorted(BAD.keys() - {"photos", "campaign", "records", "most_repeats"}))
+@pytest.mark.parametrize("key", sorted(BAD.keys() - EMPTY))
 def test_an_emptied_key_is_one_line_that_names_it(tmp_path, key):
     assert problem(load, given(tmp_path, {key: None})).startswith(key)
 
@@ -125,7 +136,13 @@ def test_what_is_given_is_merged_over_the_default(tmp_path):
 
 
 def test_what_is_packed_or_taken_in_is_no_part_of_the_configuration_that_is_measured(tmp_path):
-    assert load(given(tmp_path, {"campaign": "mine", "records": "elsewhere"})) == load(given(tmp_path, {}))
+    told = {"campaign": "mine", "records": "elsewhere", "baseline_records": "a", "candidate_campaign": "b"}
+    told |= {"other_machine": True, "fail_on": ["slower"]}
+    assert load(given(tmp_path, told)) == load(given(tmp_path, {}))
+
+
+def test_a_comparison_may_fail_on_each_verdict_that_it_gives():
+    assert schema()["$defs"]["verdict"]["enum"] == list(VERDICTS)
 
 
 def test_an_empty_file_is_the_default(tmp_path):

@@ -17,10 +17,11 @@ import psutil
 import pytest
 from example_records import example_repeat, few_passes
 
+from vitbench.files import staged
 from vitbench.frameworks import ADAPTERS, Prediction
 from vitbench.measure import supervisor
 from vitbench.measure.harness import check_pass
-from vitbench.measure.processes import MARK, kill_marked, marked
+from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked
 from vitbench.records import record as records
 
 # Seconds to wait for what must happen: a neighbour may be busy, or hold the machine's lock to measure.
@@ -406,6 +407,60 @@ def test_a_measuring_process_that_is_told_to_stop_leaves_nothing(tmp_path, apart
     assert code != 0 and f"stopped by signal {number:d}" in output
     assert gone(pids)
     assert_left(tmp_path)
+
+
+def test_a_repeat_that_waits_for_the_machine_stops_at_once(tmp_path, apart):
+    """It has no child yet: what stops it is heard from the first moment, not only while a framework runs."""
+    with machine_lock():
+        one = apart(tmp_path, {})
+        wait_until(lambda: select.select([one.process.stdout], [], [], 0)[0])
+        assert b"waiting" in one.process.stdout.readline()
+        one.process.send_signal(signal.SIGINT)
+        code, output = one.end()
+    assert code != 0 and "stopped by signal 2" in output and not (tmp_path / "measurements").exists()
+
+
+def test_a_second_signal_does_not_interrupt_the_cleaning_up(tmp_path, apart):
+    one = apart(tmp_path, hanging(tmp_path))
+    pids = one.pids()
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        one.process.send_signal(number)
+        time.sleep(0.01)
+    began = time.monotonic()
+    code, output = one.end()
+    assert code != 0 and "stopped by signal 2" in output and time.monotonic() - began < 10
+    assert gone(pids)
+    assert_left(tmp_path)
+
+
+def test_a_signal_while_the_record_is_written_leaves_all_of_it(tmp_path, monkeypatch):
+    write = supervisor.write
+
+    def interrupted(out, record):
+        for number in supervisor.STOPS:
+            os.kill(os.getpid(), number)
+        write(out, record)
+
+    monkeypatch.setattr(supervisor, "write", interrupted)
+    assert measure(tmp_path)["status"] == "ok"
+
+
+def test_a_signal_that_stops_leaves_no_half_of_a_file(tmp_path):
+    with pytest.raises(supervisor.Cancelled, match="signal 15"), supervisor.stoppable():  # noqa: SIM117
+        with staged(tmp_path / "file") as place:
+            place.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with supervisor.stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_measuring_process_that_is_killed_with_its_group_leaves_nothing(tmp_path, apart):

@@ -1,6 +1,11 @@
 """A whole configuration without Snakemake: the seeded order, going on after a stop, and ending in time."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import measure_grid
@@ -126,6 +131,47 @@ def test_a_failure_of_the_measuring_itself_ends_the_run_with_its_line(machine):
     machine.fails = "measure.py failed: no space left"
     with pytest.raises(UserError, match="no space left"):
         measured()
+
+
+def test_each_repeat_has_its_line_and_ctrl_c_tells_how_to_go_on(machine, monkeypatch, capsys):
+    told = machine.run
+
+    def interrupted(*arguments):
+        if len(machine.measured) == 7:
+            raise KeyboardInterrupt
+        return told(*arguments)
+
+    monkeypatch.setattr(measure_grid, "run", interrupted)
+    assert measured() == 2 and machine.measured == order()[:7]
+    said = capsys.readouterr().out
+    assert "7 of 10: block 1 of 2" in said and "the same command goes on" in said
+    monkeypatch.setattr(measure_grid, "run", told)
+    assert measured() == 0 and machine.measured == order()
+
+
+def test_ctrl_c_is_waited_for_by_the_script_that_it_meets(tmp_path):
+    """The script cleans up before the command that called it ends."""
+    code = (
+        "import measure_grid, pathlib, sys; pathlib.Path(sys.argv[1]).touch(); "
+        "measure_grid.HOME = pathlib.Path(sys.argv[2]); measure_grid.run('slow.py', [], pathlib.Path('log'), None)"
+    )
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/slow.py").write_text(
+        "import pathlib, signal, time\n"
+        "def stop(*_):\n    time.sleep(0.5); pathlib.Path('clean').touch(); raise SystemExit(1)\n"
+        "for one in (signal.SIGINT, signal.SIGTERM): signal.signal(one, stop)\n"
+        "pathlib.Path('runs').touch()\ntime.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "begun"), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(measure_grid.__file__).parent)}
+    run = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "runs").exists():
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)  # the caller alone: the script must be told by it
+    run.communicate(timeout=20)
+    assert run.returncode != 0 and (tmp_path / "clean").exists()
 
 
 @pytest.mark.parametrize("variant", ["sparknlp/onnx", "sparknlp/tensorflow", "sparknlp/pretrained"])

@@ -104,7 +104,7 @@ def test_all_that_python_reads_is_found_without_importing(modules):
 def test_rules_name_the_script_that_they_run():
     blocks = re.split(r"^ *rule\b", RULES, flags=re.MULTILINE)
     pairs = [
-        (found.group(1), re.search(r'"\.\./scripts/(\w+)\.py"', block).group(1))
+        (found.group(1), re.search(r"/scripts/(\w+)\.py\b", block).group(1))
         for block in blocks
         if (found := re.search(r'lib=library\(\s*"(\w+)"', block))
     ]

@@ -40,15 +40,26 @@ def parity(
     for one, other, _ in comparisons(runs, baseline):
         first, second = records_of(runs, one), records_of(runs, other)
         wanted = labels(one["dataset"])
-        blocks = [
-            _compare_predictions(predictions(first[block]), predictions(second[block]), wanted)
-            for block in sorted(first.keys() & second.keys())
-        ]
+        blocks = [(predictions(first[at]), predictions(second[at])) for at in sorted(first.keys() & second.keys())]
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
-        row |= _worst(blocks, len(wanted), least)
+        row |= gate(blocks, wanted, least)
         row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))
+
+
+def gate(
+    repeats: Iterable[tuple[list[tuple[str, str, float | None]], list[tuple[str, str, float | None]]]],
+    wanted: dict[str, str],
+    least: float,
+) -> dict[str, Any]:
+    """What pairs of repeats said of the same images, by the least favourable pair, and whether even that passes.
+
+    Args:
+        repeats: for each pair the (id, label, score) of both.
+        wanted, least: as for `parity`.
+    """
+    return _worst([_compare_predictions(one, other, wanted) for one, other in repeats], len(wanted), least)
 
 
 def disagreements(

@@ -31,7 +31,9 @@ class Comparison:
     high: float
     """95% interval of the ratio from LEAST_BLOCKS blocks on, else the range of the ratios of the blocks"""
     blocks: int
-    faster_blocks: int
+    """of an unpaired comparison the smaller of both numbers of repeats"""
+    faster_blocks: int | None
+    """None of an unpaired comparison, which has no ratio a block"""
     verdict: str
     spread: float
     """standard deviation of the blocks' log ratios; NaN for one block"""
@@ -39,6 +41,10 @@ class Comparison:
     p: float | None = None
     """two-sided p value of the t test of the log ratios over all looks, from LEAST_BLOCKS blocks on"""
     reason: str | None = None
+    error: float = math.nan
+    """standard error of the log of the ratio"""
+    freedom: float = math.nan
+    """degrees of freedom of that"""
 
 
 def compare(baseline: dict[int, float], candidate: dict[int, float], rule: Rule | None = None) -> Comparison:
@@ -69,19 +75,64 @@ def compare(baseline: dict[int, float], candidate: dict[int, float], rule: Rule 
         low, high = math.exp(logs.min()), math.exp(logs.max())
         return Comparison(math.exp(mean), low, high, count, faster, "too few repeats", spread, rule)
     # Blocks that are equal to the last digit are one block: there is nothing to test.
-    exact = spread < 1e-12
-    error = 0.0 if exact else spread / math.sqrt(count)
-    p = float(abs(mean) < 1e-12) if exact else 2 * float(stats.t.sf(abs(mean) / error, count - 1))
+    error = 0.0 if spread < 1e-12 else spread / math.sqrt(count)
+    found = Comparison(math.exp(mean), math.nan, math.nan, count, faster, "inconclusive", spread, rule)
+    return _judged(replace(found, error=error, freedom=count - 1), mean)
+
+
+def compare_unpaired(baseline: Sequence[float], candidate: Sequence[float], rule: Rule | None = None) -> Comparison:
+    """Compare two cells by the seconds of their repeats where no repeat of one belongs to one of the other.
+
+    The ratio is the one of `compare`: the exponential of the difference of the mean logarithms. Its interval is Welch's
+    (The generalization of Student's problem when several different population variances are involved, Biometrika 34,
+    1947): the variances may differ, and a drift that both cells met does not cancel. The verdicts are those of
+    `compare`, by the same rule. Below LEAST_BLOCKS repeats on a side `low` and `high` are the least and the greatest
+    ratio of a repeat to a repeat.
+
+    Raises:
+        ValueError: a side has no repeat.
+    """
+    rule = rule or Rule()
+    if not len(baseline) or not len(candidate):
+        raise ValueError("a side without a repeat")
+    one, two = numpy.log(baseline), numpy.log(candidate)
+    count, mean = min(len(one), len(two)), float(one.mean() - two.mean())
+    variances = [float(logs.var(ddof=1)) if len(logs) > 1 else math.nan for logs in (one, two)]
+    spread = math.sqrt(sum(variances))
+    shares = [variance / len(logs) for variance, logs in zip(variances, (one, two), strict=True)]
+    error, freedom = (
+        satterthwaite(shares, [len(one) - 1, len(two) - 1]) if len(one) > 1 < len(two) else (math.nan, math.nan)
+    )
+    found = Comparison(math.exp(mean), math.nan, math.nan, count, None, "inconclusive", spread, rule)
+    found = replace(found, error=0.0 if spread < 1e-12 else error, freedom=freedom)
+    if count < LEAST_BLOCKS:
+        low, high = math.exp(one.min() - two.max()), math.exp(one.max() - two.min())
+        return replace(found, low=low, high=high, verdict="too few repeats")
+    return _judged(found, mean)
+
+
+def satterthwaite(variances: Sequence[float], freedom: Sequence[float]) -> tuple[float, float]:
+    """Standard error of a sum of independent estimates with these variances, and its approximate degrees of freedom.
+
+    Satterthwaite, An approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946. Where
+    nothing varies the freedom is that of the smallest part.
+    """
+    total = sum(variances)
+    squares = sum(one**2 / free for one, free in zip(variances, freedom, strict=True))
+    return math.sqrt(total), total**2 / squares if squares else float(min(freedom))
+
+
+def _judged(found: Comparison, mean: float) -> Comparison:
+    """The comparison with interval, p value and verdict, from the mean of its logs, its error and freedom."""
+    error, freedom, count, rule = found.error, found.freedom, found.blocks, found.rule
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error else float(abs(mean) < 1e-12)
     level = rule.level(count)
-    low, high = _interval(mean, error, count, level or ALPHA)
-    found = Comparison(
-        math.exp(mean), math.exp(low), math.exp(high), count, faster, "inconclusive", spread, rule,
-        rule.over_all_looks(p, count),
-    )  # fmt: skip
+    low, high = _interval(mean, error, freedom, level or ALPHA)
+    found = replace(found, low=math.exp(low), high=math.exp(high), p=rule.over_all_looks(p, count))
     if not level:
         return replace(found, reason=NEVER_DECIDED)
     margin = math.log(1 + rule.margin)
-    narrow = _interval(mean, error, count, rule.level(count, 2 * ALPHA))
+    narrow = _interval(mean, error, freedom, rule.level(count, 2 * ALPHA))
     if -margin <= narrow[0] and narrow[1] <= margin:
         return replace(found, verdict="equivalent")
     if (low > 0 or high < 0) and abs(mean) > margin:
@@ -89,8 +140,8 @@ def compare(baseline: dict[int, float], candidate: dict[int, float], rule: Rule 
     return found
 
 
-def _interval(mean: float, error: float, count: int, level: float) -> tuple[float, float]:
-    half = float(stats.t.isf(level / 2, count - 1)) * error if error else 0.0
+def _interval(mean: float, error: float, freedom: float, level: float) -> tuple[float, float]:
+    half = float(stats.t.isf(level / 2, freedom)) * error if error else 0.0
     return mean - half, mean + half
 
 
@@ -134,13 +185,21 @@ def smallest_detectable(spread: float, blocks: int, rule: Rule) -> float:
     """
     if blocks < 2 or spread != spread:
         return math.nan
-    error = spread / math.sqrt(blocks)
-    power = float(stats.t.ppf(POWER, blocks - 1)) * error
-    sure = float(stats.t.isf((rule.level(blocks) or ALPHA) / 2, blocks - 1)) * error
-    return math.exp(max(sure, math.log(1 + rule.margin)) + power)
+    return detectable(spread / math.sqrt(blocks), blocks - 1, rule.level(blocks) or ALPHA, rule.margin)
 
 
-def blocks_needed(spread: float, level: float, margin: float) -> int:
+def detectable(error: float, freedom: float, level: float, margin: float) -> float:
+    """The ratio above 1 that a test of this two-sided level calls `faster` with a chance of POWER.
+
+    Args:
+        error, freedom: standard error of the log of the ratio, and its degrees of freedom.
+    """
+    power = float(stats.t.ppf(POWER, freedom)) * error
+    sure = float(stats.t.isf(level / 2, freedom)) * error
+    return math.exp(max(sure, math.log(1 + margin)) + power)
+
+
+def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: float = 1.0) -> int:
     """How many blocks tell a difference of `margin` from none, and show that there is none, each with POWER.
 
     The larger of both numbers: with a true ratio of 1 + margin the interval excludes 1; with a true ratio of 1 the two
@@ -149,9 +208,10 @@ def blocks_needed(spread: float, level: float, margin: float) -> int:
     Args:
         spread: standard deviation of the blocks' log ratios.
         level: two-sided level of the test of a difference; each one-sided test has the same.
+        freedom_a_block: degrees of freedom that each block after the first brings; up to 2 where none are paired.
     """
     counts = numpy.arange(LEAST_BLOCKS, MOST_BLOCKS + 1)
-    freedom = counts - 1
+    freedom = freedom_a_block * (counts - 1)
     difference = stats.t.isf(level / 2, freedom) + stats.t.ppf(POWER, freedom)
     equivalence = stats.t.isf(level, freedom) + stats.t.ppf((1 + POWER) / 2, freedom)
     enough = numpy.maximum(difference, equivalence) * spread <= math.log(1 + margin) * numpy.sqrt(counts)
@@ -164,7 +224,7 @@ class Noise:
 
     spread: float
     """standard deviation of a block's log ratio"""
-    freedom: int
+    freedom: float
 
     @classmethod
     def pooled(cls, controls: Sequence[Comparison]) -> Noise | None:
@@ -174,6 +234,16 @@ class Noise:
             return None
         squares = sum((one.blocks - 1) * one.spread**2 for one in controls if one.blocks > 1)
         return cls(math.sqrt(squares / freedom), freedom)
+
+    @classmethod
+    def between(cls, one: Noise, other: Noise, repeats: tuple[int, int]) -> Noise:
+        """The noise of an unpaired ratio of so many repeats of two sets, by the A/A ratios of each: see its `floor(1)`.
+
+        An A/A ratio is that of two processes, so that one process has half of its variance. What differs between the
+        times at which the sets were measured is not in it.
+        """
+        variances = [noise.spread**2 / 2 / count for noise, count in zip((one, other), repeats, strict=True)]
+        return cls(*satterthwaite(variances, [one.freedom, other.freedom]))
 
     def floor(self, blocks: int) -> tuple[float, float, float]:
         """The ratio that noise alone stays within in 95% of comparisons of so many blocks, and its own 95% interval."""

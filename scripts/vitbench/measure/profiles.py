@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from vitbench.measure.repeat import Repeat
-from vitbench.measure.supervisor import alone, run_child, what_it_said, why_failed
+from vitbench.measure.supervisor import alone, run_child, stoppable, what_it_said, why_failed
 from vitbench.records import profile_file
 
 KNOWN = ("machine", "protocol", "model", "dataset", "images", "framework", "variant", "device", "workers", "batch_size",
@@ -71,7 +71,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
-    with alone(folder) as ordered_by:
+    with stoppable(), alone(folder) as ordered_by:
         begin, started = time.monotonic(), datetime.now(UTC)
         memory = MemorySampler()
         # One pass after warm-up is enough to hold the instrumented ones against.

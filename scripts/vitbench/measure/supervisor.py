@@ -35,6 +35,8 @@ from vitbench.steady import TIMED, UNSTEADY, Course, Pass, follow
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
 ORDERED_BY = "VITBENCH_ORDERED_BY"
 ORPHANED = "the Snakemake that ordered this measurement is gone"
+# What asks a process to stop: Ctrl-C, kill, a terminal that is closed.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL = 4000
 # Bytes; with fewer, not even the events of a repeat can be written.
 LEAST_FREE = 1e6
@@ -83,7 +85,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         Cancelled: this process was told to stop, or the Snakemake that ordered the repeat is gone.
     """
     folder = Path(repeat.task.temporary)
-    with alone(folder) as ordered_by:
+    with stoppable(), alone(folder) as ordered_by:
         attempts: list[dict[str, Any]] = []
         while True:
             record = _attempt(repeat, folder, ordered_by)
@@ -93,13 +95,48 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
             attempts.append(_set_aside(record))
         record["attempts"] = attempts
         check(out, record)
-        with staged(predictions_path(out)) as temporary:
-            if record["status"] == "ok":
-                shutil.copyfile(folder / "predictions.csv", temporary)
-            else:
-                temporary.write_text(",".join(Prediction._fields) + "\n")
-        write(out, record)
+        with deaf():
+            with staged(predictions_path(out)) as temporary:
+                if record["status"] == "ok":
+                    shutil.copyfile(folder / "predictions.csv", temporary)
+                else:
+                    temporary.write_text(",".join(Prediction._fields) + "\n")
+            write(out, record)
         return record
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let a signal that asks this process to stop raise `Cancelled` in the block, once: cleaning up is not interrupted.
+
+    A hang-up that is ignored, as under nohup, stays ignored.
+    """
+
+    def stop(number: int, _frame: Any) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise Cancelled(f"stopped by signal {number}")
+
+    heard = (number for number in STOPS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN)
+    before = {number: signal.getsignal(number) for number in heard}
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Hear no signal that asks to stop in the block: what was measured is written whole, which takes milliseconds."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -202,10 +239,6 @@ def run_child(
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
-    def stop(number: int, _frame: Any) -> None:
-        raise Cancelled(f"stopped by signal {number}")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with open(folder / "output.log", "wb") as output:
             child = subprocess.Popen(
@@ -229,8 +262,6 @@ def run_child(
                         return "timeout"
     finally:
         kill_marked(str(folder))
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def who_ordered() -> psutil.Process | None:

@@ -18,8 +18,10 @@ from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# Keys that only `pack` and `import` read: they say nothing about what is measured.
-PACKING = ("campaign", "records")
+# Keys that only `pack`, `import` and `compare` read, which say nothing about what is measured: key → what a run's own record says of it.
+PACKING = dict.fromkeys(
+    ("campaign", "records", "baseline_records", "candidate_records", "baseline_campaign", "candidate_campaign")
+) | {"other_machine": False, "fail_on": []}
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32
 # JSON Schema takes 3.0 for an integer. range() refuses it, and in a path it would be another number than 3.
@@ -105,7 +107,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     check_schema(config)
     here = machine_id(config["devices"]) if config["machine"] == "auto" else config["machine"]
     resolved = config | {"machine": here}
-    resolved |= dict.fromkeys(PACKING)
+    resolved |= PACKING
     if isinstance(config["batch_sizes"], dict) and (
         without := [device for device in config["devices"] if device not in config["batch_sizes"]]
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import median
@@ -56,8 +56,13 @@ def missing_profiles(grid: Grid) -> list[Cell]:
     return [cell for cell in grid.profiles() if not Path(grid.profile(cell)).exists()]
 
 
-def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
-    """About how long these measurements take: by the records of the same variant and device, or by the assumptions."""
+def seconds(
+    grid: Grid, to_measure: Iterable[tuple[Cell, int]], read: Callable[[Path], dict[str, Any]] = records.read
+) -> float:
+    """About how long these measurements take: by the records of the same variant and device, or by the assumptions.
+
+    `read` gives the record at a path; the default checks each against the schema.
+    """
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
@@ -69,7 +74,7 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     for cell, _ in to_measure:
         key = (cell.framework, cell.variant, cell.device)
         if key not in measured:
-            measured[key] = _measured(grid, cell)
+            measured[key] = _measured(grid, cell, read)
         known = measured[key]
         if known:
             overhead, seconds_per_image = median(one for one, _ in known), median(one for _, one in known)
@@ -81,7 +86,7 @@ def seconds(grid: Grid, to_measure: Iterable[tuple[Cell, int]]) -> float:
     return total
 
 
-def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
+def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) -> list[tuple[float, float]]:
     """(seconds outside the passes, seconds in passes per image) of the repeats of this variant and device so far."""
     found = []
     for other in grid.sweep + grid.full:
@@ -89,7 +94,7 @@ def _measured(grid: Grid, cell: Cell) -> list[tuple[float, float]]:
         if len(names) > 1:
             continue
         for path in Path(grid.cell_folder(other)).glob("rep*.json"):
-            record = records.read(path)
+            record = read(path)
             if record["status"] != "ok":
                 continue  # it says nothing of how long a good one takes
             in_passes = sum(one["seconds"] for one in record["passes"])
@@ -184,8 +189,8 @@ def announce(grid: Grid) -> None:
     total = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles]) + preparing
     print(
         f"vitbench: {len(left)} of {len(grid.order)} measurements"
-        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {_duration(total)}"
-        f"{f', {_duration(preparing)} of them to prepare' if preparing >= 60 else ''}; "
+        f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {duration(total)}"
+        f"{f', {duration(preparing)} of them to prepare' if preparing >= 60 else ''}; "
         f"about {to_download / 1e6:.0f} MB to download",
         file=sys.stderr,
     )
@@ -193,7 +198,7 @@ def announce(grid: Grid) -> None:
         print(f"vitbench: {smaller}", file=sys.stderr)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """About how long, as people say it."""
     if seconds < 2 * 3600:
         return f"{max(1, round(seconds / 60))} minutes"
@@ -210,5 +215,5 @@ def _smaller(grid: Grid, total: float) -> str:
     data = " and ".join(one.name for one in default.datasets.values())
     return (
         f"the smaller preset is the embedded default, `snakemake` without --configfile: {default.model.name} on "
-        f"{data}, about {_duration(instead)}; or draw fewer images, take fewer batch sizes (docs/own.md)"
+        f"{data}, about {duration(instead)}; or draw fewer images, take fewer batch sizes (docs/own.md)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from vitbench.errors import UserError
 
@@ -29,6 +29,12 @@ def wrapped(page: str) -> str:
         hang = "  " if line.startswith("- ") else ""
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines)
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table of words; a bar inside a cell, which would begin another one, becomes a slash."""
+    lines = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
+    return lines + [f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in row)} |" for row in rows]
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

@@ -30,6 +30,9 @@ class Chart:
     beside_published: bool = False
     """whether its function also takes `published`, the path of the published runs, to set them beside our own"""
 
+    of_sets: bool = False
+    """whether it is drawn of two sets of records that are compared (rules/compare.smk), and of no one source"""
+
     @property
     def source(self) -> str:
         """The full name of its module, which is imported only to draw."""
@@ -128,5 +131,14 @@ CHARTS = {
         module="replication",
         function="curves",
         target="replication",
+    ),
+    "compare": Chart(
+        title="What changed between two sets of records",
+        tables=("compare",),
+        category="Comparison",
+        over="cells",
+        module="compare",
+        target="compare",
+        of_sets=True,
     ),
 }

@@ -1,0 +1,108 @@
+"""Ctrl-C in mid-measurement: soon nothing runs, nothing is half written, and the user knows how to go on."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import planted
+import psutil
+import yaml
+from tree import Tree, clone
+
+from vitbench.measure.processes import MARK
+from vitbench.plan.configuration import load
+from vitbench.plan.grid import Grid
+
+# Seconds until two repeats are there: a neighbour may be busy, or hold the machine to measure.
+PATIENCE = 900
+PATIENT = Path(__file__).parents[1] / "patient_framework"
+
+
+def of_run(folder: Path) -> list[psutil.Process]:
+    """Processes that a repeat below `folder` started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def half_written(folder: Path) -> list[Path]:
+    """What files are staged in, and where repeats work."""
+    return [path for path in folder.rglob(".*") if path.name.endswith((".partial", ".repeat"))]
+
+
+def patient(folder: Path) -> Tree:
+    """A clone with a framework that waits, for which the workflow makes the smallest model; the peak is planted."""
+    tree = clone(folder)
+    shutil.rmtree(tree.root / "resources/campaigns", ignore_errors=True)
+    shutil.copytree(PATIENT, tree.root / "scripts/vitbench/frameworks/patient")
+    (tree.root / "envs/patient.yaml").write_text("channels: [nodefaults]\ndependencies: [psutil]\n")
+    with open(tree.root / "resources/variants.yaml", "a") as variants:
+        variants.write("patient:\n  plain: {}\n")
+    (tree.root / "mine.yaml").write_text(
+        yaml.safe_dump(
+            {"frameworks": ["patient/plain"], "baseline": "patient/plain", "control": False, "profile": False}
+            | {"batch_sizes": [1, 2, 4], "repeats": 2}
+        )
+    )
+    planted.plant_peak(tree.root, Grid(load(tree.root / "config/smoke.yaml")))
+    return tree
+
+
+def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
+    tree = patient(tmp_path / "a clone")
+    arguments = ["sweep", "--configfile", "config/smoke.yaml", "mine.yaml"]
+    with open(tmp_path / "said.txt", "w") as said:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=tree.root,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,  # the group that a terminal would send the signal to
+        )
+    deadline = time.monotonic() + PATIENCE
+
+    def records() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in tree.root.glob("measurements/**/rep*.json")}
+
+    try:
+        while not (len(records()) >= 2 and of_run(tree.root)):
+            assert run.poll() is None and time.monotonic() < deadline, (tmp_path / "said.txt").read_text()[-4000:]
+            time.sleep(0.1)
+        done = records()
+        began = time.monotonic()
+        os.killpg(run.pid, signal.SIGINT)
+        run.wait(60)
+        took = time.monotonic() - began
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    text = (tmp_path / "said.txt").read_text()
+    assert took < 10 and run.returncode != 0, text[-4000:]
+    assert of_run(tree.root) == [] and half_written(tree.root) == []
+    assert done.items() <= records().items() and all(json.loads(path.read_text()) for path in records())
+    predictions = {path.name for path in tree.root.glob("measurements/**/*.predictions.csv")}
+    assert predictions == {f"{path.stem}.predictions.csv" for path in records()}
+    assert (
+        f"stopped with {len(records())} of 8 measurements, which stay; the same command goes on with the rest" in text
+    )
+    # A line a repeat, plain in a log.
+    lines = re.findall(
+        r"^\d of 8: block [12] of 2, patient/plain/cpu/w1/bs\d on sample: [\d.]+ images/s; about", text, re.M
+    )
+    assert len(lines) >= len(done) and "\x1b[1m" not in "".join(lines)
+
+    kept = records()
+    again = tree.snakemake(*arguments)
+    assert kept.items() <= records().items() and len(records()) == 6
+    assert "locked" not in again.lower() and of_run(tree.root) == []
