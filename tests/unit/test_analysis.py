@@ -336,6 +336,12 @@ def test_the_margin_that_is_configured_decides_the_choice_and_the_table(table, t
     assert json.loads((tmp_path / "choice.json").read_text())["batch_size"] == best
 
 
+def test_a_larger_size_that_is_as_good_is_not_better(table):
+    steady = [5.0, 5.05, 4.95, 5.0, 5.0]
+    larger = [1.02 * seconds for seconds in steady[::-1]]
+    assert choose(table(cell(HF, "sample", 8, steady), cell(HF, "sample", 16, larger)))["batch_size"] == 8
+
+
 def test_a_slow_moment_of_the_machine_does_not_choose(table):
     """16 was measured in a slow third block that 8 lacks: only blocks that both have are compared."""
     found = choose(table(cell(HF, "sample", 8, [5, 5, None]), cell(HF, "sample", 16, [4.8, 4.8, 9])))
