@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas
-
 from vitbench import tables
 from vitbench.analysis.batches import effective_batches
 from vitbench.analysis.break_even import break_even
@@ -27,13 +25,9 @@ def main(
     runs = tables.read(runs_csv, "runs")
     gate, speedup = tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")
     rule = Rule.of(json.loads(Path(grid_json).read_text(encoding="utf-8")), "full")
-    _write(break_even(runs, gate, speedup, rule), break_even_csv)
-    _write(effective_batches(runs), batches_csv)
-    _write(sustained(runs), sustained_csv)
-
-
-def _write(frame: pandas.DataFrame, path: str) -> None:
-    write_atomically(Path(path), frame.convert_dtypes().to_csv(index=False))
+    write_atomically(Path(break_even_csv), tables.as_csv(break_even(runs, gate, speedup, rule)))
+    write_atomically(Path(batches_csv), tables.as_csv(effective_batches(runs)))
+    write_atomically(Path(sustained_csv), tables.as_csv(sustained(runs)))
 
 
 if __name__ == "__main__":

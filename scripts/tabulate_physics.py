@@ -16,7 +16,7 @@ def main(archive: Folder, runs: pandas.DataFrame, out: Path) -> None:
     """Write the table `physics`; records from elsewhere may come without what their machine can do."""
     place = archive.grid.get("peak")
     peak = peak_file.checked(archive.document(place), place) if place in archive.paths() else None
-    write_atomically(out, physics.tabulate(runs, peak).to_csv(index=False))
+    write_atomically(out, tables.as_csv(physics.tabulate(runs, peak)))
 
 
 if __name__ == "__main__":

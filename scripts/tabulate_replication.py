@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas
-
 from vitbench import tables
 from vitbench.analysis.looks import Rule
 from vitbench.errors import run_logged
@@ -45,7 +43,7 @@ def main(folder: Path, paths: Mapping[str, str], table: str, curves: str) -> Non
     """
     series = published.read(folder)
     for path, frame in zip((table, curves), replicate(series, read_records(paths, series.about)), strict=True):
-        write_atomically(Path(path), pandas.DataFrame(frame).convert_dtypes().to_csv(index=False))
+        write_atomically(Path(path), tables.as_csv(frame))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def main(archive: Folder, runs: Path, out: Path) -> None:
     paths = [f"{cell['folder']}/{PROFILE}" for cell in archive.grid["cells"]]
     found = [profile_file.checked(archive.document(path), path) for path in paths if path in there]
     table = stages.tabulate(found, tables.read(runs, "runs"))
-    write_atomically(out, table.convert_dtypes().to_csv(index=False))
+    write_atomically(out, tables.as_csv(table))
 
 
 if __name__ == "__main__":

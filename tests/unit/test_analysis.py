@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 
+import analyse_runs
+import choose_batch_size
+import collect_records
 import numpy as np
 import pandas
+import planted
 import pytest
+from example_records import example_record
 from scipy import stats
 
 from vitbench import cells, tables
-from vitbench.analysis import best_batch_size, pairs, parity
+from vitbench.analysis import best_batch_size, pairs, parity, physics
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis import summary as analysis
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import BEST_GROUP, SAME_GROUP
 from vitbench.analysis.statistics import blocks_needed
+from vitbench.files import write_atomically
 from vitbench.inputs.datasets import Image
+from vitbench.plan.grid import Grid
+from vitbench.records import record as records
+from vitbench.records.archive import open_archive
 
 HF, TF, ONNX = "huggingface/pipeline", "sparknlp/tensorflow", "sparknlp/onnx"
 IMAGES = {"sample": 4, "full": 6}
@@ -307,6 +318,28 @@ def test_the_smallest_that_is_equivalent_by_test_is_best(table):
     found = choose(runs)
     assert found["batch_size"] == 8 and "equivalent to the fastest, 32" in found["reason"]
     assert best_batch_size.choose_batch_size(runs, margin=0.15)["batch_size"] == 1
+
+
+@pytest.mark.parametrize(("margin", "best"), [(0.05, 8), (0.005, 32)])
+def test_the_margin_that_is_configured_decides_the_choice_and_the_table(table, tmp_path, margin, best):
+    steady = [5.0, 5.05, 4.95, 5.0, 5.0]
+    sizes = {8: [1.02 * seconds for seconds in steady[::-1]], 32: steady}
+    runs = table(*(cell(HF, "sample", size, seconds) for size, seconds in sizes.items()))
+    assert best_batch_size.best_batch_sizes(runs, margin).batch_size.item() == best
+    paths = []
+    for size, times in sizes.items():
+        for block, seconds in enumerate(times):
+            paths.append(tmp_path / f"bs{size}" / f"rep{block}.json")
+            same = {"batch_size": size, "effective_batch_size": size, "block": block, "repeat": block}
+            records.write(paths[-1], example_record(wall_seconds=seconds, throughput=6 / seconds, **same))
+    choose_batch_size.main(paths, margin, tmp_path / "choice.json")
+    assert json.loads((tmp_path / "choice.json").read_text())["batch_size"] == best
+
+
+def test_a_larger_size_that_is_as_good_is_not_better(table):
+    steady = [5.0, 5.05, 4.95, 5.0, 5.0]
+    larger = [1.02 * seconds for seconds in steady[::-1]]
+    assert choose(table(cell(HF, "sample", 8, steady), cell(HF, "sample", 16, larger)))["batch_size"] == 8
 
 
 def test_a_slow_moment_of_the_machine_does_not_choose(table):
@@ -609,6 +642,11 @@ def test_what_is_not_decided_says_what_it_takes(table):
     assert pandas.isna(decided.blocks_needed) and pandas.isna(decided.reason)
 
 
+def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_aside(table):
+    quiet, busy = (cell(one, "full", 8, [9, 9], set_aside_seconds=aside) for one, aside in ((HF, 0.0), (TF, 30.0)))
+    assert speedups.hours_of_a_block(table(quiet, busy)) == pytest.approx((20 + 20 + 30) / 3600)
+
+
 def test_below_five_blocks_the_noise_of_all_pairs_says_what_it_takes(table):
     runs = table(*(cell(one, "full", 8, times) for one, times in ((HF, [9, 9]), (TF, [5, 6]), (ONNX, [5, 5.1]))))
     found = judge(runs)[1]
@@ -665,3 +703,25 @@ def test_one_variant_alone_gives_empty_tables_with_their_columns(table):
     gate, ratio = judge(table(cell(HF, "full", 8, [9, 9, 9])))
     assert len(gate) == len(ratio) == 0
     assert list(ratio.columns) == list(tables.COLUMNS["speedup"])
+
+
+# --- the rule that writes them
+
+
+def test_what_the_grid_and_the_peak_say_reaches_every_table(tmp_path):
+    """A wide margin, and a machine that can do 5.4 images/s, of which Spark NLP's records claim 6 and more."""
+    grid = Grid(planted.CONFIG | {"repeats": 5, "margin": 0.5})
+    archive = open_archive(planted.plant_run(tmp_path / "run", grid))
+    collect_records.main(archive, tmp_path / "runs.csv")
+    peak = copy.deepcopy(planted.PEAK)
+    for one in peak["peak"]:
+        one["gflops"] /= 2
+    tabulated = physics.tabulate(tables.read(tmp_path / "runs.csv"), peak)
+    write_atomically(tmp_path / "physics.csv", tables.as_csv(tabulated))
+    out = {name: tmp_path / f"{name}.csv" for name in ("summary", "budget", "best", "images", "parity", "speedup")}
+    analyse_runs.main(tmp_path / "runs.csv", tmp_path / "physics.csv", archive, out)
+    assert set(pandas.read_csv(out["best"]).batch_size) == {1}  # a tenth slower than 8: as good, by this margin
+    ratios = pandas.read_csv(out["speedup"])
+    above = ratios.candidate.str.startswith("sparknlp/")
+    assert set(ratios.verdict[above]) == {"impossible"} and ratios.speedup[above].isna().all()
+    assert above.any() and (~above).any() and set(ratios.margin[~above]) == {0.5}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import collect_records
 import pandas
+import planted
 import pytest
+import write_context
+import write_summary
+import yaml
 from example_tables import TWO, example, typed
 
+from vitbench import tables
 from vitbench.analysis.looks import Rule
 from vitbench.files import HOME
 from vitbench.present.answer import answer, article_line, closing_lines, headline, name_variant, noise_line
+from vitbench.records.archive import open_archive
 
 VERSIONS = {"transformers": "5.23.0", "spark-nlp": "5.5.3"}
 ROW = {
@@ -187,3 +194,35 @@ def test_lines_of_a_run_in_which_nothing_worked():
     lines = closing(run)
     assert len(lines) == 8 and not any("nan" in line for line in lines)
     assert "pipeline none" in lines[1]
+
+
+# --- the files that hold them
+
+
+def test_the_hours_of_a_block_are_those_of_the_full_runs(tmp_path):
+    run = example(TWO)  # three repeats of 40 s; two cells on the full set, six on the sample
+    run.speedup["blocks_needed"] = float("nan")
+    frames = {"runs": run.runs, "best": run.best, "parity": run.parity, "speedup": run.speedup}
+    grid = {"margin": 0.05, "most_repeats": 20, "repeats": 3, "looks": []}
+    published_runs = HOME / "resources" / "published" / "runs.csv"
+    context = run.context | {"gpus": [], "label_note": ""}
+    write_summary.main(frames, context, grid, published_runs, tmp_path / "summary.txt")
+    line = (tmp_path / "summary.txt").read_text().splitlines()[6]
+    assert "5 blocks at least, about 3 min more" in line  # two blocks of 80 s
+
+
+def test_the_context_says_what_configuration_manifests_and_records_say(run, tmp_path):
+    config = run / "results/provenance/config.yaml"
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"repeats": {"sample": 3, "full": 2}}))
+    archive = open_archive(run)
+    with open(archive.manifest_path("full"), "a") as manifest:
+        manifest.write(f"broken,,{'0' * 64},3,,0,empty file,broken.jpg\n")
+    collect_records.main(archive, tmp_path / "runs.csv")
+    write_context.main(tables.read(tmp_path / "runs.csv"), speedup({}), archive, tmp_path / "context.json")
+    context = tables.read_context(tmp_path / "context.json")
+    assert context["repeats"] == 2
+    assert {role: (one["name"], one["images"], one["left_out"]) for role, one in context["datasets"].items()} == {
+        "sample": ("photos-32", 32, 0), "full": ("photos-48", 48, 1),
+    }  # fmt: skip
+    assert context["versions"] == VERSIONS and context["answer"] == answer(speedup({}), VERSIONS)
+    assert context["date"] == planted.BEGIN.date().isoformat() and context["model_note"] == "seeded weights"

@@ -57,6 +57,11 @@ def test_far_from_what_was_measured_is_extrapolated(fixed, extrapolated):
     assert ("extrapolated" in (row["reason"] or "")) is extrapolated
 
 
+def test_what_only_one_of_both_has_measured_is_not_measured():
+    (row,) = table(repeats("a", 10, 0.3), repeats("b", 55, 0.15, pass_seconds="15")).to_dict("records")
+    assert row["break_even"] == pytest.approx(300) and row["measured_images"] == 100 and row["extrapolated"]
+
+
 def test_who_starts_later_and_is_slower_never_catches_up():
     (row,) = table(repeats("a", 10, 0.15), repeats("b", 40, 0.3)).to_dict("records")
     assert row["verdict"] == "never" and row["blocks_never"] == BLOCKS

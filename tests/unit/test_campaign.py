@@ -3,16 +3,18 @@
 import json
 import re
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import planted
 import pytest
+from tampering import change, paths, scaled
 
 from vitbench.campaigns.packing import pack, scrub, share
 from vitbench.errors import UserError
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
-from vitbench.records.archive import Packed, open_archive, record_paths, with_shared
+from vitbench.records.archive import Packed, is_record, open_archive, record_paths, with_shared
 
 HOME = Path(__file__).parents[2]
 
@@ -124,6 +126,7 @@ def test_no_folder_of_the_machine_is_left_in_it(run, tmp_path):
         ("/home/me/my photos", "my photos"),
         ("failed: /opt/java/bin/java: not found", "failed: …/java: not found"),
         ("see /root/run/logs/a.log", "see …/logs/a.log"),
+        (f"kept in {Path.home()} for now", "kept in … for now"),
         ("huggingface/pipeline", "huggingface/pipeline"),
         ("12 images/s", "12 images/s"),
         ("/sys/class/powercap/energy_uj", "/sys/class/powercap/energy_uj"),
@@ -180,6 +183,30 @@ def test_a_campaign_from_elsewhere_is_taken_in_as_it_is(sound, tmp_path):
     pack(open_archive(sound), "theirs", tmp_path / "sent", "v1")
     pack(open_archive(tmp_path / "sent" / "theirs"), "ours", tmp_path, "v2")
     assert contents(tmp_path / "ours") == contents(tmp_path / "sent" / "theirs")
+
+
+def test_it_says_when_it_was_measured(sound, tmp_path):
+    pack(open_archive(sound), "mine", tmp_path, "v1")
+    about = open_archive(tmp_path / "mine").about
+    began = [planted.BEGIN, planted.BEGIN + timedelta(minutes=2 * 29)]
+    assert [datetime.fromisoformat(about[which]) for which in ("first", "last")] == began
+
+
+def test_records_of_another_configuration_stay_behind_and_are_counted(run, tmp_path):
+    """The canaries of those that are packed were held against theirs, too."""
+    (path,) = [path for path in paths(run, "bs8", "sample", "huggingface") if path.name == "rep0.json"]
+    other = path.parents[1] / "bs4" / path.name
+    shutil.copytree(path.parent, other.parent)
+    for one in other.parent.glob("rep*.json"):
+        record = json.loads(one.read_text())
+        sizes = {"batch_size": 4, "effective_batch_size": 4, "effective_batch_sizes": {"4": 8}}
+        change(one, **scaled(record, 1.01, jitter=0.01), total_seconds=record["total_seconds"] + 9, **sizes)
+    pack(open_archive(run), "mine", tmp_path, "v1")
+    pack(open_archive(tmp_path / "mine"), "copied", tmp_path, "v1")
+    for name in ("mine", "copied"):
+        packed = open_archive(tmp_path / name)
+        assert packed.about["left_out"] == 3 and packed.about["records"] == 30
+        assert set(filter(is_record, packed.paths())) == set(record_paths(packed.grid))
 
 
 def test_measurements_without_their_grid_are_not_packed(run, tmp_path):

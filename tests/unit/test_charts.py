@@ -4,7 +4,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import collisions, words
+from drawn import collisions, drawn_texts, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import Rectangle
@@ -340,6 +340,32 @@ def test_wall_time_begins_at_zero_and_shows_the_cold_pass_hollow(monkeypatch):
     assert [c.get_offsets()[0][0] for c in hollow] == pytest.approx(list(cold))
     assert full.get_xlim()[1] > cold.max()
     assert "huggingface/pipeline, CPU, batch size 16" in words(figure, monkeypatch)
+
+
+def test_bars_reach_from_the_lowest_to_the_highest_repeat_and_numbers_say_so(monkeypatch):
+    run = example()
+    drawn = figures(run)
+    sample, full = (run.summary[run.summary["dataset"] == role] for role in ("sample", "full"))
+    parts = [part for part in drawn["batch_sweep"].axes[0].collections if isinstance(part, LineCollection)]
+    bars = sorted((low[1], high[1]) for part in parts for low, high in part.get_segments())
+    assert np.array(bars) == pytest.approx(
+        np.array(sorted(zip(sample.throughput_low, sample.throughput_high, strict=True)))
+    )
+    bars = [list(line.get_xdata()) for line in drawn["wall_time"].axes[0].lines if line.get_marker() == "|"]
+    assert np.array(bars) == pytest.approx(full[["low", "high"]].to_numpy())
+    shown = words(drawn["wall_time"], monkeypatch).split("\n")
+    for row in full.itertuples():
+        warm, low, high, cold = map(labels.number, (row.median, row.low, row.high, row.cold_median))
+        assert f"{warm} [{low}, {high}]" in shown and cold in shown
+
+
+def test_images_a_second_stand_beside_the_name_of_their_cell(monkeypatch):
+    run = example(sizes=(8,))
+    figure = ratio_chart(run)
+    heights = {text.get_text(): text.get_window_extent().y1 for text in drawn_texts(figure, monkeypatch)}
+    row = run.speedup.iloc[0]
+    candidate, baseline = (heights[labels.number(rate)] for rate in (row.candidate_throughput, row.baseline_throughput))
+    assert candidate > baseline  # as the names: "candidate", and under it "vs baseline"
 
 
 def test_nothing_measured_is_said_in_words(monkeypatch):

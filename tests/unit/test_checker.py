@@ -82,6 +82,11 @@ def write_no_date(run):
     change(paths(run)[3], started="yesterday")
 
 
+def write_a_time_without_its_zone(run):
+    path = paths(run)[3]
+    change(path, started=json.loads(path.read_text())["started"].removesuffix("+00:00"))
+
+
 def write_other_settings(run):
     change(paths(run)[3], measuring={"passes": {"agree": 0.5}})
 
@@ -223,6 +228,7 @@ FAULTS = {
     write_a_word_for_a_number: "$.wall_seconds: 'fast'",
     break_a_record: "is not JSON",
     write_no_date: "started yesterday, expected a date",
+    write_a_time_without_its_zone: "expected a date and time with its zone",
     write_other_settings: "measuring.passes",
     write_a_word_for_a_size: "a word for a size",
     remove_a_block: "bs1: block 1 missing, expected 0 to 2",
@@ -283,6 +289,15 @@ def test_records_of_another_configuration_are_checked_singly(run, capsys):
     assert "33 records (3 of them of another configuration, checked singly)" in capsys.readouterr().out
     change(other, throughput=99.0)
     assert any("bs4/rep0.json: throughput" in one for one in reasons(run))
+
+
+def test_what_a_killed_run_left_half_written_is_no_record(run, capsys):
+    path = paths(run, "bs8")[0]
+    partial = path.parent / f".{path.name}.partial" / path.name
+    partial.parent.mkdir()
+    shutil.copy(path, partial)
+    assert check_records.main([str(run)]) == 0
+    assert "30 records are sound" in capsys.readouterr().out
 
 
 def test_more_blocks_measured_later_are_no_fault(run):

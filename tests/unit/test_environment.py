@@ -147,6 +147,11 @@ def test_a_repeat_without_a_usable_home_has_its_own_folder_for_one(looked):
     assert told["LD_BIND_NOW"] == "1"
 
 
+def test_a_repeat_asks_no_hub_whatever_the_shell_says(looked):
+    told = looked(HF_HUB_OFFLINE="0")["variables"]
+    assert told["HF_HUB_OFFLINE"] == "1" and told["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
 ENTRY = """
 import sys
 {before}

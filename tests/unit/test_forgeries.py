@@ -148,6 +148,14 @@ def lower_what_others_took(run):
     change(path, quiet=taken | {"during": taken["during"] | {"foreign_cpu_share": 0.01}})
 
 
+def dilute_what_others_took(run):
+    """The same seconds of theirs, as if the repeat had gone on for ten times as long."""
+    path = paths(run)[5]
+    counters = read(path)["quiet"]["during"]["counters"]
+    longer = {name: counters[name] * 10 for name in ("elapsed", "busy", "own_cpu_seconds")}
+    change(path, quiet=probed(read(path), "during", **shares(counters | longer)))
+
+
 SIXTY = {"gemm_gflops": 60.0, "decode_per_second": 60.0}
 
 
@@ -268,6 +276,7 @@ FORGERIES = {
     loosen_the_limits_of_other_processes: "other processes took 45.0% of the CPU (limit 5%)",
     loosen_the_limits_of_steal: "the hypervisor took 45.0% of the CPU (limit 2%)",
     lower_what_others_took: "foreign_cpu_share 0.01, expected 0.45",
+    dilute_what_others_took: "counters over",
     set_canaries_and_reference_of_one: "canaries held against gemm_gflops 60.0, expected the median of the 45 before",
     set_all_canaries_and_references: "60 probes with a canary of 60.0 GFLOP/s",
     claim_another_precision: "precision int8, expected float32, ",

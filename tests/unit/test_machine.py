@@ -119,6 +119,11 @@ PROCESSORS = {
     "a model number that is a disguise": (x86("GenuineIntel", 6, 106, 6, RAPIDS), "sapphirerapids-6-106-amx"),
     "skylake server": (x86("GenuineIntel", 6, 85, 4, SKYLAKE), "skylake-avx512"),
     "cascadelake": (x86("GenuineIntel", 6, 85, 7, f"{SKYLAKE} avx512_vnni"), "cascadelake-avx512vnni"),
+    "cascadelake's first stepping": (
+        x86("GenuineIntel", 6, 85, 5, f"{SKYLAKE} avx512_vnni"),
+        "cascadelake-avx512vnni",
+    ),
+    "cooperlake": (x86("GenuineIntel", 6, 85, 11, f"{SKYLAKE} avx512_vnni avx512_bf16"), "cooperlake-avx512bf16"),
     "skylake client": (x86("GenuineIntel", 6, 94, 3, ZEN2), "skylake-avx2"),
     "an Intel that has no line": (x86("GenuineIntel", 6, 158, 10, ZEN2), "skylake-6-158-avx2"),
     "a maker nobody knows": (x86("NewCompany", 7, 1, 0, ZEN2), "x86-64-v3-7-1-avx2"),
@@ -175,7 +180,7 @@ def test_the_accelerator_stands_in_the_id_where_a_run_uses_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "gib"), [(7.5, 7.9, 8), (23.4, 24, 24), (30.9, 31.9, 32), (61.5, 63.9, 64), (248, 256, 256)]
+    ("least", "most", "gib"), [(7.5, 7.9, 8), (23.4, 24.04, 24), (30.9, 31.9, 32), (61.5, 63.9, 64), (248, 256, 256)]
 )
 def test_what_the_kernel_keeps_of_the_memory_does_not_change_the_id(least, most, gib):
     assert machine.memory_gib(int(least * 2**30)) == machine.memory_gib(int(most * 2**30)) == gib
@@ -190,3 +195,54 @@ def test_a_line_of_the_processor_changes_with_what_decides_speed_and_not_with_mi
     assert machine.processor_line(facts(tmp_path, cpuinfo.replace("stepping\t: 1", "stepping\t: 2"))) != line
     assert machine.processor_line(facts(tmp_path, cpuinfo.replace(" avx512_bf16", ""))) != line
     assert machine.processor_line({"machine": "AMD EPYC, 2 cores"}) is None  # a record of protocol 2
+
+
+# --- what of it this process may use
+
+
+@pytest.fixture
+def control_group(tmp_path, monkeypatch):
+    """Puts this process, on a machine of eight cores, into a control group with these files."""
+
+    def enter(**files: str) -> None:
+        for name, text in files.items():
+            write(tmp_path / name.replace("__", "."), text + "\n")
+        monkeypatch.setattr(
+            machine, "_cgroup_files", lambda _, name: [tmp_path / name] if (tmp_path / name).exists() else []
+        )
+        monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+    return enter
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 8),
+        ({"cpu__max": "max 100000"}, 8),
+        ({"cpu__max": "250000 100000"}, 2),
+        ({"cpu__max": "50000 100000"}, 1),
+        ({"cpu__cfs_quota_us": "-1", "cpu__cfs_period_us": "100000"}, 8),
+        ({"cpu__cfs_quota_us": "300000", "cpu__cfs_period_us": "100000"}, 3),
+    ],
+)
+def test_a_quota_limits_the_cores_and_none_limits_nothing(control_group, files, cores):
+    control_group(**files)
+    assert machine.cores() == cores
+
+
+@pytest.mark.parametrize("name", ["memory__max", "memory__limit_in_bytes"])
+def test_a_limit_of_memory_counts_where_it_is_below_the_machines(control_group, name):
+    whole = machine.os.sysconf("SC_PAGE_SIZE") * machine.os.sysconf("SC_PHYS_PAGES")
+    control_group(**{name: str(2**63 - 4096)})  # how version 1 writes that there is none
+    assert machine.memory_bytes() == whole
+    control_group(**{name: str(2**29)})
+    assert machine.memory_bytes() == 2**29
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("throttled_usec 2500000", 2.5), ("throttled_time 2500000000", 2.5), ("nr_periods 4", None)]
+)
+def test_throttled_time_is_in_seconds_whatever_the_version_counts_in(control_group, told, seconds):
+    control_group(cpu__stat=f"nr_throttled 3\n{told}")
+    assert machine.throttled_seconds() == seconds

@@ -165,6 +165,19 @@ def test_the_record_says_on_what_it_was_measured(place):
     assert told["packages"]["numpy"] == numpy.__version__ and told["python"] == platform.python_version()
 
 
+def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):
+    canaries = [{"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in (1.0, 2.0, 6.0)]
+    Path("ready.json").write_text(json.dumps({"canaries": canaries}))
+    measure.main(["--cell", f"{HF}/bs8", "--out", "rep0.json", "--ready", "ready.json"])
+    reference = records.read(Path("rep0.json"))["quiet"]["reference"]
+    assert reference == {"gemm_gflops": 2.0, "decode_per_second": 4.0, "canaries": 3}
+
+
+def test_a_repeat_has_the_minutes_of_the_configuration(place):
+    prepared = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1)
+    assert prepared.timeout_seconds == 60 * place.config["timeout_minutes"]
+
+
 def test_another_machine_than_the_configured_one_is_refused(place):
     Path("mine.yaml").write_text("machine: xeon-2\n")
     line = refusal("--cell", f"{HF}/bs8", "--out", "rep0.json", "--config", "mine.yaml")

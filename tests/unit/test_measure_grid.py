@@ -120,6 +120,21 @@ def test_after_a_stop_the_folder_says_how_many_blocks_are_complete(machine):
     assert repeats() == {"sample": 1, "full": 2}
 
 
+def test_a_stop_within_the_first_block_of_full_runs_leaves_none_complete(machine, capsys):
+    assert measured("--minutes", "0.9") == 2 and len(machine.measured) == 5  # the sweep and one full run of three
+    assert repeats() == {"sample": 1, "full": 2}
+    assert "no block of the full runs is complete" in capsys.readouterr().out
+
+
+def test_a_repeat_is_expected_to_take_as_long_as_the_longest_of_its_cell(machine):
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    cell = grid.full[0]
+    for block, seconds in enumerate((10.0, 40.0, 20.0)):
+        records.write(Path(grid.record(cell, block)), example_record(total_seconds=seconds))
+    assert measure_grid.expected_seconds(grid, cell, 3) == 40.0
+    assert measure_grid.expected_seconds(grid, grid.full[1], 3) == machine.seconds
+
+
 def test_a_repeat_that_takes_far_longer_than_expected_is_stopped(machine, monkeypatch):
     monkeypatch.setattr(measure_grid.estimate, "seconds", lambda *_: 1.0)
     machine.seconds = 1000.0

@@ -1,5 +1,6 @@
 """The charts about the method: passes, break-even, effective batches, stages, physics and quiet, read back."""
 
+import json
 import re
 
 import derive_tables
@@ -16,6 +17,7 @@ from vitbench.present.charts import break_even as break_even_chart
 from vitbench.present.charts import effective_batches, passes, quiet
 from vitbench.present.charts import physics as physics_chart
 from vitbench.present.charts import stages as stages_chart
+from vitbench.present.labels import percentage
 
 SIZES = tuple(2**power for power in range(11))
 LONG = "sparknlp/onnx-with-a-name-that-somebody-thought-would-help"
@@ -71,6 +73,19 @@ def test_derived_tables_come_back_in_their_types(tmp_path):
     assert third.empty  # no repeat was that long
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1
+
+
+def test_break_even_is_judged_by_the_plan_of_the_full_runs(tmp_path):
+    """Where earlier looks at the full runs have spent all that may be claimed by chance, nothing is claimed."""
+    paths = example(TWO, repeats=5).write(tmp_path)
+    out = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches")]
+    found = []
+    for looks in ([], [{"blocks": 4, "most_repeats": 4}]):
+        grid = write_grid(tmp_path)
+        grid.write_text(json.dumps(json.loads(grid.read_text()) | {"looks": looks}))
+        derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], grid)), *out)
+        found.append(tables.read(out[0]).verdict[0])
+    assert found == ["overtakes", "uncertain"]
 
 
 def test_nothing_measured_is_said_in_words(monkeypatch):
@@ -275,6 +290,8 @@ def test_shares_of_the_peak_and_decode_ceilings_are_drawn(monkeypatch):
     assert "376 GFLOP/s (onnxruntime 1.23)" in words(figure, monkeypatch)
     told = words(figure, monkeypatch)
     assert "of what torch can do here" in told and "own library can do is not known" in told
+    for rate in full["throughput"]:  # of what all cores could decode
+        assert percentage(rate / 980) in told.split("\n")
 
 
 def test_more_than_the_machine_can_do_is_crossed_out(monkeypatch):
@@ -304,6 +321,10 @@ def test_the_canary_is_drawn_over_time_and_suspects_are_marked(monkeypatch):
         f"n = {len(run.runs)} repeats, of which 2 suspect and 2 without a steady state;"
         " attempts set aside and measured again: 1." in shown
     )
+    limits = {line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linewidth() == 1.2}
+    assert sorted(limits) == pytest.approx(sorted(1 - limit for limit in run.context["quiet"].values()))
+    shares = sorted(line.get_ydata()[0] for line in figure.axes[1].lines)
+    assert shares == pytest.approx([0.1, 1.0]) and "% of the CPU" in shown
 
 
 def test_what_the_system_does_not_tell_is_said_and_not_drawn(monkeypatch):

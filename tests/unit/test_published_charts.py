@@ -121,3 +121,11 @@ def test_the_articles_ratio_stands_beside_ours_where_we_compared_the_same():
     found = speedup.of_the_article(DATA, ours)
     assert found.verdict.to_list() == ["one run"] and found.speedup.item() == pytest.approx(1233 / 1071.917992)
     assert speedup.of_the_article(DATA, ours.tail(1)).empty
+
+
+def test_efficiency_is_drawn_in_per_cent(tables):
+    table = pandas.read_csv(tables["scaling"])
+    (name,) = [name for name, figure in FIGURES.items() if figure["chart"] == "scaling"]
+    panel = plot_published.draw(FIGURES[name], tables).axes[1]
+    drawn = [value for line in panel.lines if line.get_marker() != "None" for value in line.get_ydata()]
+    assert sorted(drawn) == pytest.approx(sorted(100 * table.efficiency)) and max(drawn) >= 100

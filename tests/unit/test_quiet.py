@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from types import SimpleNamespace
@@ -188,6 +189,24 @@ def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monke
     assert quiet.cpu_counters()["busy"] is None
 
 
+def test_what_the_hypervisor_took_is_a_share_of_all_cores(monkeypatch):
+    monkeypatch.setattr(quiet.machine, "cores", lambda: 4)
+    begin = {"elapsed": 0.0, "busy": 0.0, "steal": 1.0, "throttled": None}
+    end = {"elapsed": 10.0, "busy": 30.0, "steal": 5.0, "throttled": None}
+    taken = quiet.during(begin, end, own_cpu_seconds=28.0, held_by=[])
+    assert taken["steal_share"] == pytest.approx(4 / 40) and taken["foreign_cpu_share"] == pytest.approx(2 / 40)
+
+
+def test_time_that_was_stolen_or_idle_is_nobodys_work(monkeypatch):
+    times = namedtuple("times", "user system idle iowait steal guest guest_nice")
+    # Linux counts the second of a guest in user time too.
+    monkeypatch.setattr(quiet.psutil, "cpu_times", lambda percpu: [times(5, 3, 80, 2, 10, 1, 0)] * 2)
+    monkeypatch.setattr(quiet.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(quiet.machine, "cores", lambda: 2)
+    counted = quiet.cpu_counters()
+    assert (counted["busy"], counted["steal"]) == (2 * (5 + 3), 2 * 10)
+
+
 @pytest.mark.parametrize(("file", "said"), [("firmware/acpi/platform_profile", "quiet"), (None, None)])
 def test_the_power_mode_is_read_where_there_is_one(tmp_path, file, said):
     if file:
@@ -238,6 +257,21 @@ def test_a_quiet_repeat_is_measured_once(measure):
     assert record["flags"] == [] and record["attempts"] == []
     assert record["quiet"]["findings"] == [] and 0 < record["quiet"]["seconds"] < record["total_seconds"]
     assert record["quiet"]["before"]["gemm_gflops"] > 0
+
+
+@pytest.mark.parametrize("seconds", [(1.0, 0.0), (0.0, 1.0)], ids=["before", "after"])
+def test_both_probes_count_as_time_of_the_probes(measure, monkeypatch, seconds):
+    told, takes = quiet.probe("cpu", None, PATIENT), iter(seconds)
+    monkeypatch.setattr(quiet, "probe", lambda *_: (time.sleep(next(takes)), told)[1])
+    assert measure([[]])["quiet"]["seconds"] >= 1.0
+
+
+def test_the_measuring_process_itself_is_no_holder(measure, monkeypatch):
+    """It works for the canaries, between the two looks at who works."""
+    looks = iter([{}, {(os.getpid(), 1.0): ("python", 500.0), (1, 1.0): ("cc", 500.0)}])
+    monkeypatch.setattr(quiet, "cpu_by_process", lambda: next(looks))
+    (held,) = measure([[]])["quiet"]["during"]["holders"]
+    assert held.startswith("cc (1): ")
 
 
 def test_a_suspect_repeat_is_measured_again_and_both_are_kept(measure, capfd):

@@ -98,6 +98,24 @@ def test_a_disk_too_small_for_what_is_missing_is_told_at_the_start(start, disk):
     start(model="vit-tiny-seeded", frameworks=["huggingface/pipeline"])
 
 
+def test_what_is_downloaded_needs_its_room_twice(start, disk):
+    """As what it is, and as what it becomes."""
+    grid = Grid(load(HOME / "config" / "config.yaml"))
+    once = readiness.SCRATCH + 3 * estimate.weight_bytes(estimate.VIT_BASE) + estimate.to_prepare(grid)[1]
+    assert estimate.to_prepare(grid)[1] > 1e8
+    disk(once)
+    assert "are needed" in problem(start)
+    disk(once + estimate.to_prepare(grid)[1])
+    start()
+
+
+def test_a_folder_in_which_spark_cannot_work_is_told_at_the_start_to_those_who_run_it(start, tmp_path, monkeypatch):
+    (tmp_path / "odd, for Spark").mkdir()
+    monkeypatch.chdir(tmp_path / "odd, for Spark")
+    assert "in a folder's name for something else" in problem(start)
+    start(frameworks=["huggingface/pipeline"])
+
+
 def test_weights_of_vit_base_are_346_megabytes():
     assert estimate.weight_bytes(estimate.VIT_BASE) == pytest.approx(346_293_852, rel=0.001)
 

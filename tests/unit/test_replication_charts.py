@@ -59,6 +59,15 @@ def test_a_row_a_comparison_that_both_have(decided, monkeypatch):
     assert len(both) == 11
     assert sorted(dots(figure, "o", style.BLUE)) == pytest.approx(sorted(both.ours))
     assert sorted(dots(figure, "D", style.VERMILION)) == pytest.approx(sorted(both.published))
+    for color, low, high in (
+        (style.BLUE, both.ours_low, both.ours_high),
+        (style.VERMILION, both.published_low, both.published_high),
+    ):
+        ends = [tuple(line.get_xdata()) for line in figure.axes[0].lines if to_hex(line.get_color()) == color.lower()]
+        bars = sorted(pair for pair in ends if len(pair) == 2)
+        assert [end for bar in bars for end in bar] == pytest.approx(
+            [end for bar in sorted(zip(low, high, strict=True)) for end in bar]
+        )
     text = words(figure, monkeypatch)
     assert "device against device (0 of 12 with a ratio of ours)" in text
     assert "12 not measured by us; needed: devices, workers" in text

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
+import collect_records
 import pandas
 import pytest
+import tabulate_stages
 from example_profiles import example_profile
 
 from vitbench import tables
 from vitbench.analysis.stages import bound_by, tabulate
 from vitbench.frameworks.sparknlp import profiler as sparknlp
 from vitbench.frameworks.stages import STAGES, Stopwatch
+from vitbench.measure import profiles
+from vitbench.records.archive import open_archive
 
 ALIKE = dict(zip(STAGES, (0.1, 0.1, 0.1, 0.6, 0.05, 0.05), strict=True))
 
@@ -218,3 +225,17 @@ def test_the_table_reads_back(tmp_path):
     back = tables.read(tmp_path / "stages.csv")
     assert list(back.within_10_percent) == [True] * 6 + [False] * 6
     assert back.seconds.sum() == pytest.approx(2.0) and back.bound_by[0] == "forward (60%)"
+
+
+@pytest.mark.parametrize("reason", ["=HYPERLINK(1)", "'JavaPackage' object is not callable"])
+def test_no_reason_is_a_formula_in_the_file_and_all_come_back(run, tmp_path, reason):
+    """A profile may come from a campaign that anybody made."""
+    archive = open_archive(run)
+    path = next(run.rglob("profile.json"))
+    failed = dict.fromkeys(profiles.MEASURED) | {"plain_seconds": [], "passes": [], "details": {}, "versions": {}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | failed | {"status": "error", "reason": reason}))
+    collect_records.main(archive, tmp_path / "runs.csv")
+    tabulate_stages.main(archive, tmp_path / "runs.csv", tmp_path / "stages.csv")
+    with open(tmp_path / "stages.csv", newline="") as handle:
+        assert not [cell for row in csv.reader(handle) for cell in row if cell.startswith("=")]
+    assert list(tables.read(tmp_path / "stages.csv").reason).count(reason) == len(STAGES)

@@ -1,5 +1,6 @@
 """The workbook as a spreadsheet program reads it: sheets, types, values, charts, and nothing that runs."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -92,8 +93,8 @@ def test_sweep_and_full_hold_their_data_set(book, run):
 def test_number_formats(book):
     header = {cell.value: cell.column for cell in book["Summary"][4]}
     row = book["Summary"][5]
-    formats = {name: row[header[name] - 1].number_format for name in ("median", "accuracy", "batch_size")}
-    assert formats == {"median": "0.00", "accuracy": "0.0%", "batch_size": "0"}
+    formats = {name: row[header[name] - 1].number_format for name in ("median", "accuracy", "cv", "batch_size")}
+    assert formats == {"median": "0.00", "accuracy": "0.0%", "cv": "0.0%", "batch_size": "0"}
 
 
 def test_environment_is_the_context_flattened(book, run):
@@ -131,6 +132,40 @@ def test_error_bars_reach_low_and_high(run, tmp_path):
     for place, cell in full.iterrows():
         _, median, minus, plus = rows[start + 1 + place][:4]
         assert (median - minus, median + plus) == pytest.approx((cell.low, cell.high))
+
+
+def test_each_series_has_its_own_values_and_error_bars(run, tmp_path):
+    """By the headers of the cells that a chart refers to."""
+    path = write(run, tmp_path / "book.xlsx")
+    book = openpyxl.load_workbook(path)
+
+    def header(series: str, of: str) -> str:
+        sheet, cells = re.search(rf"<c:{of}>.*?<c:f>(.*?)</c:f>", series)[1].replace("$", "").split("!")
+        first = book[sheet.strip("'")][cells.split(":")[0]]
+        return str(first.value if of == "tx" else first.offset(row=-1).value)
+
+    with zipfile.ZipFile(path) as archive:
+        charts = [archive.read(name).decode() for name in archive.namelist() if name.startswith("xl/charts/chart")]
+    of_sweep = [chart for chart in charts if "batch size" in chart and "<c:lineChart>" in chart and "Sweep" in chart]
+    assert len(of_sweep) == 2
+    for chart in charts:
+        several = chart.split("<c:ser>")[1:]
+        for series in several:
+            assert header(series, "plus").endswith("plus") and header(series, "minus").endswith("minus")
+        if chart in of_sweep:
+            names = [header(series, "tx") for series in several]
+            assert len(set(names)) == 4
+            for name, series in zip(names, several, strict=True):
+                parts = [header(series, part) for part in ("val", "minus", "plus")]
+                assert parts == [name, f"{name} minus", f"{name} plus"]
+
+
+def test_of_published_runs_the_full_sheet_holds_those_that_were_picked(tmp_path):
+    run = example(TWO)
+    run.summary = run.summary.assign(picked="False")
+    run.summary.loc[run.summary.index[run.summary["dataset"] == "full"][1], "picked"] = "True"
+    found = table(openpyxl.load_workbook(write(run, tmp_path / "book.xlsx")), "Full")
+    assert found["variant"].to_list() == ["tensorflow"]
 
 
 def test_a_failed_cell_is_a_gap_in_the_chart_data(run, tmp_path):

@@ -18,7 +18,8 @@ from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# Keys that only `pack`, `import` and `compare` read, which say nothing about what is measured: key → what a run's own record says of it.
+# Keys that only `pack`, `import` and `compare` read, which say nothing about what is measured: key → what a run's own
+# configuration says of it.
 PACKING = dict.fromkeys(
     ("campaign", "records", "baseline_records", "candidate_records", "baseline_campaign", "candidate_campaign")
 ) | {"other_machine": False, "fail_on": []}
