@@ -94,7 +94,9 @@ def check_physics(evidence: Any) -> Iterable[str]:
         if folder is None:
             continue
         below[folder].append(record)
-        if bound := _bound(peaks[folder], record):
+        if record["precision"] == "int8" and physics.peak_of(peaks[folder], record["device"], "int8") is None:
+            yield f"{path}: precision int8, expected one that {folder}/{PEAK} holds a rate of: measure that again"
+        elif bound := _bound(peaks[folder], record):
             flop = peaks[folder]["flop_per_image"]
             if physics.impossible(record["throughput"], flop, bound["gflops"]):
                 yield (
