@@ -85,6 +85,14 @@ def check(wanted: str, evidence: Evidence, stored: str = "float32") -> dict[str,
     return {"precision": wanted, "executed": evidence.record()}
 
 
+def disagreement(wanted: str | None, executed: Mapping[str, Any]) -> str | None:
+    """What is wrong with a record's `executed` beside its precision `wanted`; None where they agree."""
+    if unknown := sorted({str(wanted), *executed["products"]} - set(ORDER)):
+        return f"precision {unknown[0]} is none of {', '.join(ORDER)}"
+    seen = {Kernel(f"{times} of them", name): times for name, times in executed["products"].items()}
+    return _problem(wanted, Evidence(executed["method"], executed["error"], seen), wanted)
+
+
 def _problem(wanted: str, evidence: Evidence, stored: str) -> str | None:
     error, seen = evidence.error, {kernel.precision for kernel in evidence.kernels}
     if error is None and not seen:
