@@ -74,17 +74,25 @@ def _quantise_statically(source: Path, target: Path, checkpoint: Path) -> None:
         _reader(checkpoint),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(QUANTISED),
+        # Products with weights alone, as the dynamic one takes them.
+        nodes_to_quantize=_with_weights(source),
         per_channel=True,
         # Unsigned by signed is what the instructions for int8 multiply (VNNI, AMX).
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        extra_options={
-            # As in the dynamic one: products with weights, and their results as floats.
-            "MatMulConstBOnly": True,
-            "OpTypesToExcludeOutputQuantization": list(QUANTISED),
-        },
+        # Their results stay floats: what follows, but the next product, computes in floats.
+        extra_options={"OpTypesToExcludeOutputQuantization": list(QUANTISED)},
     )
     _check_quantised(target)
+
+
+def _with_weights(path: Path) -> list[str]:
+    """Names of a graph's QUANTISED nodes that multiply with weights."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    weights = {one.name for one in graph.initializer}
+    return [node.name for node in graph.node if node.op_type in QUANTISED and node.input[1] in weights]
 
 
 def _reader(checkpoint: Path) -> Any:
