@@ -182,9 +182,8 @@ def node(operation: str, *types: str, name: str = "node_kernel_time") -> dict:
     [
         (node("MatMul", "float", "float"), "float32"),
         (node("Gemm", "float16", "float16", "float16"), "float16"),
-        (node("MatMulIntegerToFloat", "uint8", "int8", "float"), "int8"),
-        (node("DynamicQuantizeMatMul", "float", "int8"), "int8"),
-        (node("MatMul", "float", "int8"), "float32"),
+        (node("MatMulIntegerToFloat", "uint8", "float", "float", "uint8", "int8"), "int8"),
+        (node("DynamicQuantizeMatMul", "float", "float", "int8"), "int8"),
         (node("Add", "float", "float"), None),
         (node("MatMul", "float", "float", name="node_fence_before"), None),
         ({"cat": "Session", "name": "model_run", "args": {}}, None),

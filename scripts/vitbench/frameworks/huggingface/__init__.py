@@ -17,7 +17,7 @@ def needs(definition: dict[str, Any], device: str) -> Needs:
     return Needs(library="oneDNN in torch" if precision == "int8" else "torch", precision=precision)
 
 
-def adapter(definition: dict[str, Any]) -> str:
+def module_of(definition: dict[str, Any]) -> str:
     """The module that runs a variant: several processes, a DataLoader of ours, or `pipeline`."""
     return "processes" if "threads_a_process" in definition else definition.get("runner", "adapter")
 
@@ -69,6 +69,6 @@ FRAMEWORK = Framework(
     },
     start_and_load_seconds=10,
     needs=needs,
-    adapter=adapter,
+    adapter=module_of,
     refuses=refuses,
 )

@@ -17,15 +17,17 @@ from vitbench.frameworks.precision import Evidence, Kernel, check
 if TYPE_CHECKING:
     from vitbench.frameworks.onnxruntime.adapter import Adapter
 
-# Nodes that multiply matrices, ONNX's own and those that the optimiser makes of several.
+# Nodes that multiply matrices, ONNX's own and what the optimiser makes of several: in the type of what goes in, and
+# in int8, whatever else goes in.
 PRODUCTS = {
-    *("MatMul", "FusedMatMul", "TransposeMatMul", "Gemm", "FusedGemm", "Conv", "FusedConv"),
-    *("Attention", "MultiHeadAttention", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"),
-    *("QLinearMatMul", "QGemm", "QAttention", "ConvInteger", "QLinearConv"),
+    *("MatMul", "FusedMatMul", "TransposeMatMul", "Gemm", "FusedGemm", "Conv", "FusedConv", "Attention"),
+    "MultiHeadAttention",
 }
-TYPES = {"float": "float32", "bfloat16": "bfloat16", "float16": "float16", "int8": "int8", "uint8": "int8"}
-# Its first operand becomes int8 inside it.
-QUANTISES = "DynamicQuantizeMatMul"
+INTEGER_PRODUCTS = {
+    *("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm", "QAttention"),
+    *("ConvInteger", "QLinearConv"),
+}
+TYPES = {"float": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 COMPARED = 64
 
 
@@ -33,17 +35,13 @@ def kernels_in(profile: list[dict[str, Any]]) -> Counter[Kernel]:
     """The matrix products in ONNX Runtime's profile (its JSON, parsed)."""
     found: Counter[Kernel] = Counter()
     for event in profile:
-        about = event.get("args", {})
-        if event.get("cat") != "Node" or about.get("op_name") not in PRODUCTS:
+        operation = event.get("args", {}).get("op_name")
+        if operation not in PRODUCTS | INTEGER_PRODUCTS or not event["name"].endswith("_kernel_time"):
             continue
-        if not event["name"].endswith("_kernel_time"):
-            continue
-        operation = about["op_name"]
-        types = [kind for given in about["input_type_shape"] for kind in given][:2]
-        # Where only one of the two is int8, it is made a float before it is multiplied.
-        floats = [TYPES[kind] for kind in types if TYPES[kind] != "int8"]
-        precision = floats[0] if floats and operation != QUANTISES else "int8"
-        found[Kernel(f"{operation} {' x '.join(types)}", precision)] += 1
+        # Weights that it has laid out anew are not among them.
+        types = [kind for given in event["args"]["input_type_shape"] for kind in given]
+        precision = "int8" if operation in INTEGER_PRODUCTS else TYPES[types[0]]
+        found[Kernel(f"{operation} ({', '.join(types)})", precision)] += 1
     return found
 
 
@@ -57,15 +55,20 @@ def profile_of(adapter: Adapter, pixels: Any) -> list[dict[str, Any]]:
     return json.loads(Path(session.end_profiling()).read_text())
 
 
-def error_of(adapter: Adapter, rows: int) -> float:
+def error_of(adapter: Adapter, rows: int) -> float | None:
     """Relative error (Frobenius norm) against float64 of random numbers times the largest weights of the graph, of
-    which there are several of the same shape, as a graph of its own under the adapter's settings."""
+    which there are several of the same shape, as a graph of its own under the adapter's settings.
+
+    None where no node multiplies with floats: a quantised product stands in several nodes.
+    """
     import numpy
     import onnx
 
     graph = onnx.load(Path(adapter.task.model) / "model.onnx").graph
     multiplied = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
     weights = [one for one in graph.initializer if one.name in multiplied and len(one.dims) == 2]
+    if not weights:
+        return None
     alike = Counter(tuple(one.dims) for one in weights)
     chosen = max(weights, key=lambda one: (alike[tuple(one.dims)] > 1, one.dims[0] * one.dims[1]))
     inner, columns = chosen.dims
@@ -96,7 +99,6 @@ def proven(adapter: Adapter, wanted: str) -> dict[str, Any]:
     size, config = max(adapter.batches, default=adapter.task.batch_size), adapter.config
     shape = (size, config.num_channels, config.image_size, config.image_size)
     pixels = numpy.random.default_rng(1).standard_normal(shape, dtype=numpy.float32)
-    # In a quantised graph a product stands in several nodes, and its kernels say what they are.
-    error = error_of(adapter, size * ((config.image_size // config.patch_size) ** 2 + 1)) if wanted != "int8" else None
+    error = error_of(adapter, size * ((config.image_size // config.patch_size) ** 2 + 1))
     method = "ONNX Runtime's profile" + ("; error of a product" if error is not None else "")
     return check(wanted, Evidence(method, error, kernels_in(profile_of(adapter, pixels))))
