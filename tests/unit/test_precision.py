@@ -124,6 +124,7 @@ def onednn(src: str, wei: str, more: str = "dst:f32::blocked:ab::f0,", kind="mat
         ("MKL_VERBOSE GEMM_BF16BF16F32(T,N) 1ms", "bfloat16"),
         ("MKL_VERBOSE GEMM_S8U8S32(T,N) 1ms", "int8"),
         ("MKL_VERBOSE SGEMM_COMPUTE(T,N) 1ms", "float32"),
+        ("MKL_VERBOSE SGEMM_PACK_GET_SIZE(8) 1ms", None),
         ("MKL_VERBOSE SAXPY(8) 1ms", None),
         ("somebody printed SGEMM(", None),
     ],

@@ -143,7 +143,8 @@ class Adapter(adapter.Adapter):
         import torch
 
         with torch.inference_mode():
-            return self.forward(pixel_values=pixels.to(self.dtype))
+            # Made under inference mode as those of a pass are: a tensor of another kind would be compiled for anew.
+            return self.forward(pixel_values=torch.cat([pixels]).to(self.dtype))
 
     def _batches(self) -> Iterator[Any]:
         """The pixels of each batch, on the device and in the precision of the weights."""

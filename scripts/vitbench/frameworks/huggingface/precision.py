@@ -31,7 +31,8 @@ _ONEDNN_TYPE = re.compile(r"\b(src|wei)\w*?[:_](f32|bf16|f16|s8|u8)\b(?=:|_|\s|,
 # A float32 product that may be rounded first: attr-fpmath:bf16.
 _ONEDNN_ROUNDED = re.compile(r"fpmath:(bf16|f16|tf32)\b")
 _ONEDNN_INSTRUCTIONS = re.compile(r"^onednn_verbose,.*\bisa:(.+)$", re.MULTILINE)
-_MKL_PRODUCT = re.compile(r"^MKL_VERBOSE (\w*GEMM\w*)\(", re.MULTILINE)
+# Laying out weights (SGEMM_PACK…) is no product.
+_MKL_PRODUCT = re.compile(r"^MKL_VERBOSE (\w*GEMM(?!_PACK)\w*)\(", re.MULTILINE)
 _MKL_INSTRUCTIONS = re.compile(r"^MKL_VERBOSE .*? architecture (.+?), (?:Lnx|Mac|OSX|Win)", re.MULTILINE)
 # torch's own names of int8 products.
 _QUANTISED = re.compile(r"^(quantized|onednn)::q?linear|^aten::_int_mm")
