@@ -24,7 +24,18 @@ import tiny
 
 def main():
     module, task = sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[2]))
-    predictions, described = tiny.run(import_module(module).Adapter(task))
+    adapter = import_module(module).Adapter(task)
+    if "compile" in task.variant:
+        import torch
+        run_once = adapter.run_once
+
+        def without_compiling(pixels):
+            # The batch that proves the precision must meet what the passes had compiled.
+            with torch.compiler.set_stance("fail_on_recompile"):
+                return run_once(pixels)
+
+        adapter.run_once = without_compiling
+    predictions, described = tiny.run(adapter)
     print(json.dumps([[[one.id, one.label] for one in predictions], described]))
 
 if __name__ == "__main__":
@@ -72,5 +83,3 @@ def test_labels_precision_and_batches(place, expected, name):
         assert described["partition_rows"] == {"6": 2} and described["effective_batch_sizes"] == {"2": 2, "4": 2}
     else:
         assert described["effective_batch_sizes"] == {"4": 3} and "compiled" in described["setting"]
-        # Thirteen layers, the patches and attention: what was compiled, and nothing of compiling it.
-        assert sum(described["executed"]["kernels"].values()) < 100
