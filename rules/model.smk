@@ -1,6 +1,6 @@
 # Models. In: a definition (resources/models.yaml or `define`). Out, under <resources>/models/<name>-<digest>/: the
 # checkpoint, from that one checkpoint the ONNX file and the TensorFlow SavedModel, and what Spark NLP imports of either;
-# or what John Snow Labs' hub has ready-made of it.
+# or what John Snow Labs' hub has ready-made of it. For ONNX Runtime, the ONNX file as it is, or quantised.
 # Cost: a minute or two; downloads Spark NLP's jars (and the small environment that writes SavedModels) once.
 # Made again when its definition changes: its path does.
 
@@ -45,6 +45,27 @@ rule export_onnx:
         "exporting {wildcards.model} to ONNX"
     script:
         "../scripts/export_onnx.py"
+
+
+rule prepare_onnxruntime:
+    input:
+        checkpoint="<resources>/models/{model}/checkpoint",
+        export="<resources>/models/{model}/onnx",
+    output:
+        directory("<resources>/models/{model}/onnxruntime-{weights}"),
+    log:
+        "<logs>/prepare_onnxruntime/{model}.{weights}.log",
+    wildcard_constraints:
+        weights="float32|dynamic|static",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "preparing {wildcards.model} for ONNX Runtime ({wildcards.weights})"
+    script:
+        "../scripts/prepare_onnxruntime.py"
 
 
 # uv gets the folder by --target. It would otherwise ask the environment's Python, and if somebody removes the

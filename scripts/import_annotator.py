@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from vitbench.errors import run_logged
+from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.frameworks.sparknlp.annotators import check_same_files, save_annotator
+from vitbench.inputs.model_assets import read_possible
 
 
 def main(engine: str, source: Path, jar_folder: Path, natives: Path, folder: Path) -> None:
     """Load `source` with `ViTForImageClassification.loadSavedModel` and write the annotator to `folder`.
 
-    UserError when what was saved is not what was loaded.
+    UserError when what was saved is not what was loaded, or Spark NLP cannot do the model.
     """
+    # A model of the hub is known only now; its export serves others.
+    read_possible(source.with_name(CHECKPOINT))
     from sparknlp.annotator import ViTForImageClassification
 
     def load(spark, links):

@@ -1,7 +1,7 @@
 """`make lock`: every lock and what is derived from it (conda files, sizes); a second run changes nothing.
 
 envs/*.in -> envs/*.txt (hashes for all platforms, no address), envs/jars/*/jgo.toml -> jgo.lock.toml,
-then envs/downloads.json (bytes by platform) and envs/{huggingface,sparknlp,model,report}.yaml.
+then envs/downloads.json (bytes by platform) and envs/{huggingface,onnxruntime,sparknlp,model,report}.yaml.
 """
 
 from __future__ import annotations
@@ -46,6 +46,12 @@ CONDA = {
     "huggingface": {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+        ]
+    },
+    "onnxruntime": {
+        "conda": [
+            *("onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
             *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
         ]
     },

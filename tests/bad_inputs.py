@@ -109,6 +109,7 @@ VALUES: dict[str, Any] = {
     "define.models": {"mine": {"kind": "hub", "hub": "some/vit@main"}},
     "define.variants": {"keras": {"plain": {}}},
     "define.variants.huggingface": {"mine": {"image_processor": "opencv"}},
+    "define.variants.onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": 0}},
     "define.variants.sparknlp": {"mine": {"engine": "onnx", "threads": 2}},
 }
 

@@ -86,6 +86,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "reason": None,
         "accelerator": "cpu",
         "precision": "float32",
+        "executed": None,
         "setting": "one line",
         "versions": {"fake": "1.0"},
     }

@@ -174,7 +174,7 @@ def test_a_campaign_is_never_overwritten(sound, run, tmp_path):
     before = contents(tmp_path / "mine")
     assert "already" in pack(open_archive(sound), "mine", tmp_path, "v2"), "another checkout, the same records"
     for one in run.glob("measurements/**/rep*.json"):
-        one.write_text(one.read_text().replace('"precision": "float32"', '"precision": "bfloat16"'))
+        one.write_text(one.read_text().replace('"setting": "planted"', '"setting": "another"'))
     assert "remove that folder first" in problem(pack, open_archive(run), "mine", tmp_path, "v1")
     assert contents(tmp_path / "mine") == before
 

@@ -175,7 +175,21 @@ def set_all_canaries_and_references(run):
 
 def claim_another_precision(run):
     for path in paths(run, "full", "sparknlp"):
+        change(path, **shortened(read(path), 1 / 20), precision="int4")
+
+
+def claim_a_precision_that_the_peak_has_not(run):
+    for path in paths(run, "full", "sparknlp"):
         change(path, **shortened(read(path), 1 / 20), precision="int8")
+
+
+def multiply_in_another_precision(run):
+    for path in paths(run, "full", "huggingface", "rep1"):
+        executed = read(path)["executed"]
+        change(
+            path,
+            executed=executed | {"kernels": {"MKL SGEMM": 72, "oneDNN": 1}, "products": {"float32": 72, "bfloat16": 1}},
+        )
 
 
 def claim_no_precision(run):
@@ -279,7 +293,9 @@ FORGERIES = {
     dilute_what_others_took: "counters over",
     set_canaries_and_reference_of_one: "canaries held against gemm_gflops 60.0, expected the median of the 45 before",
     set_all_canaries_and_references: "60 probes with a canary of 60.0 GFLOP/s",
-    claim_another_precision: "precision int8, expected float32, ",
+    claim_another_precision: "precision int4, expected float32, ",
+    claim_a_precision_that_the_peak_has_not: "precision int8, expected one that ",
+    multiply_in_another_precision: "products ran in bfloat16, not in float32",
     claim_no_precision: "GFLOP/s of this machine",
     raise_the_peak: "7520 GFLOP/s in float32, expected at most 12 times",
     rename_the_machine: "machine zen9-amx-64c-512g, expected ",

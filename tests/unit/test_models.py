@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import import_annotator
 import numpy
 import onnxruntime
 import pytest
@@ -352,9 +353,14 @@ def test_a_crop_stays_a_crop_for_those_that_can_do_it(own, tmp_path):
         resized = image.resize((72, 48), Image.Resampling.BICUBIC).crop((20, 8, 52, 40))
         wanted = (numpy.asarray(resized) / 255 - [0.1, 0.2, 0.3]) / 0.5
         assert numpy.abs(found - wanted.transpose(2, 0, 1)).mean() < 0.01
+    # Spark NLP cannot: its assets are left out, and importing the export says why.
+    models.export_onnx(tmp_path / "out", tmp_path / "onnx")
+    assert models.check_logits(tmp_path / "out", onnx=tmp_path / "onnx")["onnx"] <= models.TOLERANCE
+    assert [path.name for path in (tmp_path / "onnx").iterdir()] == ["model.onnx"]
+    (tmp_path / "out").rename(tmp_path / "checkpoint")
     with pytest.raises(UserError, match="crop.*preprocessing: square.*skipped"):
-        models.export_onnx(tmp_path / "out", tmp_path / "onnx")
-    assert not (tmp_path / "onnx").exists()
+        import_annotator.main("onnx", tmp_path / "onnx", tmp_path, tmp_path, tmp_path / "annotator")
+    assert not (tmp_path / "annotator").exists()
 
 
 def test_a_checkpoint_of_the_hub_may_be_put_there_by_hand(own, tmp_path):

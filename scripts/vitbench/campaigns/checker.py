@@ -26,7 +26,7 @@ from vitbench import accuracy, machine, tables
 from vitbench.analysis import parity
 from vitbench.campaigns.checks import NotChecked, Record, began, variant
 from vitbench.campaigns.checks.copies import check_answers, check_copies
-from vitbench.campaigns.checks.machine import check_machine, check_physics, check_software
+from vitbench.campaigns.checks.machine import check_machine, check_physics, check_precision, check_software
 from vitbench.campaigns.checks.quietness import check_canaries, check_limits, check_probes
 from vitbench.campaigns.checks.times import check_order, check_parts
 from vitbench.cells import cell_name, repeats_of
@@ -485,6 +485,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "choices": check_choices,
     "profiles": check_profiles,
     "parity": check_parity,
+    "precision": check_precision,
     "physics": check_physics,
     "hashes": check_hashes,
 }

@@ -26,7 +26,7 @@ from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.inputs import checkpoints, hub, seeded
 from vitbench.inputs.checkpoints import Checkpoint, Preprocessing
-from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, write_assets
+from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, refusal, write_assets
 
 TOLERANCE = 1e-4  # largest difference of a logit; what is left is the order of float32 sums
 # The classes of `checkpoints.ARCHITECTURES`: those of transformers itself, no code from a hub.
@@ -74,11 +74,16 @@ def fixed_tensors(size: int) -> numpy.ndarray:
 
 
 def export_onnx(checkpoint: Path, folder: Path) -> None:
-    """Write `folder`/model.onnx (opset 17, `pixel_values` → `logits`, any batch size) and Spark NLP's assets."""
+    """Write `folder`/model.onnx (opset 17, `pixel_values` → `logits`, any batch size) and Spark NLP's assets.
+
+    The assets are left out where Spark NLP cannot do the model: others can.
+    """
     model = _load(checkpoint)
     pixels = torch.from_numpy(fixed_tensors(model.config.image_size))
     with staged(Path(folder)) as place, warnings.catch_warnings():
-        write_assets(Path(checkpoint), place)
+        place.mkdir()
+        if refusal(checkpoints.read(Path(checkpoint), str(checkpoint))) is None:
+            write_assets(Path(checkpoint), place)
         # The newer exporter (dynamo) is what the warning advises; Spark NLP's ONNX Runtime reads the older one's files.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)

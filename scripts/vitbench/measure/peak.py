@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,17 @@ def torch_arms(threads: int, device: str) -> Iterator[Arm]:
         yield Arm("oneDNN in torch", version, "float32", device, onednn(torch.float32), any_product=False)
         if torch.ops.mkldnn._is_mkldnn_bf16_supported():
             yield Arm("oneDNN in torch", version, "bfloat16", device, onednn(torch.bfloat16), any_product=False)
+        if torch.cpu._is_vnni_supported():  # without these instructions a product takes seconds
+            yield Arm("oneDNN in torch", version, "int8", device, _int8_of_torch, any_product=False)
+
+
+def _int8_of_torch(product: Product) -> tuple[Callable, Callable]:
+    """Signed by signed, into int32; torch hands it to oneDNN."""
+    import torch
+
+    left = torch.randint(-128, 128, (product.rows, product.inner), dtype=torch.int8)
+    weights = torch.randint(-128, 128, (product.columns, product.inner), dtype=torch.int8).t()
+    return lambda: torch._int_mm(left, weights), _nothing
 
 
 def _nothing() -> None:
@@ -110,28 +122,30 @@ def _nothing() -> None:
 
 
 def onnxruntime_arms(threads: int) -> Iterator[Arm]:
-    """ONNX Runtime's MatMul on the CPU, with weights inside the model, which it packs when it loads."""
+    """ONNX Runtime's MatMul and MatMulInteger on the CPU, with weights inside the model, packed when it loads."""
     import numpy
     import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
-    def prepare(product: Product) -> tuple[Callable, Callable]:
+    def prepare_in(operation: str, left_type: Any, right_type: Any, out_type: Any, product: Product) -> tuple:
         many = [product.count] if product.count > 1 else []
         left_shape, right_shape = [*many, product.rows, product.inner], [*many, product.inner, product.columns]
         out_shape = [*many, product.rows, product.columns]
         generator = numpy.random.default_rng(1)
-        left = generator.random(left_shape, dtype=numpy.float32)
-        right = generator.random(right_shape, dtype=numpy.float32)
+        # Of int8 the whole range; of float32 0 to 1.
+        scale = 1 if left_type == numpy.float32 else 127
+        left = (scale * generator.random(left_shape, dtype=numpy.float32)).astype(left_type)
+        right = (scale * generator.random(right_shape, dtype=numpy.float32)).astype(right_type)
 
-        def value(name: str, shape: list[int]):
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        def value(name: str, kind: Any, shape: list[int]):
+            return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(numpy.dtype(kind)), shape)
 
-        inputs = [value("left", left_shape)] + ([] if product.weights else [value("right", right_shape)])
+        inputs = [value("left", left_type, left_shape)]
         graph = helper.make_graph(
-            [helper.make_node("MatMul", ["left", "right"], ["out"])],
+            [helper.make_node(operation, ["left", "right"], ["out"])],
             "product",
-            inputs,
-            [value("out", out_shape)],
+            inputs if product.weights else [*inputs, value("right", right_type, right_shape)],
+            [value("out", out_type, out_shape)],
             initializer=[numpy_helper.from_array(right, "right")] if product.weights else [],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -143,7 +157,7 @@ def onnxruntime_arms(threads: int) -> Iterator[Arm]:
         values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in given.items()}
         for name, one in values.items():
             binding.bind_ortvalue_input(name, one)
-        out = onnxruntime.OrtValue.ortvalue_from_numpy(numpy.empty(out_shape, numpy.float32))
+        out = onnxruntime.OrtValue.ortvalue_from_numpy(numpy.empty(out_shape, out_type))
         binding.bind_ortvalue_output("out", out)
 
         def run(_keep=(values, out)) -> None:
@@ -151,7 +165,11 @@ def onnxruntime_arms(threads: int) -> Iterator[Arm]:
 
         return run, _nothing
 
-    yield Arm("ONNX Runtime", onnxruntime.__version__, "float32", "cpu", prepare)
+    floats = ("MatMul", numpy.float32, numpy.float32, numpy.float32)
+    # Unsigned by signed, as it quantises models.
+    integers = ("MatMulInteger", numpy.uint8, numpy.int8, numpy.int32)
+    for precision, given in (("float32", floats), ("int8", integers)):
+        yield Arm("ONNX Runtime", onnxruntime.__version__, precision, "cpu", partial(prepare_in, *given))
 
 
 def openvino_arms(threads: int) -> Iterator[Arm]:

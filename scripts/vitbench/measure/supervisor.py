@@ -62,6 +62,7 @@ UNKNOWN_AFTER_FAILURE = (
     "accuracy",
     "accelerator",
     "precision",
+    "executed",
     "setting",
     "steady",
 )
@@ -386,6 +387,7 @@ def _succeeded(
                  "effective_batch_sizes", "batches")  # fmt: skip
     used = ("peak_memory_mb", "peak_gpu_memory_mb", "energy")
     return {key: done[key] for key in (*described, "versions", *used)} | {
+        "executed": done.get("executed"),
         "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,
         "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,

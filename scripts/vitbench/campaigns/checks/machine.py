@@ -10,7 +10,7 @@ from vitbench import machine
 from vitbench.analysis import physics
 from vitbench.campaigns.checks import NotChecked, Record, probes
 from vitbench.errors import UserError
-from vitbench.frameworks import multiplies_with
+from vitbench.frameworks import multiplies_with, precision
 from vitbench.records import peak_file
 
 # What the machine can do at most, in the folder of a model.
@@ -73,6 +73,16 @@ def _computed(digest: Any) -> bool:
     return digits <= set("0123456789abcdef") and len(digits) >= KINDS_OF_DIGITS
 
 
+def check_precision(evidence: Any) -> Iterable[str]:
+    """What the products were seen to run in is what the record says that they ran in."""
+    seen = {path: record for path, record in evidence.good.items() if record.get("executed")}
+    for path, record in seen.items():
+        if problem := precision.disagreement(record["precision"], record["executed"]):
+            yield f"{path}: {problem}; expected precision {record['precision']}"
+    if not seen:
+        raise NotChecked("no record says what its products were seen to run in")
+
+
 def check_physics(evidence: Any) -> Iterable[str]:
     """Nothing is faster than the machine's arithmetic, and that is about what the canaries say."""
     peaks: dict[str, dict[str, Any]] = {}
@@ -94,7 +104,9 @@ def check_physics(evidence: Any) -> Iterable[str]:
         if folder is None:
             continue
         below[folder].append(record)
-        if bound := _bound(peaks[folder], record):
+        if record["precision"] == "int8" and physics.peak_of(peaks[folder], record["device"], "int8") is None:
+            yield f"{path}: precision int8, expected one that {folder}/{PEAK} holds a rate of: measure that again"
+        elif bound := _bound(peaks[folder], record):
             flop = peaks[folder]["flop_per_image"]
             if physics.impossible(record["throughput"], flop, bound["gflops"]):
                 yield (
@@ -111,10 +123,10 @@ def check_physics(evidence: Any) -> Iterable[str]:
 def _bound(peak: dict[str, Any], record: Record) -> dict[str, Any] | None:
     """The rate that bounds a record: that of its precision, else the highest of any on its device."""
     definition = record["identity"].get("definition") or {}
-    _, precision = multiplies_with(record["framework"], definition, record["device"], record["precision"])
+    _, ran_in = multiplies_with(record["framework"], definition, record["device"], record["precision"])
     of_device = [one for one in peak["peak"] if one["device"] == record["device"]]
     highest = max(of_device, key=lambda one: one["gflops"], default=None)
-    return physics.peak_of(peak, record["device"], precision) or highest
+    return physics.peak_of(peak, record["device"], ran_in) or highest
 
 
 def _beyond_the_canaries(place: str, peak: dict[str, Any], records: list[Record]) -> Iterable[str]:

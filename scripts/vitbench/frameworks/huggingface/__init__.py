@@ -12,8 +12,14 @@ TORCHVISION = ("nearest", "lanczos", "bilinear", "bicubic")
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
-    """The checkpoint as it is; torch multiplies, without TF32 unless it is told to."""
-    return Needs(library="torch", precision=definition.get("precision", "float32"))
+    """The checkpoint as it is; torch multiplies, without TF32 unless it is told to, and oneDNN in it int8."""
+    precision = definition.get("precision", "float32")
+    return Needs(library="oneDNN in torch" if precision == "int8" else "torch", precision=precision)
+
+
+def module_of(definition: dict[str, Any]) -> str:
+    """The module that runs a variant: several processes, a DataLoader of ours, or `pipeline`."""
+    return "processes" if "threads_a_process" in definition else definition.get("runner", "adapter")
 
 
 def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
@@ -36,7 +42,6 @@ FRAMEWORK = Framework(
         "required": ["image_processor"],
         "dependentRequired": {
             "runner": ["loader_workers", "precision"],
-            "loader_workers": ["runner"],
             "precision": ["runner"],
             "compile": ["runner"],
         },
@@ -45,17 +50,25 @@ FRAMEWORK = Framework(
             "runner": {"enum": ["dataloader"], "description": "the model itself behind torch's DataLoader"},
             "loader_workers": {
                 "oneOf": [{"enum": ["cores"]}, {"type": "integer", "minimum": 0}],
-                "description": "its processes",
+                "description": "processes of the DataLoader, the pipeline's own or that of `runner`",
             },
             "precision": {
-                "enum": ["float32", "tensorfloat32", "bfloat16", "float16"],
+                "enum": ["float32", "tensorfloat32", "bfloat16", "float16", "int8"],
                 "description": "of the matrix products",
             },
-            "compile": {"enum": ["default", "reduce-overhead"], "description": "the mode of torch.compile"},
+            "compile": {
+                "enum": ["default", "reduce-overhead", "max-autotune"],
+                "description": "the mode of torch.compile",
+            },
+            "threads_a_process": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "as many processes as go into the cores, each with its share of the images",
+            },
         },
     },
     start_and_load_seconds=10,
     needs=needs,
-    adapter=lambda definition: definition.get("runner", "adapter"),
+    adapter=module_of,
     refuses=refuses,
 )

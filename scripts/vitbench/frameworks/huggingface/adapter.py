@@ -1,4 +1,8 @@
-"""Hugging Face transformers: `pipeline("image-classification")` over the files, as the article runs it."""
+"""Hugging Face transformers: `pipeline("image-classification")` over the files, as the article runs it.
+
+With `loader_workers` its own DataLoader has so many processes, which read, decode and preprocess while the model runs.
+They begin and end with each call, hence with each pass.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from vitbench.frameworks import Prediction, Task, Unavailable
-from vitbench.frameworks.huggingface import precision
+from vitbench.frameworks.huggingface import precision, workers
 
 
 def dataset_of_paths(paths: list[str]) -> Any:
@@ -56,6 +60,10 @@ class Adapter:
             "image-classification", model=self.task.model, image_processor=processor, device=self.accelerator
         )
         self.model = self.pipeline.model
+        self.layer = precision.layer_of(self.model)
+        self.workers = workers.number(self.task.variant.get("loader_workers", 0), self.task.threads)
+        if self.workers:
+            workers.name_sockets_shortly()
         self.paths = dataset_of_paths([path for _, path in self.task.images])
         # The sizes of the batches that the model really gets; a hook costs microseconds where a batch costs 100 ms.
         self.model.register_forward_pre_hook(self._count_batch, with_kwargs=True)
@@ -64,12 +72,19 @@ class Adapter:
         """The module as this variant runs it: as it is."""
         return module
 
+    def run_once(self, pixels: Any) -> Any:
+        """Send a batch through the model as a pass does."""
+        import torch
+
+        with torch.inference_mode():
+            return self.model(pixel_values=pixels)
+
     def _count_batch(self, _module: Any, _args: tuple, kwargs: dict) -> None:
         self.batches[len(kwargs["pixel_values"])] += 1
 
     def classify(self) -> Iterator[Prediction]:
         self.batches.clear()
-        answers = self.pipeline(self.paths, batch_size=self.task.batch_size)
+        answers = self.pipeline(self.paths, batch_size=self.task.batch_size, num_workers=self.workers)
         # Fewer or more answers than images is for the check of each pass to find, which goes by id.
         for image, answer in zip_longest((image for image, _ in self.task.images), answers):
             if answer is not None:
@@ -87,18 +102,17 @@ class Adapter:
         import transformers
 
         accelerator = self.accelerator if self.accelerator != "cuda" else torch.cuda.get_device_name()
-        return {
+        batches = {str(size): count for size, count in sorted(self.batches.items())}
+        loader = f", {self.workers} workers" if self.workers else ""
+        return self._proven() | {
             "accelerator": accelerator,
-            "precision": precision.proven(
-                self.model, self.make_ready, self.task.batch_size, self.task.variant.get("precision", "float32")
-            ),
             "setting": f"PyTorch {torch.__version__.split('+')[0]}, image processor "
-            f"{self.task.variant['image_processor']}, attention {self.model.config._attn_implementation}",
+            f"{self.task.variant['image_processor']}, attention {self.model.config._attn_implementation}{loader}",
             "threads": torch.get_num_threads(),
             "slots": 1,
             "partitions": None,
             "partition_rows": None,
-            "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
+            "effective_batch_sizes": batches,
             "batches": "observed",
             "versions": {
                 "transformers": transformers.__version__,
@@ -107,6 +121,21 @@ class Adapter:
             },
             "environment": {"blas": self._blas()},
         }
+
+    def _proven(self) -> dict[str, Any]:
+        """The record's `precision` and `executed`: of a batch as large as the largest of the last pass."""
+        import torch
+
+        size, config = max(self.batches, default=self.task.batch_size), self.model.config
+        pixels = torch.randn(size, config.num_channels, config.image_size, config.image_size)
+        return precision.proven(
+            self.layer,
+            config,
+            self.make_ready,
+            size,
+            self.task.variant.get("precision", "float32"),
+            (lambda: self.run_once(pixels)) if self.accelerator == "cpu" else None,
+        )
 
     def _blas(self) -> dict[str, Any]:
         """Libraries behind torch's matrix products, and what they are allowed to do."""
@@ -125,6 +154,8 @@ class Adapter:
         }
 
     def profile(self, passes: int) -> dict[str, Any]:
+        if self.workers:
+            raise Unavailable(workers.NO_PROFILE)
         from vitbench.frameworks.huggingface import profiler as huggingface
 
         return huggingface.profile(self, passes)

@@ -7,25 +7,25 @@ precision of the products and the compiler are settings.
 
 from __future__ import annotations
 
-import multiprocessing.util
 import os
-import tempfile
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Prediction, Unavailable
-from vitbench.frameworks.huggingface import adapter
+from vitbench.frameworks.huggingface import adapter, precision, workers
 
 # Images that a worker hands over at a time, at most: with whole batches, a data set of few batches would leave most
 # workers idle.
 HANDED_OVER = 8
 PREFETCHED = 4
+# The precisions in which the weights are kept and everything is computed; in the others only the products are.
+HALVES = ("bfloat16", "float16")
+# torch's int8 engines, the one with the widest instructions (AMX) first; the last there is on every processor.
+QUANTISERS = ("onednn", "x86", "qnnpack")
 # Seconds after which a worker that hands over nothing has died.
 SILENT = 120
-# The folder in which a repeat runs, by the shortest name that there is for it.
-HERE = Path("/proc/self/cwd")
 
 
 class Images:
@@ -44,19 +44,23 @@ class Images:
         return self.processor(images=load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
 
 
-def name_sockets_shortly() -> None:
-    """Have workers' sockets lie in the folder that this process runs in, by a short name.
+def quantised(module: Any) -> Any:
+    """The module with its linear layers in int8: the weights beforehand, by channel, their operands as they come.
 
-    They would lie in TMPDIR, the folder of the repeat; its full name is longer than a socket's may be (107 bytes), and
-    the workers, which hand over tensors through them, would fail without a word.
+    The layers are replaced in place, so that no second copy of the weights takes memory; a layer alone stays as it is,
+    and what is returned runs in its place. Attention, normalisation and activation stay in float32.
     """
-    if not HERE.exists():
-        return
-    before, tempfile.tempdir = tempfile.tempdir, str(HERE)
-    try:
-        multiprocessing.util.get_temp_dir()  # what is chosen now, the workers inherit
-    finally:
-        tempfile.tempdir = before
+    import torch
+    from torch.ao import quantization
+
+    engines = torch.backends.quantized.supported_engines
+    torch.backends.quantized.engine = next(engine for engine in QUANTISERS if engine in engines)
+    alone = isinstance(module, torch.nn.Linear)
+    return quantization.quantize_dynamic(
+        torch.nn.Sequential(module) if alone else module,
+        {torch.nn.Linear: quantization.per_channel_dynamic_qconfig},
+        inplace=True,
+    )
 
 
 class Adapter(adapter.Adapter):
@@ -80,6 +84,8 @@ class Adapter(adapter.Adapter):
         import torch
 
         there = {"float32": True, "tensorfloat32": False, "bfloat16": True, "float16": True}
+        # torch's eager quantisation is for processors alone.
+        there["int8"] = self.accelerator == "cpu"
         if self.accelerator == "cpu":
             there["bfloat16"] = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
             there["float16"] = torch.cpu._is_amx_fp16_supported()
@@ -96,16 +102,17 @@ class Adapter(adapter.Adapter):
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         variant, task = self.task.variant, self.task
-        stored = "float32" if self.precision == "tensorfloat32" else self.precision
-        self.dtype = getattr(torch, stored)
+        self.dtype = getattr(torch, self.precision if self.precision in HALVES else "float32")
         model = AutoModelForImageClassification.from_pretrained(task.model, dtype=self.dtype)
         self.model = model.eval().to(self.accelerator)
+        # As it was loaded: a quantised model has no such layer any more.
+        self.layer = precision.layer_of(self.model)
         self.forward = self.make_ready(self.model)
-        self.workers = task.threads if variant["loader_workers"] == "cores" else variant["loader_workers"]
+        self.workers = workers.number(variant["loader_workers"], task.threads)
         self.handed_over = gcd(task.batch_size, HANDED_OVER)
         processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
         if self.workers:
-            name_sockets_shortly()
+            workers.name_sockets_shortly()
         self.loader = DataLoader(
             Images([path for _, path in task.images], processor),
             batch_size=self.handed_over,
@@ -118,9 +125,11 @@ class Adapter(adapter.Adapter):
         )
 
     def make_ready(self, module: Any) -> Any:
-        """The module as this variant runs it: compiled, where it says so."""
+        """The module as this variant runs it: quantised, then compiled, where it says so."""
         import torch
 
+        if self.precision == "int8":
+            module = quantised(module)
         mode = self.task.variant.get("compile")
         if mode is None:
             return module
@@ -129,6 +138,13 @@ class Adapter(adapter.Adapter):
         # Weights that do not change may be laid out for the processor once; on a GPU it gains nothing.
         torch._inductor.config.freezing = self.accelerator == "cpu"
         return torch.compile(module, mode=mode, dynamic=False)
+
+    def run_once(self, pixels: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            # Made under inference mode as those of a pass are: a tensor of another kind would be compiled for anew.
+            return self.forward(pixel_values=torch.cat([pixels]).to(self.dtype))
 
     def _batches(self) -> Iterator[Any]:
         """The pixels of each batch, on the device and in the precision of the weights."""
@@ -177,12 +193,15 @@ class Adapter(adapter.Adapter):
     def describe(self) -> dict[str, Any]:
         described = super().describe()
         mode = self.task.variant.get("compile")
-        made = "eager" if mode is None else f"compiled ({mode})"
-        setting = f"{described['setting']}, {made}, DataLoader with {self.workers} workers"
-        return described | {"setting": setting}
+        made = ["eager" if mode is None else f"compiled ({mode})"]
+        if self.precision == "int8":
+            import torch
+
+            made.append(f"dynamic quantisation by {torch.backends.quantized.engine}")
+        return described | {"setting": ", ".join([described["setting"], *made])}
 
     def profile(self, passes: int) -> dict[str, Any]:
-        raise Unavailable("no profile: workers read, decode and preprocess while the model runs, stages do not add up")
+        raise Unavailable(workers.NO_PROFILE)
 
     def close(self) -> None:
         """Stop the workers."""

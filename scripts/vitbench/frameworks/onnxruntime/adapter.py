@@ -1,0 +1,119 @@
+"""ONNX Runtime: the exported graph on batches that Hugging Face's image processor prepares, several at a time.
+
+A slot is a thread that takes the next batch, reads, decodes and preprocesses its files, and runs the graph on it. Files
+and graph let other slots work meanwhile (Pillow, numpy and ONNX Runtime release Python's lock), all share one session,
+hence one copy of the weights. With one thread a slot ONNX Runtime multiplies in the slot's own thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks.onnxruntime import LIBRARY, precision, proof
+
+
+class Adapter:
+    streams = True
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        wanted = task.variant["threads_a_slot"]
+        self.threads = task.threads if wanted == "cores" else min(wanted, task.threads)
+        self.slots = max(1, task.threads // self.threads)
+        self.batches: Counter[int] = Counter()
+
+    def start(self) -> None:
+        if self.task.device != "cpu":
+            raise Unavailable("ONNX Runtime runs on the CPU alone here: leave the variant out on a GPU")
+        import onnxruntime  # noqa: F401, the time to import it is the framework's
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+
+    def load(self) -> None:
+        from transformers import AutoConfig, AutoImageProcessor
+
+        folder = self.task.model
+        self.processor = AutoImageProcessor.from_pretrained(folder, backend=self.task.variant["image_processor"])
+        self.config = AutoConfig.from_pretrained(folder)
+        self.session = self.session_of(str(Path(folder) / "model.onnx"))
+        self.pool = ThreadPoolExecutor(self.slots)
+
+    def options(self) -> Any:
+        """The settings of this variant's session: threads, and all else as ONNX Runtime has it."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        return options
+
+    def session_of(self, model: str | bytes, options: Any = None) -> Any:
+        """A session on a file or a serialised graph, with this variant's settings unless others are given."""
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(model, options or self.options(), providers=["CPUExecutionProvider"])
+
+    def classify(self) -> Iterator[Prediction]:
+        self.batches.clear()
+        images, size = self.task.images, self.task.batch_size
+        batches = [images[begin : begin + size] for begin in range(0, len(images), size)]
+        names = self.config.id2label
+        for batch, (numbers, scores) in zip(batches, self.pool.map(self._answer, batches), strict=True):
+            self.batches[len(batch)] += 1
+            for (image, _), number, score in zip(batch, numbers, scores, strict=True):
+                yield Prediction(image, names[number], score)
+
+    def _answer(self, batch: list[tuple[str, str]]) -> tuple[list[int], list[float]]:
+        """Class number and probability of each image of a batch; runs in a slot."""
+        import numpy
+        from transformers.image_utils import load_image
+
+        # What `pipeline` calls, so that the pixels are the same.
+        images = [load_image(path) for _, path in batch]
+        logits = self.session.run(["logits"], {"pixel_values": self._pixels(images)})[0]
+        best = logits.argmax(-1)
+        shares = numpy.exp(logits - logits.max(-1, keepdims=True))
+        return best.tolist(), (shares.max(-1) / shares.sum(-1)).tolist()
+
+    def _pixels(self, images: list[Any]) -> Any:
+        return self.processor(images=images, return_tensors="np")["pixel_values"]
+
+    def settling_seconds(self) -> float:
+        return 0.0  # nothing is compiled while it runs
+
+    def describe(self) -> dict[str, Any]:
+        import onnxruntime
+        import PIL
+        import transformers
+
+        slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'} each"
+        return proof.proven(self, precision(self.task.variant)) | {
+            "accelerator": "cpu",
+            "setting": f"{LIBRARY} {onnxruntime.__version__}, image processor "
+            f"{self.task.variant['image_processor']}, {slots}, {threads}",
+            "threads": self.threads,
+            "slots": self.slots,
+            "partitions": None,
+            "partition_rows": None,
+            "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
+            "batches": "observed",
+            "versions": {
+                "onnxruntime": onnxruntime.__version__,
+                "transformers": transformers.__version__,
+                "pillow": PIL.__version__,
+            },
+            "environment": {},
+        }
+
+    def profile(self, passes: int) -> dict[str, Any]:
+        raise Unavailable("no profile: the slots work at the same time, their stages do not add up")
+
+    def close(self) -> None:
+        """Stop the slots."""
+        self.pool.shutdown()

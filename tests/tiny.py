@@ -1,0 +1,76 @@
+"""The tiny seeded model, its forms for ONNX Runtime, and photographs: what every variant of a CPU can run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tree import ROOT
+
+from vitbench.frameworks import ADAPTERS, FRAMEWORKS, Prediction, Task
+from vitbench.inputs import models, onnx_forms, photographs
+
+IMAGES = 12
+VARIANTS = yaml.safe_load((ROOT / "resources/variants.yaml").read_text(encoding="utf-8"))
+# Of the frameworks that need no Java, those which config/engines.yaml measures.
+ENGINES = [
+    name
+    for name in yaml.safe_load((ROOT / "config/engines.yaml").read_text(encoding="utf-8"))["frameworks"]
+    if not name.startswith("sparknlp/")
+]
+
+
+def definition(name: str) -> dict[str, Any]:
+    """The settings of `framework/variant`, as an adapter gets them."""
+    framework, variant = name.split("/")
+    return {key: value for key, value in VARIANTS[framework][variant].items() if key not in ("platforms", "otherwise")}
+
+
+def make(folder: Path) -> Path:
+    """Write model and images to `folder`."""
+    tiny = yaml.safe_load((ROOT / "resources/models.yaml").read_text(encoding="utf-8"))["vit-tiny-seeded"]
+    models.build_checkpoint(tiny, folder / "checkpoint")
+    models.export_onnx(folder / "checkpoint", folder / "onnx")
+    for weights in onnx_forms.WRITERS:
+        onnx_forms.make(folder / "checkpoint", folder / "onnx", weights, folder / f"onnxruntime-{weights}")
+    for number, crop in enumerate(photographs.crops(IMAGES, tiny["seed"], "heldout")):
+        (folder / f"{number:02d}.jpg").write_bytes(crop.jpeg)
+    return folder
+
+
+def task(place: Path, name: str, batch_size: int = 4, threads: int = 2, **changes: Any) -> Task:
+    """What an adapter is told to run `framework/variant` on what `make` wrote."""
+    settings = definition(name) | changes
+    needs = FRAMEWORKS[name.split("/")[0]].needs(settings, "cpu")
+    (place / "temporary").mkdir(exist_ok=True)
+    return Task(
+        variant=settings,
+        device="cpu",
+        workers=1,
+        batch_size=batch_size,
+        threads=threads,
+        images=[(str(number), str(place / f"{number:02d}.jpg")) for number in range(IMAGES)],
+        images_folder=str(place),
+        model=str(place / needs.form),
+        jars=[],
+        natives=str(place / "natives"),
+        temporary=str(place / "temporary"),
+    )
+
+
+def module(name: str, settings: dict[str, Any] | None = None) -> str:
+    """The module whose adapter runs a variant."""
+    return ADAPTERS[name.split("/")[0]](settings or definition(name))
+
+
+def run(adapter: Any) -> tuple[list[Prediction], dict[str, Any]]:
+    """The predictions of two passes, which must be the same, and what the adapter says of itself."""
+    adapter.start()
+    adapter.load()
+    try:
+        first, second = list(adapter.classify()), list(adapter.classify())
+        assert [(one.id, one.label) for one in first] == [(one.id, one.label) for one in second]
+        return second, adapter.describe()
+    finally:
+        adapter.close()

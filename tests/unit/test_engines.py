@@ -1,0 +1,137 @@
+"""Every variant of a CPU that runs in one process gives the pipeline's labels, and tells what its products ran in."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import jsonschema
+import pytest
+import tiny
+import torch
+import yaml
+from example_records import example_record
+from tree import ROOT
+
+from vitbench.frameworks import Unavailable
+from vitbench.records import record as records
+
+# Those that start interpreters or a compiler are in tests/smoke/test_engines.py.
+ELSEWHERE = {name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()}
+HERE = [name for name in tiny.ENGINES if name not in ELSEWHERE]
+HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+EXECUTED = yaml.safe_load((ROOT / "config/schema/record.schema.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tiny.make(tmp_path_factory.mktemp("engines"))
+
+
+@pytest.fixture(scope="module")
+def labels(place):
+    """What the article's way says of each image."""
+    predictions, _ = run(place, "huggingface/pipeline")
+    assert len({one.label for one in predictions}) > 3
+    return {one.id: one.label for one in predictions}
+
+
+def run(place, name, **changes):
+    given = tiny.task(place, name, **changes)
+    return tiny.run(import_module(tiny.module(name, given.variant)).Adapter(given))
+
+
+def check_executed(described: dict) -> dict:
+    """What a variant says that it ran in, once it fits a record."""
+    assert records.problems(example_record(executed=described["executed"], precision=described["precision"])) == []
+    executed = described["executed"]
+    assert sum(executed["kernels"].values()) == sum(executed["products"].values()) > 0
+    return executed
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_variant_gives_the_pipelines_labels_in_the_precision_that_it_is_named_after(place, labels, name):
+    wanted = next((word for word in ("bfloat16", "int8") if word in name), "float32")
+    if wanted == "bfloat16" and not HAS_BFLOAT16:
+        with pytest.raises(Unavailable, match="bfloat16"):
+            run(place, name)
+        return
+    predictions, described = run(place, name)
+    assert sorted(one.id for one in predictions) == sorted(labels)
+    same = sum(one.label == labels[one.id] for one in predictions)
+    assert same == len(labels) if wanted == "float32" else same >= len(labels) - 1
+    assert all(0 < one.score <= 1 for one in predictions)
+    assert described["effective_batch_sizes"] == {"4": 3} and described["batches"] == "observed"
+    assert described["precision"] == wanted
+    executed = check_executed(described)
+    assert executed["products"][wanted] >= 12, "two layers of six products with weights"
+    if wanted == "float32":
+        assert set(executed["products"]) == {"float32"} and executed["error"] < 1e-5
+
+
+def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
+    listed = yaml.safe_load((ROOT / "config/engines.yaml").read_text())["frameworks"]
+    assert {"huggingface/pipeline", "sparknlp/tensorflow"} <= set(listed)
+    cpu = {
+        f"{framework}/{name}"
+        for framework in ("huggingface", "onnxruntime")
+        for name, settings in tiny.VARIANTS[framework].items()
+        # TF32 is NVIDIA's, float16 has no products on most processors.
+        if settings.get("precision") not in ("tensorfloat32", "float16")
+    }
+    assert set(tiny.ENGINES) == cpu
+
+
+@pytest.mark.parametrize(("threads_a_slot", "slots"), [(1, 2), (2, 1), ("cores", 1), (7, 1)])
+def test_slots_and_their_threads_are_the_cores(place, labels, threads_a_slot, slots):
+    predictions, described = run(place, "onnxruntime/float32", threads_a_slot=threads_a_slot)
+    assert {one.id: one.label for one in predictions} == labels
+    assert (described["slots"], described["threads"]) == (slots, 2 // slots)
+
+
+def test_a_batch_that_is_not_full_is_the_last_one(place, labels):
+    given = tiny.task(place, "onnxruntime/float32", batch_size=5)
+    predictions, described = tiny.run(import_module(tiny.module("onnxruntime/float32")).Adapter(given))
+    assert [one.id for one in predictions] == list(labels), "in the order of the images"
+    assert described["effective_batch_sizes"] == {"2": 1, "5": 2}
+
+
+def test_a_graph_in_int8_that_is_run_as_float32_is_refused(place):
+    """As if the quantiser had quantised nothing, or the float file had been taken by mistake."""
+    given = tiny.task(place, "onnxruntime/int8")
+    given = type(given)(**vars(given) | {"model": str(place / "onnxruntime-float32")})
+    with pytest.raises(Unavailable, match="not one product ran in int8, but in float32"):
+        tiny.run(import_module(tiny.module("onnxruntime/int8")).Adapter(given))
+
+
+def test_a_graph_in_float32_that_is_run_in_int8_is_refused(place):
+    given = tiny.task(place, "onnxruntime/float32")
+    given = type(given)(**vars(given) | {"model": str(place / "onnxruntime-dynamic")})
+    with pytest.raises(Unavailable, match="in int8, not in float32"):
+        tiny.run(import_module(tiny.module("onnxruntime/float32")).Adapter(given))
+
+
+def test_torch_that_multiplies_float32_in_bfloat16_is_refused(place):
+    """oneDNN may be told to round; what a record says is what it did."""
+    if not HAS_BFLOAT16:
+        return
+    adapter = import_module(tiny.module("huggingface/dataloader")).Adapter(tiny.task(place, "huggingface/dataloader"))
+    adapter.start()
+    adapter.load()
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        list(adapter.classify())
+        with pytest.raises(Unavailable, match="bfloat16, not in float32"):
+            adapter.describe()
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+        adapter.close()
+
+
+def test_the_record_of_what_ran_is_closed():
+    part = EXECUTED["properties"]["executed"] | {"$defs": EXECUTED["$defs"]}
+    told = {"method": "a log", "error": None, "kernels": {}, "products": {}, "instructions": None}
+    jsonschema.validate(told, part)
+    for wrong in ({"more": 1}, {"kernels": {"x": 0}}, {"error": -1}, {"method": ""}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(told | wrong, part)
