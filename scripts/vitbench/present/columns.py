@@ -21,6 +21,9 @@ TABLES = {
     "time_budget": "Where the time of the whole run went.",
     "replication": "One row a published comparison, with ours beside it.",
     "replication_curves": "One row a point of a published batch-size curve, with ours beside it.",
+    "disagreements": "One row an image to which the two of a compared pair gave different labels.",
+    "compare": "One row a cell of two sets of records: whether it became faster ([compare.md](compare.md)).",
+    "machines": "One row a cell and campaign, of campaigns that share model and protocol.",
 }
 
 # Column → meaning; `table.column` where it means something else in that table.
@@ -207,6 +210,27 @@ COLUMNS = {
     "our_candidate": "our candidate",
     "published_hardware": "their hardware, as stated",
     "our_machine": "ours",
+    "disagreements.image": "id of the image",
+    "disagreements.path": "its file, relative to the folder of the data set",
+    "disagreements.sha256": "SHA-256 of that file",
+    "disagreements.file": "where it came from, as the manifest says",
+    "disagreements.label": "what it shows, as the manifest says",
+    "disagreements.baseline_label": "label that the baseline gave, in the first block in which they differ",
+    "disagreements.candidate_label": "label that the candidate gave, in that block",
+    "disagreements.baseline_score": "probability of the baseline's label",
+    "disagreements.candidate_score": "probability of the candidate's label",
+    "disagreements.blocks": "blocks in which they differ",
+    "compare.kind": "a cell, a canary of both sets, or an A/A control of one of them",
+    "compare.baseline": "cell in the set that is compared with",
+    "compare.candidate": "the same cell in the other set",
+    "compare.speedup": "how many times as fast it is in the candidate's set, by the geometric means of its repeats",
+    "compare.low": "lower end of Welch's 95% interval; the lowest ratio of repeats where there are too few",
+    "compare.high": "upper end of it",
+    "compare.baseline_repeats": "usable repeats in the baseline's set",
+    "compare.candidate_repeats": "usable repeats in the candidate's set",
+    "machines.speedup": "how many times as fast it is as the campaign's own baseline",
+    "machines.low": "lower end of that ratio's interval",
+    "machines.high": "upper end of it",
 }
 
 
