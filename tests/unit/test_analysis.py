@@ -647,6 +647,21 @@ def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_asid
     assert speedups.hours_of_a_block(table(quiet, busy)) == pytest.approx((20 + 20 + 30) / 3600)
 
 
+def test_a_ratio_at_the_margin_needs_as_many_blocks_again(table):
+    """They would do for most ratios, and did not for this one."""
+    noise = np.exp(0.0063 * np.array([-1, -0.5, 0, 0.5, 1]))
+    runs = table(cell(HF, "full", 8, (10.49 * noise).tolist()), cell(TF, "full", 8, [10.0] * 5))
+    (row,) = judge(runs)[1].itertuples()
+    assert row.verdict == "inconclusive" and row.blocks_needed == 10
+    assert row.hours_needed == pytest.approx(5 * 40 / 3600)
+
+
+def test_the_accuracy_of_a_cell_is_that_of_its_worst_repeat(table):
+    repeats = cell(HF, "full", 8, [4, 4, 4])
+    repeats[1]["accuracy"] = 0.5
+    assert analysis.summary(table(repeats)).accuracy.item() == 0.5
+
+
 def test_below_five_blocks_the_noise_of_all_pairs_says_what_it_takes(table):
     runs = table(*(cell(one, "full", 8, times) for one, times in ((HF, [9, 9]), (TF, [5, 6]), (ONNX, [5, 5.1]))))
     found = judge(runs)[1]

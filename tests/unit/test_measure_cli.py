@@ -15,7 +15,7 @@ import pytest
 
 from vitbench import machine
 from vitbench.errors import UserError
-from vitbench.files import HOME, sha256
+from vitbench.files import HOME, sha256, sha256_of_files
 from vitbench.frameworks import ADAPTERS
 from vitbench.inputs import datasets
 from vitbench.measure import repeat
@@ -274,3 +274,11 @@ def test_a_changed_measuring_source_changes_its_hash(tmp_path):
     with open(copy / "vitbench" / "frameworks" / "sparknlp" / "adapter.py", "a") as source:
         source.write("# changed\n")
     assert repeat.measuring_code_sha256(copy) != before
+
+
+def test_the_hash_of_several_files_knows_their_names(tmp_path):
+    hashes = set()
+    for name in ("weights", "weights.old"):
+        (tmp_path / name).write_text("1")
+        hashes.add(sha256_of_files(tmp_path, [tmp_path / name]))
+    assert len(hashes) == 2

@@ -280,3 +280,10 @@ def test_the_uncertainty_of_the_floor_holds_the_truth_as_often_as_it_says():
         factor = stats.t.isf(0.025, noise.freedom) / math.sqrt(5)
         held += low <= math.exp(factor * 0.05) <= high
     assert 0.92 <= held / 400 <= 0.98
+
+
+def test_so_many_blocks_show_that_there_is_no_difference_four_times_in_five():
+    count = blocks_needed(0.1, ALPHA, 0.05)
+    logs = numpy.random.default_rng(1).normal(0, 0.1, (20_000, count))
+    half = stats.t.isf(ALPHA, count - 1) * logs.std(axis=1, ddof=1) / math.sqrt(count)
+    assert (abs(logs.mean(axis=1)) + half <= math.log(1.05)).mean() > 0.79

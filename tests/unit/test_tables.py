@@ -38,7 +38,7 @@ def test_no_text_is_a_formula_in_the_file_and_all_come_back(tmp_path):
         cells = [cell for row in csv.reader(handle) for cell in (row[3], row[5])]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     read = tables.read(path)
-    assert read["what"].tolist() == read["first"].tolist() == texts
+    assert read["what"].tolist() == read["first"].tolist() == texts and not read["used"].any()
     path.write_text(tables.as_csv(frame.assign(what="one\rtwo\r\nthree")))
     assert set(tables.read(path)["what"]) == {"one\ntwo\nthree"}
     assert read["images"].tolist() == [-3.0] * len(texts)
