@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageCms, JpegImagePlugin
+from PIL import ImageCms, ImageOps, JpegImagePlugin
 from test_datasets import encoded, picture
 from test_path_lists import parquet
 
@@ -614,3 +614,20 @@ def test_labels_and_names_come_back_from_the_manifest_and_are_no_formula_in_it(t
     with open(tmp_path / "out" / "manifest.csv", newline="") as handle:
         cells = [cell for row in csv.reader(handle) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_pillow_turns_it(orientation):
+    picture = Pillow.fromarray(numpy.arange(18, dtype="uint8").reshape(2, 3, 3) * 14)
+    exif, file = Pillow.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    picture.save(file, "PNG", exif=exif)
+    with Pillow.open(io.BytesIO(images.take(file.getvalue()).rendered)) as shown:
+        assert numpy.array_equal(numpy.asarray(shown), numpy.asarray(ImageOps.exif_transpose(Pillow.open(file))))
+
+
+def test_of_sixteen_bits_the_high_ones_are_shown():
+    file = io.BytesIO()
+    Pillow.fromarray(numpy.array([[0x12FE, 0xAB01]], dtype="uint16")).save(file, "PNG")
+    with Pillow.open(io.BytesIO(images.take(file.getvalue()).rendered)) as shown:
+        assert numpy.asarray(shown)[0, :, 0].tolist() == [0x12, 0xAB]

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import measure
@@ -206,13 +207,17 @@ def test_an_image_that_is_a_link_keeps_its_own_name(place, tmp_path):
     assert {Path(path).parent for _, path in task.images} == {Path(task.images_folder)}
 
 
-@pytest.mark.parametrize(("change", "how"), [("gone", "is gone"), ("longer", "has 4 bytes, 3 when it was made")])
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [("gone", "is gone"), ("longer", "has 4 bytes, 3 when it was made"), ("another", "has another content")],
+)
 def test_an_image_that_changed_under_the_manifest_is_refused(place, change, how):
     image = Path(place.manifest("sample")).parent / "images" / "i1.txt"
     if change == "gone":
         image.unlink()
     else:
-        image.write_text("dogs")
+        image.write_text("dogs" if change == "longer" else "cow")
+        os.utime(image, (later := time.time() + 10, later))
     line = refusal("--cell", f"{HF}/bs8", "--out", "rep0.json")
     assert how in line and "images/i1.txt" in line
 

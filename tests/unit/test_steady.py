@@ -270,3 +270,17 @@ def test_a_slope_is_told_from_a_step_and_from_noise():
     assert not drifts(noise, 5, 0.03)
     assert not drifts([(0.1 if number < 5 else 0.0) + one for number, one in enumerate(noise)], 5, 0.03)
     assert not drifts([0.001 * number for number in range(10)], 5, 0.03)
+
+
+def test_after_the_most_seconds_nothing_is_extended():
+    limits = Passes(warm_images=1, warm_seconds=0, shift=0.05, settling=1, timed=6, timed_images=1000, extensions=3,
+                    most_seconds=10)  # fmt: skip
+    course = follow(limits, 10, [Pass(seconds, 0.0) for seconds in (5.0, *[3.0] * 3, *[6.0] * 3)])
+    assert course.begin == 1 and not course.settled and course.extended == 0
+
+
+def test_a_new_level_that_begins_with_the_timed_passes_is_theirs():
+    limits = Passes(warm_images=40, warm_seconds=0, shift=0.05, settling=1, timed=4, timed_images=1000, extensions=3,
+                    most_seconds=1000)  # fmt: skip
+    course = follow(limits, 10, [Pass(seconds, 0.0) for seconds in (1.3, 1.2, 1.2, 1.2, 1.0, 1.0, 1.0, 1.0)])
+    assert course.begin == 4 and course.settled and course.extended == 0
