@@ -332,7 +332,7 @@ def test_the_margin_that_is_configured_decides_the_choice_and_the_table(table, t
             paths.append(tmp_path / f"bs{size}" / f"rep{block}.json")
             same = {"batch_size": size, "effective_batch_size": size, "block": block, "repeat": block}
             records.write(paths[-1], example_record(wall_seconds=seconds, throughput=6 / seconds, **same))
-    choose_batch_size.main(paths, margin, tmp_path / "choice.json")
+    choose_batch_size.main(paths, list(sizes), margin, tmp_path / "choice.json")
     assert json.loads((tmp_path / "choice.json").read_text())["batch_size"] == best
 
 
@@ -733,7 +733,8 @@ def test_what_the_grid_and_the_peak_say_reaches_every_table(tmp_path):
         one["gflops"] /= 2
     tabulated = physics.tabulate(tables.read(tmp_path / "runs.csv"), peak)
     write_atomically(tmp_path / "physics.csv", tables.as_csv(tabulated))
-    out = {name: tmp_path / f"{name}.csv" for name in ("summary", "budget", "best", "images", "parity", "speedup")}
+    names = ("summary", "budget", "best", "images", "parity", "disagreements", "speedup")
+    out = {name: tmp_path / f"{name}.csv" for name in names}
     analyse_runs.main(tmp_path / "runs.csv", tmp_path / "physics.csv", archive, out)
     assert set(pandas.read_csv(out["best"]).batch_size) == {1}  # a tenth slower than 8: as good, by this margin
     ratios = pandas.read_csv(out["speedup"])
