@@ -93,6 +93,7 @@ rule compare:
     resources:
         machine=SHARED,
     params:
+        folder=lambda wildcards, input: os.path.dirname(input.table),
         fail_on=(
             [config["fail_on"]]
             if isinstance(config["fail_on"], str)
@@ -101,7 +102,7 @@ rule compare:
     message:
         "what changed"
     shell:
-        'python "$VITBENCH_HOME"/scripts/judge_comparison.py --folder "$(dirname {input.table:q})"'
+        'python "$VITBENCH_HOME"/scripts/judge_comparison.py --folder {params.folder:q}'
         " --fail-on {params.fail_on:q} 2>&1 | tee {log:q}"
 
 

@@ -67,7 +67,10 @@ def expected(place):
     return labels
 
 
-@pytest.mark.parametrize("name", APART)
+# Compiling takes half a minute a variant, and a C++ compiler.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
+)
 def test_labels_precision_and_batches(place, expected, name):
     labels, described = run(place, name)
     wanted = "bfloat16" if "bfloat16" in name else "float32"

@@ -16,7 +16,7 @@ import argparse, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 parser = argparse.ArgumentParser()
-for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--ready", "--out"):
+for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--ready", "--out", "--progress"):
     parser.add_argument(name)
 asked = parser.parse_args()
 import planted
