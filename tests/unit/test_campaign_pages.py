@@ -34,7 +34,7 @@ def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     collect_records.main(archive, runs)
     tabulate_physics.main(archive, tables.read(runs), physics)
     names = {"summary": "summary", "budget": "time_budget", "best": "best_batch_size"}
-    names |= {name: name for name in ("images", "parity", "speedup")}
+    names |= {name: name for name in ("images", "parity", "disagreements", "speedup")}
     made = {name: results / f"{table}.csv" for name, table in names.items()}
     analyse_runs.main(runs, physics, archive, made)
     derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches", "sustained")]
