@@ -69,6 +69,8 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
             stdout=said,
             stderr=said,
             start_new_session=True,  # the group that a terminal would send the signal to
+            # Tests that run in the background were told to ignore it, and hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     deadline = time.monotonic() + PATIENCE
 
