@@ -78,7 +78,7 @@ def test_derived_tables_come_back_in_their_types(tmp_path):
 def test_break_even_is_judged_by_the_plan_of_the_full_runs(tmp_path):
     """Where earlier looks at the full runs have spent all that may be claimed by chance, nothing is claimed."""
     paths = example(TWO, repeats=5).write(tmp_path)
-    out = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches")]
+    out = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches", "sustained")]
     found = []
     for looks in ([], [{"blocks": 4, "most_repeats": 4}]):
         grid = write_grid(tmp_path)
