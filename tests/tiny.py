@@ -10,8 +10,15 @@ from tree import ROOT
 
 from vitbench.frameworks import ADAPTERS, FRAMEWORKS, Prediction, Task
 from vitbench.inputs import models, onnx_forms, photographs
+from vitbench.measure import harness
+from vitbench.measure.energy import Meter
+from vitbench.steady import Passes
 
 IMAGES = 12
+# A cold pass and a timed one, whatever they take.
+TWO_PASSES = Passes(
+    warm_images=1, warm_seconds=0, shift=1, settling=100, timed=1, timed_images=1, extensions=0, most_seconds=600
+)
 VARIANTS = yaml.safe_load((ROOT / "resources/variants.yaml").read_text(encoding="utf-8"))
 # Of the frameworks that need no Java, those which config/engines.yaml measures.
 ENGINES = [
@@ -65,12 +72,16 @@ def module(name: str, settings: dict[str, Any] | None = None) -> str:
 
 
 def run(adapter: Any) -> tuple[list[Prediction], dict[str, Any]]:
-    """The predictions of two passes, which must be the same, and what the adapter says of itself."""
+    """What two passes answer, made as in a repeat and with the same labels, and what the adapter says of itself."""
+    told: list[dict[str, Any]] = []
+    wanted = [image for image, _ in adapter.task.images]
     adapter.start()
     adapter.load()
     try:
-        first, second = list(adapter.classify()), list(adapter.classify())
-        assert [(one.id, one.label) for one in first] == [(one.id, one.label) for one in second]
-        return second, adapter.describe()
+        predictions, _ = harness.run_passes(
+            adapter, wanted, TWO_PASSES, Meter(adapter.task.device), lambda _event, **facts: told.append(facts)
+        )
+        assert [(one["valid"], one["changed"]) for one in told] == [(len(wanted), [])] * 2
+        return predictions, adapter.describe()
     finally:
         adapter.close()

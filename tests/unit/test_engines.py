@@ -12,10 +12,10 @@ import yaml
 from example_records import example_record
 from tree import ROOT
 
-from vitbench.frameworks import Unavailable
+from vitbench.frameworks import Adapter, Unavailable
 from vitbench.records import record as records
 
-# Those that start interpreters or a compiler are in tests/smoke/test_engines.py.
+# Those that start interpreters or a compiler are in tests/smoke/test_engines_apart.py.
 ELSEWHERE = {name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()}
 HERE = [name for name in tiny.ENGINES if name not in ELSEWHERE]
 HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -46,6 +46,17 @@ def check_executed(described: dict) -> dict:
     executed = described["executed"]
     assert sum(executed["kernels"].values()) == sum(executed["products"].values()) > 0
     return executed
+
+
+EVERY = [f"{framework}/{name}" for framework, named in tiny.VARIANTS.items() for name in named]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_adapter_has_all_that_a_repeat_asks_of_it(name):
+    """Of every variant that is shipped, of those too whose engine is not here."""
+    asked = {member for member in vars(Adapter) if not member.startswith("_")} | set(Adapter.__annotations__)
+    assert asked >= {"streams", "classify", "collecting_seconds"}
+    assert asked - set(dir(import_module(tiny.module(name)).Adapter)) == set()
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -78,6 +78,9 @@ class Adapter:
     def settling_seconds(self) -> float:
         return sum(self._each("settling_seconds"))
 
+    def collecting_seconds(self) -> None:
+        return None  # Python counts no time for it
+
     def describe(self) -> dict[str, Any]:
         """As one process tells it, with the batches of all; each proves its own precision."""
         told = self._each("describe")

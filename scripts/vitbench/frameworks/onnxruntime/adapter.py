@@ -86,6 +86,9 @@ class Adapter:
     def settling_seconds(self) -> float:
         return 0.0  # nothing is compiled while it runs
 
+    def collecting_seconds(self) -> None:
+        return None  # Python counts no time for it
+
     def describe(self) -> dict[str, Any]:
         import onnxruntime
         import PIL
