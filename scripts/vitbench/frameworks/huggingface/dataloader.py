@@ -8,6 +8,7 @@ precision of the products and the compiler are settings.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
@@ -56,11 +57,14 @@ def quantised(module: Any) -> Any:
     engines = torch.backends.quantized.supported_engines
     torch.backends.quantized.engine = next(engine for engine in QUANTISERS if engine in engines)
     alone = isinstance(module, torch.nn.Linear)
-    return quantization.quantize_dynamic(
-        torch.nn.Sequential(module) if alone else module,
-        {torch.nn.Linear: quantization.per_channel_dynamic_qconfig},
-        inplace=True,
-    )
+    with warnings.catch_warnings():
+        # It is to move to torchao, which the lock has not: said at each of the model's layers otherwise.
+        warnings.filterwarnings("ignore", message=r"(?s).*(torchao|torch\.quantize_per_)")
+        return quantization.quantize_dynamic(
+            torch.nn.Sequential(module) if alone else module,
+            {torch.nn.Linear: quantization.per_channel_dynamic_qconfig},
+            inplace=True,
+        )
 
 
 class Adapter(adapter.Adapter):
