@@ -29,7 +29,7 @@ from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
-from vitbench.present.labels import Cell, cell_names, number_of
+from vitbench.present.labels import Cell, cell_names, number_of, several
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
@@ -66,12 +66,8 @@ def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
 def _blocks(repeats: int | dict[str, int]) -> str:
     """How many blocks there are, of each role where these differ."""
     if isinstance(repeats, int):
-        return _several(repeats, "block")
-    return " and ".join(f"{_several(count, 'block')} of {role}" for role, count in repeats.items())
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+        return several(repeats, "block")
+    return " and ".join(f"{several(count, 'block')} of {role}" for role, count in repeats.items())
 
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:

@@ -336,6 +336,15 @@ def test_the_margin_that_is_configured_decides_the_choice_and_the_table(table, t
     assert json.loads((tmp_path / "choice.json").read_text())["batch_size"] == best
 
 
+def test_without_a_sweep_the_one_size_that_was_named_is_taken(tmp_path):
+    choose_batch_size.main([], [16], 0.05, tmp_path / "choice.json")
+    choice = json.loads((tmp_path / "choice.json").read_text())
+    assert (choice["batch_size"], choice["median"], choice["records"]) == (16, None, [])
+    with pytest.raises(ValueError):
+        choose_batch_size.main([], [8, 16], 0.05, tmp_path / "other.json")
+    assert not (tmp_path / "other.json").exists()
+
+
 def test_a_larger_size_that_is_as_good_is_not_better(table):
     steady = [5.0, 5.05, 4.95, 5.0, 5.0]
     larger = [1.02 * seconds for seconds in steady[::-1]]

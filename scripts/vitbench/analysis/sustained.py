@@ -12,8 +12,8 @@ from vitbench import tables
 # Seconds of passes from which on a repeat is a long one.
 LEAST_SECONDS = 600
 MINUTE = 60.0
-# Of the minutes, those that say how it began and how it ended; the first two warm up.
-WARMING, SPAN = 2, 5
+# Minutes that warm up, and those after them and at the end that are compared: ten minutes hold both, and none twice.
+WARMING, SPAN = 2, 3
 
 
 def sustained(runs: pandas.DataFrame) -> pandas.DataFrame:

@@ -80,6 +80,11 @@ def number_of(count: float) -> str:
     return f"{count:.0f}" if math.isfinite(count) else "–"
 
 
+def several(count: float, what: str) -> str:
+    """A count of things in words: "1 block", "5 blocks"."""
+    return f"{count:.0f} {what}{'' if count == 1 else 's'}"
+
+
 def percentage(share: float) -> str:
     """A share as per cent, rounded down, so that 100% means every one; "–" where there is none."""
     if not math.isfinite(share):
@@ -162,7 +167,7 @@ def failure_notes(runs: pd.DataFrame) -> list[str]:
         if status != "skipped":
             at = group["batch_size"].dropna().astype(int)
             what += f" at batch size {size_list(at, sizes)}" if len(at) else " in the full run"
-            what += f", {len(group)} repeat{'s' if len(group) > 1 else ''}"
+            what += f", {several(len(group), 'repeat')}"
         notes.append(f"{what} ({_shorten(reason)})." if reason else f"{what}.")
     return notes
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from vitbench.analysis.batches import counts
 from vitbench.cells import VARIANT
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, variant_name
+from vitbench.present.labels import DEVICES, several, variant_name
 
 PANEL, HEIGHT, GAP = 1.0, 0.62, 0.08  # inches
 MOST_BARS = 4
@@ -66,8 +66,8 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
 def _words(key: tuple, cells: pd.DataFrame) -> list[str]:
     """Who, and how its partitions fill the slots: a line a data set, or several where the batch size changes that."""
     framework, variant, device, workers = key
-    several = f", {workers:.0f} workers" if workers != 1 else ""
-    lines = [f"{variant_name(framework, variant)}, {DEVICES.get(device, device)}{several}"]
+    cluster = f", {workers:.0f} workers" if workers != 1 else ""
+    lines = [f"{variant_name(framework, variant)}, {DEVICES.get(device, device)}{cluster}"]
     kinds = cells[["dataset", "images", "partitions", "slots", "waves", "wave_factor", "partition_rows"]]
     if known := ", ".join(dict.fromkeys(cells["batches"][cells["batches"] != ""])):
         lines.append(f"batches {known}")
@@ -76,13 +76,9 @@ def _words(key: tuple, cells: pd.DataFrame) -> list[str]:
         if math.isfinite(row.partitions):
             rows = counts(row.partition_rows)
             of = f" of {_span(rows)} rows" if rows else ""
-            lines[-1] += f", {_several(row.partitions, 'partition')}{of}, {_several(row.slots, 'slot')}"
-            lines[-1] += f", {_several(row.waves, 'wave')}, factor {row.wave_factor:.2f}"
+            lines[-1] += f", {several(row.partitions, 'partition')}{of}, {several(row.slots, 'slot')}"
+            lines[-1] += f", {several(row.waves, 'wave')}, factor {row.wave_factor:.2f}"
     return lines
-
-
-def _several(number: float, what: str) -> str:
-    return f"{number:.0f} {what}{'s' if number > 1 else ''}"
 
 
 def _span(rows: dict[int, int]) -> str:
@@ -135,7 +131,7 @@ def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     note = ""
     if len(missed):
         note = (
-            f"Tinted: no batch had the size that was asked for ({len(missed)} cell{'s' if len(missed) > 1 else ''}):"
+            f"Tinted: no batch had the size that was asked for ({several(len(missed), 'cell')}):"
             f" {'; '.join(dict.fromkeys(missed['reason']))}. Such cells are repeats of a smaller batch size."
         )
     return [how, note, style.origin(context)]

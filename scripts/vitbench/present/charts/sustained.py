@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from vitbench.analysis.sustained import LEAST_SECONDS, OF_REPEAT, SPAN, WARMING, trends
 from vitbench.present import style
@@ -50,6 +50,8 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
             axes.set_ylim(0, table[column].max() * 1.12 or 1)
             axes.set_ylabel(PANELS[column], fontsize=style.SMALL)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if column == "collecting_share":
+                axes.yaxis.set_major_formatter(PercentFormatter(1))
             axes.set_xlim(0.5, table["minute"].max() + 0.5)
             first = first or axes
         axes.set_xlabel("minute since pass 0 began")

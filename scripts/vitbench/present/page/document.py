@@ -14,6 +14,7 @@ import pandas as pd
 
 from vitbench.errors import UserError
 from vitbench.present.charts.speedup import of_the_article
+from vitbench.present.labels import several
 from vitbench.present.page import cells, comparison, quality, series
 from vitbench.present.page.parts import Section, Strip, looks
 
@@ -113,7 +114,7 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
     what = f'campaign "{name}"' if source.startswith("campaigns/") else source
     blocks = speedup["blocks"].dropna()
     parts = [what, context["machine_text"], context["date"]]
-    parts += [f"{blocks.max():.0f} blocks"] if len(blocks) and source != "published" else []
+    parts += [several(blocks.max(), "block")] if len(blocks) and source != "published" else []
     parts.append(f"protocol {context['protocol']}")
     counts = speedup["comparison"].value_counts(sort=False)
     results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
