@@ -13,6 +13,8 @@ report: "reports/captions/workflow.rst"
 
 include: "rules/checkout.smk"
 include: "rules/common.smk"
+include: "rules/inputs.smk"
+include: "rules/sources.smk"
 include: "rules/dataset.smk"
 include: "rules/model.smk"
 include: "rules/measure.smk"

@@ -1,0 +1,165 @@
+# What the rules that prepare and measure take: functions `get_*` of the grid (rules/common.smk).
+
+
+def get_role(wildcards):
+    """Role of the data set whose slug is in the path: the slug begins with it."""
+    return wildcards.dataset.partition("-")[0]
+
+
+def get_dataset_definition(wildcards):
+    return GRID.datasets[get_role(wildcards)].definition
+
+
+def get_model_definition(wildcards):
+    return GRID.model.definition
+
+
+def get_jar_lock(wildcards):
+    return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
+
+
+def get_pretrained(wildcards):
+    """The cell whose variant finds its model under this name in John Snow Labs' hub."""
+    cells = GRID.sweep + GRID.full
+    return next(
+        cell
+        for cell in cells
+        if GRID.definition(cell).get("pretrained") == wildcards.name
+    )
+
+
+def get_pretrained_jars(wildcards):
+    return str(GRID.jars(get_pretrained(wildcards)))
+
+
+def get_pretrained_engine(wildcards):
+    return GRID.definition(get_pretrained(wildcards))["engine"]
+
+
+def get_batch_sizes():
+    """All batch sizes of the sweep."""
+    return sorted({cell.batch_size for cell in GRID.sweep})
+
+
+def get_spark_checks():
+    """One start of Spark for each set of jars that is needed."""
+    sets = {folder.name for cell in GRID.sweep if (folder := GRID.jars(cell))}
+    return [f"results/provenance/spark-{name}.json" for name in sorted(sets)]
+
+
+def get_records(cells):
+    """Records of every repeat of these cells, in the order of the configuration: tables and charts follow it."""
+    return [
+        str(GRID.record(cell, repeat))
+        for cell in cells
+        for repeat in range(GRID.repeats(cell.dataset))
+    ]
+
+
+def get_choices():
+    return [str(GRID.choice(cell)) for cell in GRID.full]
+
+
+def get_profiles():
+    return [str(GRID.profile(cell)) for cell in GRID.profiles()]
+
+
+def get_profiled(wildcards):
+    """The profiles that a source's table of stages is made of."""
+    return get_campaign_files(wildcards) if wildcards.source else get_profiles()
+
+
+def get_records_of_cell(wildcards):
+    """All repeats of a full cell, which come before its profile."""
+    return get_records([get_cell(wildcards)])
+
+
+def get_manifests():
+    return [str(GRID.manifest(role)) for role in GRID.datasets]
+
+
+def get_usable(wildcards):
+    """Nothing, of a configuration that can be measured here; otherwise the run ends with the reason."""
+    if UNUSABLE:
+        sys.exit(UNUSABLE)
+    return []
+
+
+@cache
+def announce_once():
+    """Say what the run will take, or end it with what stands in its way, before anything costly starts."""
+    try:
+        announce(GRID)
+        check_start(GRID)
+    except UserError as error:
+        sys.exit(f"vitbench: {error}")
+
+
+def get_parts(wildcards):
+    """Everything that any measurement needs: data sets, models in the form that is loaded, jars.
+
+    Snakemake asks for it only where something is to be prepared or measured; jobs that it starts ask again.
+    """
+    if workflow.is_main_process:
+        announce_once()
+    cells = GRID.sweep + GRID.full
+    parts = {GRID.model_folder(cell) for cell in cells} | {
+        GRID.jars(cell) for cell in cells
+    } - {None}
+    return get_manifests() + sorted(map(str, parts))
+
+
+def name_cell(wildcards, batch_size):
+    """A cell's name from the wildcards of its records' path; its variant stands there by its slug."""
+    return Cell(
+        get_role(wildcards),
+        wildcards.framework,
+        wildcards.variant,
+        wildcards.device,
+        wildcards.workers,
+        batch_size,
+    ).name
+
+
+def get_cell(wildcards):
+    """The cell that the path of a record names."""
+    return GRID.find(get_role(wildcards), name_cell(wildcards, wildcards.batch_size))
+
+
+def get_order(wildcards):
+    """Priority of a repeat: the seeded order of the grid, what comes first highest."""
+    return len(GRID.order) - GRID.order.index(
+        (get_cell(wildcards), int(wildcards.repeat))
+    )
+
+
+def get_measured_parts(wildcards):
+    """What one repeat needs besides `check_ready`; the run ends where it would be measured on another machine.
+
+    Snakemake knows its executor only when it looks at the jobs.
+    """
+    if not workflow.local_exec:
+        sys.exit(
+            "vitbench: an executor that sends jobs to other machines was asked for, maybe by a profile, and measurements "
+            "belong to this one: leave it out (--executor local), or run Snakemake over there"
+        )
+    cell = get_cell(wildcards)
+    parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
+    if cell.batch_size == BEST:
+        parts.append(GRID.choice(cell))
+    return [str(part) for part in parts if part]
+
+
+def get_tried(wildcards):
+    """The cells of the sweep from which the batch size of a full run is chosen, once."""
+    return GRID.sweep_of(GRID.find("full", name_cell(wildcards, BEST)))
+
+
+def get_sweep_of(wildcards):
+    """The records of those cells; none where the configuration wants no sweep."""
+    return get_records(get_tried(wildcards))
+
+
+def get_sizes_of(wildcards):
+    """The batch sizes of those cells."""
+    return [cell.batch_size for cell in get_tried(wildcards)]
