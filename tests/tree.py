@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
+from vitbench.measure.processes import MARK
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -63,3 +67,15 @@ def smoke(folder: Path, *arguments: str, check: bool = True) -> str:
     more = [str(path) for path in folder.glob("more.yaml")]
     configuration = ["--configfile", str(ROOT / "config" / "smoke.yaml"), *more]
     return Tree(folder).snakemake("--snakefile", str(ROOT / "Snakefile"), *arguments, *configuration, check=check)
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Processes that a repeat below `folder` started, and that still live."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

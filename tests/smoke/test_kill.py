@@ -9,20 +9,7 @@ import time
 import psutil
 import tree
 import unlock
-
-from vitbench.measure.processes import MARK
-
-
-def of_run(folder):
-    """Processes that a repeat below `folder` started."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+from tree import processes_of
 
 
 def wait_until(condition, seconds):
@@ -43,11 +30,11 @@ def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
     configuration = ["--configfile", tree.ROOT / "config/smoke.yaml", folder / "more.yaml"]
     with open(folder / "output.txt", "w") as output:
         run = subprocess.Popen([*command, *configuration], cwd=folder, stdout=output, stderr=output)
-    java = wait_until(lambda: [one for one in of_run(folder) if one.name() == "java"], 180)
+    java = wait_until(lambda: [one for one in processes_of(folder) if one.name() == "java"], 180)
     done = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    wait_until(lambda: not of_run(folder), 30)
+    wait_until(lambda: not processes_of(folder), 30)
     # Dead, though perhaps not yet collected: a container's first process need not do that.
     assert not java[0].is_running() or java[0].status() == psutil.STATUS_ZOMBIE
     wait_until(lambda: not list(folder.rglob(".*.repeat")), 10)
@@ -58,4 +45,4 @@ def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
     tree.smoke(folder, "sweep")
     after = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
     assert len(after) == 2 and after.items() >= done.items()
-    assert not of_run(folder)
+    assert not processes_of(folder)

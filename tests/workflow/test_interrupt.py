@@ -11,29 +11,15 @@ import time
 from pathlib import Path
 
 import planted
-import psutil
 import yaml
-from tree import Tree, clone
+from tree import Tree, clone, processes_of
 
-from vitbench.measure.processes import MARK
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
 # Seconds until two repeats are there: a neighbour may be busy, or hold the machine to measure.
 PATIENCE = 900
 PATIENT = Path(__file__).parents[1] / "patient_framework"
-
-
-def of_run(folder: Path) -> list[psutil.Process]:
-    """Processes that a repeat below `folder` started."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def half_written(folder: Path) -> list[Path]:
@@ -78,7 +64,7 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
         return {path: path.stat().st_mtime_ns for path in tree.root.glob("measurements/**/rep*.json")}
 
     try:
-        while not (len(records()) >= 2 and of_run(tree.root)):
+        while not (len(records()) >= 2 and processes_of(tree.root)):
             assert run.poll() is None and time.monotonic() < deadline, (tmp_path / "said.txt").read_text()[-4000:]
             time.sleep(0.1)
         done = records()
@@ -91,7 +77,7 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
             os.killpg(run.pid, signal.SIGKILL)
     text = (tmp_path / "said.txt").read_text()
     assert took < 10 and run.returncode != 0, text[-4000:]
-    assert of_run(tree.root) == [] and half_written(tree.root) == []
+    assert processes_of(tree.root) == [] and half_written(tree.root) == []
     assert done.items() <= records().items() and all(json.loads(path.read_text()) for path in records())
     predictions = {path.name for path in tree.root.glob("measurements/**/*.predictions.csv")}
     assert predictions == {f"{path.stem}.predictions.csv" for path in records()}
@@ -107,4 +93,4 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
     kept = records()
     again = tree.snakemake(*arguments)
     assert kept.items() <= records().items() and len(records()) == 6
-    assert "locked" not in again.lower() and of_run(tree.root) == []
+    assert "locked" not in again.lower() and processes_of(tree.root) == []
