@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,13 @@ def smoke(folder: Path, *arguments: str, check: bool = True) -> str:
     more = [str(path) for path in folder.glob("more.yaml")]
     configuration = ["--configfile", str(ROOT / "config" / "smoke.yaml"), *more]
     return Tree(folder).snakemake("--snakefile", str(ROOT / "Snakefile"), *arguments, *configuration, check=check)
+
+
+def hear_signals() -> None:
+    """For `preexec_fn`: what stops a process does so again. Tests that run in the background, or under nohup, were told
+    to ignore some signals, and would hand that on."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def processes_of(folder: Path) -> list[psutil.Process]:

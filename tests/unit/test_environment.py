@@ -170,7 +170,10 @@ def test_an_entry_point_takes_the_locked_package_or_refuses(other_pyspark, befor
     command = [sys.executable, "-c", ENTRY.format(before=before)]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
     if not before:
-        assert done.returncode == 0 and done.stdout.split() == [pyspark.__version__, pyspark.__file__], done.stderr
+        assert done.returncode == 0 and done.stdout.split(maxsplit=1) == [
+            pyspark.__version__,
+            f"{pyspark.__file__}\n",
+        ], done.stderr
     else:
         (line,) = done.stderr.splitlines()
         assert done.returncode == 1 and line.startswith("vitbench: PYTHONPATH brings another psutil")
@@ -182,7 +185,7 @@ def test_our_own_packages_in_pythonpath_are_no_strangers(tmp_path):
     path = os.pathsep.join([str(own), str(own.parent), str(HOME / "scripts")])
     command = [sys.executable, "-c", ENTRY.format(before="import psutil")]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.split()[1] == pyspark.__file__, done.stderr
+    assert done.returncode == 0 and done.stdout.split(maxsplit=1)[1].strip() == pyspark.__file__, done.stderr
 
 
 # --- a JVM ------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from example_records import example_repeat, few_passes
+from tree import hear_signals
 
 from vitbench.files import staged
 from vitbench.frameworks import ADAPTERS, Prediction
@@ -110,6 +111,7 @@ def apart(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=hear_signals,
         )
         started.append(Apart(process, folder))
         return started[-1]

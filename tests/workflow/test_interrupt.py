@@ -12,7 +12,7 @@ from pathlib import Path
 
 import planted
 import yaml
-from tree import Tree, clone, processes_of
+from tree import Tree, clone, hear_signals, processes_of
 
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
@@ -55,8 +55,7 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
             stdout=said,
             stderr=said,
             start_new_session=True,  # the group that a terminal would send the signal to
-            # Tests that run in the background were told to ignore it, and hand that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=hear_signals,
         )
     deadline = time.monotonic() + PATIENCE
 

@@ -83,8 +83,8 @@ def time_budget(runs: pandas.DataFrame) -> pandas.DataFrame:
     inside = tried.total_seconds.sum() - sum(parts.values()) + parts["attempts set aside"]
     parts["own overhead"] = inside + gaps[gaps <= INTERRUPTION].sum()
     parts["total"] = sum(parts.values())
-    rows = [{"part": part, "seconds": seconds, "share": seconds / parts["total"]} for part, seconds in parts.items()]
-    return pandas.DataFrame(rows, columns=["part", "seconds", "share"])
+    budget = pandas.DataFrame(parts.items(), columns=["part", "seconds"])
+    return budget.assign(share=budget.seconds / budget.seconds.iloc[-1])  # of nothing, no share
 
 
 def seconds_by_block(runs: pandas.DataFrame) -> dict[int, float]:
