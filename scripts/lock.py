@@ -47,13 +47,15 @@ CONDA = {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
             *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
-        ]
+        ],
+        "pip": ["simplejpeg"],
     },
     "onnxruntime": {
         "conda": [
             *("onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
             *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
-        ]
+        ],
+        "pip": ["simplejpeg"],
     },
     "sparknlp": {
         "extra": ["openjdk=17"],
@@ -68,7 +70,7 @@ CONDA = {
             "archspec",
             "requests",
         ],
-        "pip": ["spark-nlp", "jgo"],
+        "pip": ["spark-nlp", "jgo", "simplejpeg"],
     },
     "model": {
         "conda": [

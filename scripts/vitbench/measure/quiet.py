@@ -5,13 +5,13 @@ What a system does not tell is None, never a guess; the names of such things sta
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,8 +24,6 @@ from vitbench.errors import UserError
 CANARY = ("gemm_gflops", "decode_per_second")
 TAKES, BETWEEN_TAKES = 3, 1.0
 GEMM_SIZE = 1024
-# So small that its memory comes from the heap: fetching fresh pages from the system is slower or faster by the hour.
-JPEG_SIZE = (160, 120)
 # A process is named as a holder of the machine from this share of one core on.
 HOLDER = 0.02
 # The GPU's own helpers, which hold a context on it without working.
@@ -60,23 +58,23 @@ class Limits:
 
 
 def canary(seconds: float) -> dict[str, float]:
-    """The same work each time, `seconds` each: float32 GEMM on all cores (GFLOP/s), JPEG decoding on one (images/s)."""
+    """The same work each time, `seconds` each: float32 GEMM on all cores (GFLOP/s), JPEG decoding on one (images/s).
+
+    JPEG is decoded into one place, at the beginning of a page. Where the heap puts an image decides how fast it is
+    written: by Pillow 5,000, 6,450 or 9,400 small images a second on one machine, for as long as the heap stays so.
+    """
     import numpy
-    from PIL import Image
+    import simplejpeg
 
     generator = numpy.random.default_rng(1)
     one, two = (generator.standard_normal((GEMM_SIZE, GEMM_SIZE), dtype=numpy.float32) for _ in range(2))
     product = one @ two  # the library's threads start here, before the clock
     products = _rate(lambda: numpy.matmul(one, two, out=product), seconds)
-    photograph = numpy.kron(generator.integers(0, 255, (15, 20, 3), dtype=numpy.uint8), numpy.ones((25, 25, 1)))
-    jpeg = io.BytesIO()
-    Image.fromarray(photograph.astype(numpy.uint8)).resize(JPEG_SIZE).save(jpeg, "JPEG", quality=90)
-
-    def decode() -> None:
-        with Image.open(jpeg) as image:
-            image.load()
-
-    return {"gemm_gflops": products * 2 * GEMM_SIZE**3 / 1e9, "decode_per_second": _rate(decode, seconds)}
+    photograph = numpy.kron(generator.integers(0, 255, (15, 20, 3), dtype=numpy.uint8), numpy.ones((8, 8, 1)))
+    jpeg = simplejpeg.encode_jpeg(photograph.astype(numpy.uint8), quality=90)
+    pixels = mmap(-1, photograph.size)
+    decodes = _rate(lambda: simplejpeg.decode_jpeg(jpeg, buffer=pixels), seconds)
+    return {"gemm_gflops": products * 2 * GEMM_SIZE**3 / 1e9, "decode_per_second": decodes}
 
 
 def _rate(work: Callable[[], Any], seconds: float) -> float:
