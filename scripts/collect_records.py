@@ -1,11 +1,12 @@
 """Collect the records of a grid's cells into the runs table."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas
 
 from vitbench import tables
-from vitbench.cells import NAME
+from vitbench.cells import BEST, Cell
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 from vitbench.records import record as records
@@ -27,11 +28,10 @@ def runs_table(archive: Folder, paths: list[str]) -> pandas.DataFrame:
     for row in rows:
         row["out_of_turn"] = "yes" if row["record"] in late else ""
     for role, name, reason in grid["skipped"]:
-        framework, variant, device, workers, size = NAME.fullmatch(name).groups()
+        cell = Cell.parse(name, role)
         row = dict.fromkeys(tables.COLUMNS["runs"]) | {"source": archive.source, "model": grid["model"]["name"]}
-        row |= {"machine": grid["machine"], "protocol": grid["protocol"], "dataset": role}
-        row |= {"framework": framework, "variant": variant, "device": device}
-        row |= {"workers": int(workers), "batch_size": int(size) if size.isdigit() else None}
+        row |= {"machine": grid["machine"], "protocol": grid["protocol"]} | asdict(cell)
+        row["batch_size"] = None if cell.batch_size == BEST else cell.batch_size
         rows.append(row | {"status": "skipped", "reason": reason})
     table = pandas.DataFrame(rows, columns=tables.COLUMNS["runs"])
     refuse_mixed(table)

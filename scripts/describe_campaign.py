@@ -24,12 +24,12 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
-from vitbench.cells import LEAST_BLOCKS, cell_name
+from vitbench.cells import LEAST_BLOCKS, Cell, cell_name
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
-from vitbench.present.labels import Cell, cell_names, number_of, several
+from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
@@ -256,7 +256,7 @@ def comparisons(campaign: Campaign) -> list[str]:
 
     def cell(name: str) -> list[str]:
         words = Cell.parse(name)
-        shown = f"{words.name}, {words.hardware}, {words.size}"
+        shown = f"{variant_of(words)}, {hardware_of(words)}, {size_words(words.batch_size)}"
         return [shown, quantity(rates.get(name, math.nan)), share(peaks.get(name, math.nan))]
 
     ends = "95% interval" + (f"; a range below {LEAST_BLOCKS} blocks" if speedup.blocks.min() < LEAST_BLOCKS else "")

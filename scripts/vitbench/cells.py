@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from vitbench.errors import UserError
+
 # The batch size of a full run stands in its path as this word, for it is known only after the sweep.
 BEST = "best"
 # Ending of the second name under which a framework's full run is measured, as a control of the measuring itself.
@@ -23,11 +25,19 @@ CELL = [*SOURCE, "dataset", "images", *VARIANT, "batch_size"]
 KEYS = ("machine", "protocol", "model", "dataset", "framework", "variant", "device", "workers", "batch_size")
 
 
+NAME = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid. `batch_size` is a number, or `best` on the full data set."""
+    """One point of the grid.
 
-    dataset: str
+    Attributes:
+        dataset: the role of its data set; None where only a name is known, which does not say it.
+        batch_size: a number, or `best` where the sweep chooses it.
+    """
+
+    dataset: str | None
     framework: str
     variant: str
     device: str
@@ -39,8 +49,17 @@ class Cell:
         """framework/variant/device/wN/bsN, as in tables and on the command line."""
         return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}/bs{self.batch_size}"
 
+    @classmethod
+    def parse(cls, name: str, dataset: str | None = None) -> Cell:
+        """Take a cell's name apart.
 
-NAME = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")
+        Raises:
+            UserError: it is not framework/variant/device/wN/bsN.
+        """
+        if not (found := NAME.fullmatch(name)):
+            raise UserError(f"{name} is no cell: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
+        framework, variant, device, workers, size = found.groups()
+        return cls(dataset, framework, variant, device, int(workers), int(size) if size.isdecimal() else size)
 
 
 def cell_name(row: dict[str, Any]) -> str:

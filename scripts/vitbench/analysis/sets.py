@@ -27,7 +27,7 @@ from vitbench.analysis.statistics import (
     detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import CONTROL, LEAST_BLOCKS, NAME, cell_name
+from vitbench.cells import CONTROL, LEAST_BLOCKS, Cell, cell_name
 from vitbench.errors import UserError
 
 # What a row of the table is about: a cell of both sets, the machine's fixed work, a cell against itself in one set.
@@ -215,7 +215,7 @@ def _cells(of: Set) -> dict[tuple[str, ...], dict[str, Any]]:
     folders = of.runs.record.map(lambda path: str(PurePosixPath(path).parent))
     found = {}
     for cell in of.grid["cells"]:
-        if not NAME.fullmatch(cell["name"]).group(2).endswith(CONTROL):
+        if not Cell.parse(cell["name"]).variant.endswith(CONTROL):
             rows = of.runs[folders == cell["folder"]]
             found[cell["dataset"], *PurePosixPath(cell["folder"]).parts[-5:]] = cell | {"rows": rows}
     return found
@@ -228,7 +228,7 @@ def _cell(one: dict[str, Any] | None, two: dict[str, Any] | None, baseline: Set,
     for name, cell, rows in zip(("baseline", "candidate"), (one, two), sides, strict=True):
         named = rows.iloc[0].to_dict() if rows is not None and len(rows) else None
         row[name] = "" if cell is None else cell_name(named) if named else cell["name"]
-    result = _Row(row, NAME.fullmatch(known["name"]).group(3))
+    result = _Row(row, Cell.parse(known["name"]).device)
     worked = [rows is not None and (rows.status == "ok").any() for rows in sides]
     if not all(worked):
         reasons = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench import accuracy, machine
-from vitbench.cells import BEST, NAME, Cell
+from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import HOME, MEASUREMENTS, RESOURCES, sha256, sha256_of_files
 from vitbench.frameworks import Task
@@ -46,8 +46,7 @@ def find(config: Path, role: str, name: str) -> tuple[Grid, Cell]:
     Raises:
         UserError: the configuration is wrong or another machine's, or there is no such cell.
     """
-    if not NAME.fullmatch(name):
-        raise UserError(f"--cell {name}: write it as framework/variant/device/wN/bsN, sparknlp/onnx/cpu/w1/bs8")
+    Cell.parse(name)
     grid = Grid(configuration.load(config))
     machine.check_configured(grid.config["machine"], grid.config["devices"])
     return grid, grid.find(role, name)

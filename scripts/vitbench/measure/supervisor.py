@@ -29,7 +29,7 @@ from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.measure.repeat import Repeat
-from vitbench.records.record import check, predictions_path, read_predictions, write
+from vitbench.records.record import blank, check, predictions_path, read_predictions, write
 from vitbench.steady import TIMED, UNSTEADY, Course, Pass, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
@@ -40,32 +40,6 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL = 4000
 # Bytes; with fewer, not even the events of a repeat can be written.
 LEAST_FREE = 1e6
-UNKNOWN_AFTER_FAILURE = (
-    "effective_batch_size",
-    "wall_seconds",
-    "cold_seconds",
-    "throughput",
-    "valid_predictions",
-    "start_seconds",
-    "load_seconds",
-    "first_batch_seconds",
-    "threads",
-    "slots",
-    "partitions",
-    "partition_rows",
-    "waves",
-    "effective_batch_sizes",
-    "batches",
-    "peak_memory_mb",
-    "peak_gpu_memory_mb",
-    "energy",
-    "accuracy",
-    "accelerator",
-    "precision",
-    "executed",
-    "setting",
-    "steady",
-)
 
 
 class Cancelled(Exception):
@@ -171,7 +145,7 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     held_by = quiet.holders(processes, quiet.cpu_by_process(), ended - launched, ours)
     events, tail = what_it_said(folder, exit_status)
     after = quiet.probe(device, repeat.reference, repeat.limits)
-    record = repeat.known | {"started": started.isoformat(timespec="seconds")}
+    record = blank() | repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, tail)
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
     taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
@@ -204,8 +178,8 @@ def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
 
 def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
     """Write the record of a repeat that cannot even be started, with its status and reason; return the record."""
-    record = repeat.known | _failed(status, reason) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
-    record |= {"total_seconds": 0.0, "quiet": None, "attempts": []}
+    record = blank() | repeat.known | _failed(status, reason)
+    record |= {"started": datetime.now(UTC).isoformat(timespec="seconds"), "total_seconds": 0.0, "attempts": []}
     write_atomically(predictions_path(out), ",".join(Prediction._fields) + "\n")
     write(out, record)
     return record
@@ -318,15 +292,7 @@ def _events(folder: Path) -> list[dict[str, Any]]:
 
 def _failed(status: str, reason: str) -> dict[str, Any]:
     """The outcome of a repeat that gave no number."""
-    nothing = dict.fromkeys(UNKNOWN_AFTER_FAILURE)
-    return nothing | {
-        "status": status,
-        "reason": reason,
-        "timed_passes": 0,
-        "passes": [],
-        "flags": [],
-        "versions": {},
-    }
+    return {"status": status, "reason": reason, "timed_passes": 0, "passes": [], "flags": [], "versions": {}}
 
 
 def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int | str, tail: str) -> tuple[str, str]:
@@ -351,7 +317,7 @@ def _outcome(
     ended = [Pass(one["seconds"], one["settling_seconds"]) for one in passes]
     course = follow(repeat.passes, len(repeat.task.images), ended)
     if "done" in by_name:
-        outcome = _failed("ok", "") | {"reason": None} | _succeeded(repeat, folder, by_name["done"], passes, course)
+        outcome = {"status": "ok"} | _succeeded(repeat, folder, by_name["done"], passes, course)
     else:
         outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
     for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):

@@ -4,52 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from vitbench.cells import cell_name
-from vitbench.errors import UserError
+from vitbench.cells import BEST, cell_name
+from vitbench.series.published import ONE_RUN
 
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 LONGEST_NAME = 44
 NOT_REACHED = "batch size not reached"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What the name `framework/variant/device/wN/bsN` says; `bsbest`: no batch size could be chosen, None here."""
-
-    framework: str
-    variant: str
-    device: str
-    workers: int
-    batch_size: int | None
-
-    @classmethod
-    def parse(cls, name: str) -> Cell:
-        """Take a cell's name apart; raises `UserError` for anything else."""
-        parts = name.split("/")
-        counts = [part.removeprefix(prefix) for part, prefix in zip(parts[3:], ("w", "bs"), strict=False)]
-        if len(parts) != 5 or not counts[0].isdecimal() or not (counts[1].isdecimal() or counts[1] == "best"):
-            raise UserError(f"speedup table: {name!r} is not framework/variant/device/wN/bsN; make the table again")
-        return cls(parts[0], parts[1], parts[2], int(counts[0]), int(counts[1]) if counts[1] != "best" else None)
-
-    @property
-    def name(self) -> str:
-        """`framework/variant`, as the design writes a variant."""
-        return variant_name(self.framework, self.variant)
-
-    @property
-    def size(self) -> str:
-        """The batch size in words."""
-        return size_words(math.nan if self.batch_size is None else self.batch_size)
-
-    @property
-    def hardware(self) -> str:
-        """Device and, on a cluster, workers: "CPU", "GPU, 4 workers"."""
-        device = DEVICES.get(self.device, self.device)
-        return device if self.workers == 1 else f"{device}, {self.workers} workers"
 
 
 def variant_name(framework: str, variant: str) -> str:
@@ -59,6 +23,22 @@ def variant_name(framework: str, variant: str) -> str:
         return name
     head = LONGEST_NAME * 2 // 3
     return f"{name[:head]}…{name[head + 1 - LONGEST_NAME :]}"
+
+
+def variant_of(cell: Any) -> str:
+    """The variant of a cell, or of a row of a table."""
+    return variant_name(cell.framework, cell.variant)
+
+
+def name_of(cell: Any) -> str:
+    """Its variant and batch size."""
+    return f"{variant_of(cell)}, {size_words(cell.batch_size)}"
+
+
+def hardware_of(cell: Any) -> str:
+    """Its device and, on a cluster, its workers: "CPU", "GPU, 4 workers"."""
+    device = DEVICES.get(cell.device, cell.device)
+    return device if cell.workers == 1 else f"{device}, {cell.workers:.0f} workers"
 
 
 def cell_names(table: pd.DataFrame) -> pd.Series:
@@ -93,9 +73,14 @@ def percentage(share: float) -> str:
     return f"{per_mille // 10}%" if per_mille % 10 == 0 else f"{per_mille / 10:.1f}%"
 
 
-def size_words(size: float) -> str:
-    """A batch size in words; NaN where no batch size of the sweep worked."""
-    return f"batch size {size:.0f}" if math.isfinite(size) else "no batch size"
+def size_words(size: float | str) -> str:
+    """A batch size in words; NaN, or `best`, where no batch size of the sweep worked."""
+    return f"batch size {size:.0f}" if size != BEST and math.isfinite(size) else "no batch size"
+
+
+def stated_size(cell: Any, verdict: str) -> str:
+    """The batch size of one side of a comparison; an article's run, of which there is one, may not state it."""
+    return "batch size not stated" if cell.batch_size == BEST and verdict == ONE_RUN else size_words(cell.batch_size)
 
 
 def size_list(sizes: Iterable[int], all_sizes: Sequence[int]) -> str:

@@ -28,6 +28,18 @@ def _validator():
     return jsonschema.Draft202012Validator(yaml.safe_load(path.read_text()))
 
 
+@cache
+def _nullable() -> tuple[str, ...]:
+    validator = _validator()
+    properties = validator.schema["properties"]
+    return tuple(name for name, schema in properties.items() if validator.evolve(schema=schema).is_valid(None))
+
+
+def blank() -> dict[str, Any]:
+    """A record of which nothing is known yet: each field that may be null, as null."""
+    return dict.fromkeys(_nullable())
+
+
 def problems(record: Any) -> list[str]:
     """What is wrong with a record, in one line each; empty if it fits the schema and its numbers fit each other."""
     if isinstance(record, dict) and record.get("schema", SCHEMA) != SCHEMA:

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from vitbench.analysis.break_even import REACH, Line, full_cells, line, measured_images
+from vitbench.cells import Cell
 from vitbench.present import style
-from vitbench.present.labels import Cell, count, number, number_of
+from vitbench.present.labels import count, hardware_of, name_of, number, number_of
 
 PLOT, HEIGHT, LEFT = 6.2, 3.9, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
@@ -35,7 +36,7 @@ def draw(runs: pd.DataFrame, table: pd.DataFrame, context: dict) -> Figure:
         marks = style.marks(zip(runs["framework"], runs["variant"], strict=True))
         parts: dict[str, dict[str, pd.DataFrame]] = {}
         for name, repeats in cells.items():
-            parts.setdefault(Cell.parse(name).hardware, {})[name] = repeats
+            parts.setdefault(hardware_of(Cell.parse(name)), {})[name] = repeats
         rows = {hardware: _rows(table, part) for hardware, part in parts.items()}
         names = max([2.6, *(style.text_width(text, style.SMALL) for each in rows.values() for text, _ in each)]) + 0.1
         numbers = [numbers for each in rows.values() for _, numbers in each]
@@ -76,7 +77,7 @@ def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
     rows = []
     for row in _of(table, part).itertuples(index=False):
         late, early = Cell.parse(row.late), Cell.parse(row.early)
-        pair = f"{late.name}, {late.size}, after {early.name}, {early.size}"
+        pair = f"{name_of(late)}, after {name_of(early)}"
         meets = math.isfinite(row.break_even)
         found = _images(row.break_even) if meets else "never" if row.verdict == "never" else "–"
         found += " (extrapolated)" if row.extrapolated else ""
@@ -148,7 +149,7 @@ def _keys(part: dict[str, pd.DataFrame], marks: dict, crossing: bool) -> list[Li
     for name, repeats in part.items():
         cell, found = Cell.parse(name), line(repeats)
         mark = marks[cell.framework, cell.variant]
-        words = f"{cell.name}, {cell.size}\n{number(found.fixed)} s + {_milliseconds(found)} ms an image"
+        words = f"{name_of(cell)}\n{number(found.fixed)} s + {_milliseconds(found)} ms an image"
         keys.append(Line2D([], [], color=mark.color, linewidth=2.0, marker=mark.marker, markersize=5.5,
                            markerfacecolor="white", label=words))  # fmt: skip
     keys.append(Line2D([], [], color=style.INK, linewidth=1.2, linestyle=(0, (3, 2)), label="extrapolated"))

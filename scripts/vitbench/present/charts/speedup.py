@@ -18,13 +18,23 @@ from matplotlib.patches import Patch, Rectangle
 from vitbench.analysis.pairs import CONTROL_GROUP, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
+from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
 from vitbench.present.answer import noise_line
-from vitbench.present.labels import Cell, cell_names, flag_notes, number, number_of, percentage
+from vitbench.present.labels import (
+    cell_names,
+    flag_notes,
+    hardware_of,
+    number,
+    number_of,
+    percentage,
+    stated_size,
+    variant_of,
+)
 from vitbench.series import published as series
+from vitbench.series.published import ONE_RUN
 
-ONE_RUN = "one run"
 DEVICE_MARKERS = {"cpu": "o", "gpu": "s"}
 PLOT = 3.7  # inches
 ROW, HEADER, GAP = 0.44, 0.3, 0.28
@@ -109,7 +119,7 @@ def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[
         if record["family"] in (PRIMARY, EXPLORATORY):
             label += f" ({record['family']})"
         rows = groups.setdefault(label, [])
-        rows.append((baseline.hardware != candidate.hardware, _row(record, baseline, candidate, known)))
+        rows.append((hardware_of(baseline) != hardware_of(candidate), _row(record, baseline, candidate, known)))
     ordered = sorted(
         groups.items(), key=lambda group: (group[0] == CONTROL_GROUP, all(unequal for unequal, _ in group[1]))
     )
@@ -123,10 +133,9 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
 
     verdict, value, low, high = (record[column] for column in ("verdict", "speedup", "low", "high"))
     names = (record["candidate"], record["baseline"])
-    size = [cell.size if cell.batch_size or verdict != ONE_RUN else "batch size not stated"
-            for cell in (candidate, baseline)]  # fmt: skip
+    size = [stated_size(cell, verdict) for cell in (candidate, baseline)]
     hardware = [
-        ", ".join(filter(None, (cell.hardware, fact(name, "precision"))))
+        ", ".join(filter(None, (hardware_of(cell), fact(name, "precision"))))
         for cell, name in zip((candidate, baseline), names, strict=True)
     ]
     equal = hardware[0] == hardware[1]
@@ -134,8 +143,8 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
     measured = math.isfinite(value) and value > 0
     ratio = number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low + high) else "") + dagger
     return Row(
-        name=f"{candidate.name}, {size[0]}" + ("" if equal else f", {hardware[0]}"),
-        against=f"vs {baseline.name}, {size[1]}, {hardware[1]}",
+        name=f"{variant_of(candidate)}, {size[0]}" + ("" if equal else f", {hardware[0]}"),
+        against=f"vs {variant_of(baseline)}, {size[1]}, {hardware[1]}",
         marker=DEVICE_MARKERS.get(candidate.device, "^"),
         verdict=verdict,
         speedup=value,
@@ -169,7 +178,7 @@ def _sides(table: pd.DataFrame) -> Sides:
         colors = (FRAMEWORKS[left].color, FRAMEWORKS[right].color) if known else _default_colors()
         return Sides(f"{title(left)} faster", f"{title(right)} faster", *colors)
     for role, cells in (("baseline", baselines), ("candidate", candidates)):
-        names = {cell.name for cell in cells}
+        names = {variant_of(cell) for cell in cells}
         ends.append(f"{names.pop()} faster" if len(names) == 1 else f"{role} faster")
     if ends[0] == ends[1]:
         ends = ["baseline faster", "candidate faster"]

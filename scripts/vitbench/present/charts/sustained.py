@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from vitbench.analysis.sustained import LEAST_SECONDS, OF_REPEAT, SPAN, WARMING, trends
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, number, variant_name
+from vitbench.present.labels import DEVICES, number, variant_name, variant_of
 
 WIDTH, HEIGHT, GAP, LEFT = 6.2, 1.5, 0.3, 0.85  # inches
 # Column of the table → the axis it is drawn on.
@@ -72,7 +72,7 @@ def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     how = (
         f"One line a repeat. After {WARMING} minutes of warm-up, the last {SPAN} minutes against the first {SPAN}: "
         + "; ".join(
-            f"{variant_name(row.framework, row.variant)} {number(row.begin)} → {number(row.end)} images/s"
+            f"{variant_of(row)} {number(row.begin)} → {number(row.end)} images/s"
             f" ({row.change:+.1%}){_growth(row.memory_growth)}"
             for row in trends(table).itertuples(index=False)
         )

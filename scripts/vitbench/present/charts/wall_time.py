@@ -18,9 +18,10 @@ from vitbench.present.labels import (
     count,
     failure_notes,
     flag_notes,
+    hardware_of,
     number,
     size_words,
-    variant_name,
+    variant_of,
 )
 
 SECONDS = panels.Quantity("median", "low", "high", "wall_seconds", "wall time, seconds")
@@ -66,9 +67,7 @@ def draw(summary: pd.DataFrame, runs: pd.DataFrame, context: dict) -> Figure:
 
 
 def _name(row) -> str:
-    workers = f", {row.workers:.0f} workers" if row.workers != 1 else ""
-    device = DEVICES.get(row.device, row.device)
-    return f"{variant_name(row.framework, row.variant)}, {device}{workers}, {size_words(row.batch_size)}"
+    return f"{variant_of(row)}, {hardware_of(row)}, {size_words(row.batch_size)}"
 
 
 def _numbers(row) -> tuple[str, str]:

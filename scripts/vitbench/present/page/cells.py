@@ -15,11 +15,13 @@ from vitbench.present.labels import (
     DEVICES,
     NOT_REACHED,
     failure_notes,
+    hardware_of,
+    name_of,
     number,
     number_of,
     percentage,
-    size_words,
     variant_name,
+    variant_of,
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
@@ -45,17 +47,6 @@ from vitbench.present.page.parts import (
 
 Looks = dict[tuple[str, str], Look]
 CELL = [*VARIANT, "batch_size"]
-
-
-def name_of(row) -> str:
-    """A cell's framework, variant and batch size."""
-    return f"{variant_name(row.framework, row.variant)}, {size_words(row.batch_size)}"
-
-
-def hardware_of(row) -> str:
-    """Its device and, on a cluster, its workers."""
-    several = f", {row.workers:.0f} workers" if row.workers != 1 else ""
-    return f"{DEVICES.get(row.device, row.device)}{several}"
 
 
 def _set_aside(cells: pd.DataFrame) -> list[str]:
@@ -84,7 +75,7 @@ def sweep(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, looks: 
     ]
     notes = _set_aside(sample) + failure_notes(runs[runs["dataset"] == "sample"])
     columns = {
-        "variant": (False, lambda row: Entry(variant_name(row.framework, row.variant))),
+        "variant": (False, lambda row: Entry(variant_of(row))),
         "device": (False, lambda row: Entry(hardware_of(row))),
         "batch size": of_numbers("batch_size", number_of),
         "images/s": of_numbers("throughput", number),
@@ -94,7 +85,7 @@ def sweep(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, looks: 
         "flags": of_words("flags"),
     }
     sizes = {
-        "variant": (False, lambda row: Entry(variant_name(row.framework, row.variant))),
+        "variant": (False, lambda row: Entry(variant_of(row))),
         "device": (False, lambda row: Entry(hardware_of(row))),
         "best now": of_numbers("batch_size", number_of),
         "the full run used": of_numbers("kept", number_of),
@@ -328,7 +319,7 @@ def batches(table: pd.DataFrame) -> Section | None:
         return None
     columns = {
         "data set": of_words("dataset"),
-        "variant": (False, lambda row: Entry(variant_name(row.framework, row.variant))),
+        "variant": (False, lambda row: Entry(variant_of(row))),
         "device": (False, lambda row: Entry(hardware_of(row))),
         "asked for": of_numbers("batch_size", number_of),
         "largest": of_numbers("effective_batch_size", number_of),

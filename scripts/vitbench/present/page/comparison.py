@@ -14,10 +14,20 @@ from vitbench.analysis.break_even import full_cells, line, measured_images
 from vitbench.analysis.pairs import CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
+from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.present import style
 from vitbench.present.answer import noise_line
-from vitbench.present.labels import Cell, number, number_of, percentage
+from vitbench.present.labels import (
+    hardware_of,
+    name_of,
+    number,
+    number_of,
+    percentage,
+    size_words,
+    stated_size,
+    variant_of,
+)
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     GREY,
@@ -39,9 +49,9 @@ from vitbench.present.page.parts import (
     of_numbers,
     of_words,
 )
+from vitbench.series.published import ONE_RUN
 from vitbench.series.replication import NOT_MEASURED, VERDICTS
 
-ONE_RUN = "one run"
 # Images that the projection begins with, and hours until which they should be done (the article's scale).
 IMAGES, DEADLINE = 40_000_000, 48.0
 MOST_IMAGES = 1e9  # beyond this no break-even is of use
@@ -123,7 +133,7 @@ def strip(table: pd.DataFrame, caption: str) -> Strip:
 def _ends(table: pd.DataFrame) -> tuple[str, str]:
     ends = []
     for side in ("baseline", "candidate"):
-        names = {Cell.parse(name).name for name in table[side]}
+        names = {variant_of(Cell.parse(name)) for name in table[side]}
         ends.append(f"{names.pop() if len(names) == 1 else side} faster")
     return ("baseline faster", "candidate faster") if ends[0] == ends[1] else (ends[0], ends[1])
 
@@ -145,11 +155,12 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
     if verdict == "equivalent" and math.isfinite(record["margin"]):
         words += f" within {record['margin']:.0%}"
     reason = record["reason"]
-    tip = f"{candidate.name} against {baseline.name}: {written}, {words}"
-    same = baseline.hardware == candidate.hardware
+    tip = f"{variant_of(candidate)} against {variant_of(baseline)}: {written}, {words}"
+    same = hardware_of(baseline) == hardware_of(candidate)
+    elsewhere = "" if same else f", {hardware_of(candidate)}"
     return StripRow(
-        name=f"{candidate.name}, {_size(candidate, verdict)}" + ("" if same else f", {candidate.hardware}"),
-        under=f"vs {baseline.name}, {_size(baseline, verdict)}, {baseline.hardware}",
+        name=f"{variant_of(candidate)}, {stated_size(candidate, verdict)}{elsewhere}",
+        under=f"vs {variant_of(baseline)}, {stated_size(baseline, verdict)}, {hardware_of(baseline)}",
         group=record["comparison"] or words,
         words="" if known else ": ".join(filter(None, (words, reason))),
         cells=(
@@ -166,10 +177,6 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
             else {}
         ),
     )
-
-
-def _size(cell: Cell, verdict: str) -> str:
-    return cell.size if cell.batch_size or verdict != ONE_RUN else "batch size not stated"
 
 
 def _noise(floor: float, axis: axes.Axis) -> tuple[Stroke, ...]:
@@ -278,7 +285,7 @@ def arms(runs: pd.DataFrame) -> list[Arm]:
     found = []
     for name, repeats in full_cells(runs).items():
         cell, cost = Cell.parse(name), line(repeats)
-        words = f"{cell.name}, {cell.hardware}, {cell.size}"
+        words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"
         found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, measured_images(repeats)))
     return sorted(found, key=lambda arm: arm.each)
 
@@ -290,7 +297,7 @@ def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: dict[tuple[str, s
         return None
     parts = [
         plot
-        for device in dict.fromkeys(Cell.parse(name).hardware for name in cells)
+        for device in dict.fromkeys(hardware_of(Cell.parse(name)) for name in cells)
         if (plot := _totals(device, cells, table, looks))
     ]
     pairs = {
@@ -329,7 +336,7 @@ def _images(value: float) -> str:
 
 
 def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plot | None:
-    part = {name: repeats for name, repeats in cells.items() if Cell.parse(name).hardware == hardware}
+    part = {name: repeats for name, repeats in cells.items() if hardware_of(Cell.parse(name)) == hardware}
     meetings = table[table["early"].isin(part) & (table["break_even"] > 1) & (table["break_even"] < MOST_IMAGES)]
     measured = {name: measured_images(repeats) for name, repeats in part.items()}
     last = max([20.0 * max(measured.values()), *(3 * meetings["break_even"])])
@@ -340,7 +347,7 @@ def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plo
     for name, cost in costs.items():
         cell = Cell.parse(name)
         look = looks[cell.framework, cell.variant]
-        words = f"{cell.name}, {cell.size}: {number(cost.fixed)} s + {number(cost.each * 1000)} ms an image"
+        words = f"{name_of(cell)}: {number(cost.fixed)} s + {number(cost.each * 1000)} ms an image"
         for first, end, dashed in ((1.0, measured[name], False), (measured[name], last, True)):
             at = np.geomspace(first, max(end, first), 24)
             points = tuple(Dot(x.at(images), look.color, words, y=y.down(cost.seconds(images))) for images in at)

@@ -9,13 +9,20 @@ import pandas as pd
 
 from vitbench.analysis.pairs import CONTROLS, PRIMARY
 from vitbench.analysis.summary import NOT_FOR_CLAIMS, usable
-from vitbench.cells import LEAST_BLOCKS, VARIANT
+from vitbench.cells import LEAST_BLOCKS, VARIANT, Cell
 from vitbench.files import RESOURCES
 from vitbench.present import style
 from vitbench.present.answer import noise_line
-from vitbench.present.labels import Cell, number, number_of, percentage, variant_name
+from vitbench.present.labels import (
+    hardware_of,
+    name_of,
+    number,
+    number_of,
+    percentage,
+    variant_of,
+)
 from vitbench.present.page import axes, pictures
-from vitbench.present.page.cells import Looks, hardware_of, name_of
+from vitbench.present.page.cells import Looks
 from vitbench.present.page.parts import (
     Bar,
     Dot,
@@ -60,7 +67,7 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     for row in controls.itertuples(index=False):
         cell = Cell.parse(row.baseline)
         (believe if row.verdict == "equivalent" else doubt).append(
-            f"A/A control {cell.name} ({cell.hardware}): {row.verdict}"
+            f"A/A control {variant_of(cell)} ({hardware_of(cell)}): {row.verdict}"
         )
     if controls.empty:
         doubt.append("no A/A control")
@@ -252,7 +259,7 @@ def _differing(table: pd.DataFrame, slugs: dict[str, str], root: Path) -> list[G
                 (row.candidate, row.candidate_label, row.candidate_score),
             ):
                 sure = f" ({score:.2f})" if math.isfinite(score) else ""
-                answers[f"{Cell.parse(cell).name}: {label or 'no label'}{sure}"] = None
+                answers[f"{variant_of(Cell.parse(cell))}: {label or 'no label'}{sure}"] = None
         expected = (f"expected: {first.label}",) if first.label else ()
         found.append(
             Picture(
@@ -384,9 +391,7 @@ def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame, forms: p
     pairs += [("protocol", str(context["protocol"])), ("date", context["date"])]
     pairs += [("vitbench", context["vitbench"])] if context.get("vitbench") else []
     pairs += [("mixed", note) for note in context.get("notes", [])]
-    settings = {
-        variant_name(row.framework, row.variant): row.setting for row in summary.itertuples(index=False) if row.setting
-    }
+    settings = {variant_of(row): row.setting for row in summary.itertuples(index=False) if row.setting}
     parts = [Facts(tuple(pairs))]
     if settings:
         parts.append(Facts(tuple(settings.items())))
@@ -429,7 +434,7 @@ def every_run(runs: pd.DataFrame) -> Section | None:
         return None
     columns = {
         "data set": of_words("dataset"),
-        "variant": (False, lambda row: Entry(variant_name(row.framework, row.variant))),
+        "variant": (False, lambda row: Entry(variant_of(row))),
         "device": (False, lambda row: Entry(hardware_of(row))),
         "batch size": of_numbers("batch_size", number_of),
         "effective": of_numbers("effective_batch_size", number_of),

@@ -13,7 +13,8 @@ from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
 from vitbench.analysis.statistics import CLAIMS
-from vitbench.present.labels import Cell, size_words, variant_name
+from vitbench.cells import BEST, Cell
+from vitbench.present.labels import hardware_of, size_words, variant_name
 
 if TYPE_CHECKING:
     from vitbench.present.workbook.book import Sheets
@@ -111,7 +112,8 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
     for comparison, group in groups:
         cells = [Cell.parse(name) for name in group["candidate"]]
         labels = pd.Series(
-            [f"{cell.variant}, {cell.hardware}, {cell.batch_size or '?'}" for cell in cells], index=group.index
+            [f"{cell.variant}, {hardware_of(cell)}, {str(cell.batch_size).replace(BEST, '?')}" for cell in cells],
+            index=group.index,
         )
         data = _points(labels, group["speedup"], group["low"], group["high"])
         decided = group["verdict"].isin([*CLAIMS, "one run"]).to_numpy()
