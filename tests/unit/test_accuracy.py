@@ -15,7 +15,7 @@ import pytest
 
 from vitbench import accuracy, tables
 from vitbench.analysis import physics
-from vitbench.campaigns import checker
+from vitbench.campaigns import checker, evidence
 from vitbench.campaigns.packing import pack
 from vitbench.files import safe_cell, write_atomically
 from vitbench.plan.grid import Grid
@@ -152,4 +152,4 @@ def test_a_label_that_a_spreadsheet_would_compute_comes_back_from_every_archive(
     path = record_paths(live.grid)[0]
     for archive in (live, open_archive(tmp_path / "mine")):
         assert {label for _, label, _ in archive.predictions(path)} == {answer}
-        assert {row[1] for row in checker.Evidence.gather(archive).predictions(path)} == {answer}
+        assert {row[1] for row in evidence.Evidence.gather(archive).predictions(path)} == {answer}

@@ -1,11 +1,12 @@
 """Checks of records by subject; the list of all of them is `vitbench.campaigns.checker.CHECKS`.
 
-A check takes the evidence (`vitbench.campaigns.checker.Evidence`) and yields its reasons, one line each: file, what is
+A check takes the evidence (`vitbench.campaigns.evidence.Evidence`) and yields its reasons, one line each: file, what is
 wrong, what was expected. Each limit here has its reason beside it, and in docs/campaigns.md.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -45,3 +46,8 @@ def short(path: str) -> str:
 def variant(record: Record) -> str:
     """framework/variant of a record."""
     return f"{record['framework']}/{record['variant']}"
+
+
+def text(value: Any) -> str:
+    """A value in a line that people read."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

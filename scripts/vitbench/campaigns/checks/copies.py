@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vitbench.campaigns.checks import short, variant
+
+if TYPE_CHECKING:
+    from vitbench.campaigns.evidence import Evidence
 
 # Passes of two repeats whose ratios agree to this are one repeat. The closest two of 80 repeats of a quiet machine
 # agreed to 8e-3, with three passes each; a tenth of that noise still leaves one false alarm in thousands of campaigns.
@@ -18,7 +21,7 @@ PASSES = 3
 TELLING_DIGITS = 5
 
 
-def check_copies(evidence: Any) -> Iterable[str]:
+def check_copies(evidence: Evidence) -> Iterable[str]:
     """No two repeats took the same seconds in every pass, or those of another times a factor."""
     vectors = {path: [one["seconds"] for one in record["passes"]] for path, record in evidence.good.items()}
     copied: set[str] = set()
@@ -34,7 +37,7 @@ def check_copies(evidence: Any) -> Iterable[str]:
             yield f"{two}: the passes of {short(one)} times {ratios[0]:.6g}, expected seconds of its own"
 
 
-def check_answers(evidence: Any) -> Iterable[str]:
+def check_answers(evidence: Evidence) -> Iterable[str]:
     """No two frameworks give the same scores to the last digit: they resize and round in ways of their own."""
     answers: dict[str, dict[str, dict[tuple, str]]] = defaultdict(lambda: defaultdict(dict))
     for path, record in evidence.good.items():

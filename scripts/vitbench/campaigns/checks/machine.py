@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitbench import machine
 from vitbench.analysis import physics
@@ -12,6 +12,9 @@ from vitbench.campaigns.checks import NotChecked, Record, probes
 from vitbench.errors import UserError
 from vitbench.frameworks import multiplies_with, precision
 from vitbench.records import peak_file
+
+if TYPE_CHECKING:
+    from vitbench.campaigns.evidence import Evidence
 
 # What the machine can do at most, in the folder of a model.
 PEAK = "peak.json"
@@ -23,7 +26,7 @@ PEAK_OVER_CANARY = 12
 KINDS_OF_DIGITS = 8
 
 
-def check_machine(evidence: Any) -> Iterable[str]:
+def check_machine(evidence: Evidence) -> Iterable[str]:
     """The machine's id follows from processor, cores, memory and accelerators of the fingerprint."""
     nameless = []
     for path, record in evidence.records.items():
@@ -53,7 +56,7 @@ def _whole(facts: dict[str, Any]) -> bool:
     return named and all(isinstance(size, int) and size > 0 for size in sizes)
 
 
-def check_software(evidence: Any) -> Iterable[str]:
+def check_software(evidence: Evidence) -> Iterable[str]:
     """Versions are those of the fingerprint, and hashes could be hashes."""
     for path, record in evidence.good.items():
         packages = record["environment"].get("packages") or {}
@@ -73,7 +76,7 @@ def _computed(digest: Any) -> bool:
     return digits <= set("0123456789abcdef") and len(digits) >= KINDS_OF_DIGITS
 
 
-def check_precision(evidence: Any) -> Iterable[str]:
+def check_precision(evidence: Evidence) -> Iterable[str]:
     """What the products were seen to run in is what the record says that they ran in."""
     seen = {path: record for path, record in evidence.good.items() if record.get("executed")}
     for path, record in seen.items():
@@ -83,7 +86,7 @@ def check_precision(evidence: Any) -> Iterable[str]:
         raise NotChecked("no record says what its products were seen to run in")
 
 
-def check_physics(evidence: Any) -> Iterable[str]:
+def check_physics(evidence: Evidence) -> Iterable[str]:
     """Nothing is faster than the machine's arithmetic, and that is about what the canaries say."""
     peaks: dict[str, dict[str, Any]] = {}
     for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):

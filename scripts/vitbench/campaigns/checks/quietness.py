@@ -6,13 +6,16 @@ from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from math import inf, isclose
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitbench.analysis.statistics import LEAST_BLOCKS
 from vitbench.campaigns.checks import NotChecked, Record, ended, first_began, probes, short
 from vitbench.errors import UserError
 from vitbench.measure import quiet
 from vitbench.records.archive import Packed
+
+if TYPE_CHECKING:
+    from vitbench.campaigns.evidence import Evidence
 
 # Two probes with the same two rates to the last digit can happen, three cannot.
 SAME_CANARIES = 3
@@ -32,7 +35,7 @@ def limits(record: Record) -> dict[str, Any] | None:
     return record["measuring"].get("quiet")
 
 
-def check_probes(evidence: Any) -> Iterable[str]:
+def check_probes(evidence: Evidence) -> Iterable[str]:
     """Every repeat has probes, settings, and counters from which its shares follow."""
     for path, record in evidence.good.items():
         for name in ("passes", "quiet"):
@@ -69,7 +72,7 @@ def _wrong_shares(path: str, record: Record, during: dict[str, Any]) -> Iterable
         )
 
 
-def check_limits(evidence: Any) -> Iterable[str]:
+def check_limits(evidence: Evidence) -> Iterable[str]:
     """What the limits of the configuration, or any limits at all, call disturbed is flagged."""
     try:
         wanted = evidence.archive.config["quiet"]
@@ -106,7 +109,7 @@ def _stricter(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return one | narrow | {"free_memory_gb": max(one["free_memory_gb"], other["free_memory_gb"])}
 
 
-def check_canaries(evidence: Any) -> Iterable[str]:
+def check_canaries(evidence: Evidence) -> Iterable[str]:
     """No canary is a copy, and each reference is the median of the canaries before it."""
     in_time = sorted(evidence.records.items(), key=lambda item: first_began(item[1]))
     seen = Counter(tuple(probe[name] for name in quiet.CANARY) for _, record in in_time for probe in _canaries(record))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vitbench.campaigns.checks import NotChecked, Record, began, ended, first_began, short
 from vitbench.cells import shuffled
 from vitbench.records.turns import out_of_turn
+
+if TYPE_CHECKING:
+    from vitbench.campaigns.evidence import Evidence
 
 # `started` is written in whole seconds.
 CLOCK = 1.0
@@ -21,7 +24,7 @@ BLOCK_DAYS = 7
 DAY = 24 * 3600.0
 
 
-def check_parts(evidence: Any) -> Iterable[str]:
+def check_parts(evidence: Evidence) -> Iterable[str]:
     """The whole repeat is the sum of its parts, but for what it takes to describe itself and close."""
     for path, record in evidence.good.items():
         passes = [one["seconds"] for one in record["passes"]]
@@ -37,7 +40,7 @@ def check_parts(evidence: Any) -> Iterable[str]:
             )
 
 
-def check_order(evidence: Any) -> Iterable[str]:
+def check_order(evidence: Evidence) -> Iterable[str]:
     """Each block was measured in the order in which the seed shuffles it, one repeat at a time, without long gaps."""
     by_block: dict[tuple[str, int], list[str]] = defaultdict(list)
     for path, record in evidence.planned.items():
