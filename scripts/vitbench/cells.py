@@ -18,10 +18,11 @@ CONTROL = "-control"
 PROFILE = "profile.json"
 # Below this many blocks an interval says more about the few blocks than about the cells: there is no verdict.
 LEAST_BLOCKS = 5
-# What names a variant on its device, and a cell in a table that holds several sources.
+# What names a variant on its device, what a cell's name is made of, and a cell in a table that holds several sources.
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
-CELL = [*SOURCE, "dataset", "images", *VARIANT, "batch_size"]
+NAME_COLUMNS = [*VARIANT, "batch_size"]
+CELL = [*SOURCE, "dataset", "images", *NAME_COLUMNS]
 KEYS = ("machine", "protocol", "model", "dataset", "framework", "variant", "device", "workers", "batch_size")
 
 

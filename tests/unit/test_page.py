@@ -18,7 +18,7 @@ from vitbench.analysis import parity
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import datasets
-from vitbench.present.page import axes, comparison, document, pictures
+from vitbench.present.page import axes, break_even, comparison, document, pictures
 from vitbench.present.page.parts import GREY
 
 ALL = ["speedup", "sweep", "full", "passes", "stages", "batches", "parity", "peak", "memory", "break-even",
@@ -163,7 +163,7 @@ def test_a_page_that_no_mail_takes_is_refused(tmp_path, monkeypatch):
 
 
 def test_many_repeats_are_cut_and_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("vitbench.present.page.quality.MOST_RUNS", 4)
+    monkeypatch.setattr("vitbench.present.page.machine.MOST_RUNS", 4)
     run = rich()
     runs = section(write(tmp_path, run).read_text(), "runs")
     assert len(runs.all("tbody")[0].all("tr")) == 4
@@ -218,12 +218,12 @@ def test_axes_place_what_they_are_given():
 
 
 def test_the_projection_is_start_and_work():
-    arm = comparison.Arm("x", throughput=10, fixed=3600, each=0.1, measured=100)
+    arm = break_even.Arm("x", throughput=10, fixed=3600, each=0.1, measured=100)
     assert arm.seconds(36_000) == 7200
     assert arm.machines(36_000, 3) == 1 and arm.machines(360_000, 3) == 5 and arm.machines(360_000, 2) == 10
     assert arm.machines(1, 1) is None  # it has only just started
     run = rich()
-    found = comparison.arms(run.runs)
+    found = break_even.arms(run.runs)
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
 
 

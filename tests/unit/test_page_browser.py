@@ -11,7 +11,7 @@ import pytest
 from example_page import EVIL, disagreement, photograph, replicated, write
 from example_tables import FIVE, example
 
-from vitbench.present.page import comparison
+from vitbench.present.page import break_even
 
 pytestmark = [
     pytest.mark.browser,
@@ -155,7 +155,7 @@ def cells(page) -> list[list[str]]:
 
 
 def test_the_projection_follows_what_is_asked(page, run, file):
-    arms = comparison.arms(run.runs)
+    arms = break_even.arms(run.runs)
     before = cells(page)
     written = "document.querySelector('.asked')"
     page.evaluate(f"{written}.dispatchEvent(new Event('input'))")

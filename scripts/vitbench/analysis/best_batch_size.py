@@ -10,7 +10,7 @@ import pandas
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import CONTROL, LEAST_BLOCKS, VARIANT
+from vitbench.cells import CONTROL, LEAST_BLOCKS, NAME_COLUMNS, VARIANT
 
 
 def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> dict[str, Any]:
@@ -86,4 +86,4 @@ def best_batch_sizes(runs: pandas.DataFrame, margin: float | None = None) -> pan
         if kept is not None and now["batch_size"] not in (None, kept):
             now["reason"] += f"; the full run keeps {kept:g}, chosen when it was first measured"
         rows.append(dict(zip(VARIANT, key, strict=True)) | now | {"kept": kept})
-    return pandas.DataFrame(rows, columns=[*VARIANT, "batch_size", "median", "kept", "reason"])
+    return pandas.DataFrame(rows, columns=[*NAME_COLUMNS, "median", "kept", "reason"])

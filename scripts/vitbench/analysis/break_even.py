@@ -14,7 +14,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import CONTROL, VARIANT, cell_name
+from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
 
 # A line through measured points is believed up to this many times the largest of them.
 REACH = 2
@@ -60,8 +60,8 @@ def full_cells(runs: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     """Name → usable repeats of each cell of the full data set with all times of a line; without the A/A control."""
     full = runs[(runs.dataset == "full") & usable(runs) & ~runs.variant.str.endswith(CONTROL)]
     full = full.dropna(subset=["start_seconds", "load_seconds", "cold_seconds", "wall_seconds"])
-    groups = full.groupby([*VARIANT, "batch_size"], sort=False, dropna=False)
-    return {cell_name(dict(zip([*VARIANT, "batch_size"], key, strict=True))): group for key, group in groups}
+    groups = full.groupby(NAME_COLUMNS, sort=False, dropna=False)
+    return {cell_name(dict(zip(NAME_COLUMNS, key, strict=True))): group for key, group in groups}
 
 
 def break_even(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas
 
-from vitbench.cells import CONTROL, VARIANT
+from vitbench.cells import CONTROL, NAME_COLUMNS
 
 BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
 CONTROL_GROUP = "A/A control"
@@ -23,7 +23,7 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     on the sample at the same batch size.
     """
     tried = runs[runs.status != "skipped"]
-    cells = tried[["dataset", *VARIANT, "batch_size"]].drop_duplicates().to_dict("records")
+    cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
     pairs = []
     for one, other in [pair for first, second in combinations(cells, 2) for pair in ((first, second), (second, first))]:
         if one["dataset"] != other["dataset"] or one["workers"] != other["workers"]:

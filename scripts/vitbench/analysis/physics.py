@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vitbench.cells import cell_name
+from vitbench.cells import NAME_COLUMNS, cell_name
 
 if TYPE_CHECKING:
     import pandas
@@ -57,7 +57,7 @@ def tabulate(runs: pandas.DataFrame, peak: dict[str, Any] | None) -> pandas.Data
     from vitbench import tables
     from vitbench.analysis.summary import usable
 
-    cell = ["machine", "model", "dataset", "framework", "variant", "device", "workers", "batch_size"]
+    cell = ["machine", "model", "dataset", *NAME_COLUMNS]
     rows = []
     for values, repeats in runs[usable(runs)].groupby(cell, sort=False):
         row = dict(zip(cell, values, strict=True))

@@ -24,7 +24,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import LEAST_BLOCKS, cell_name
+from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, cell_name
 
 
 @dataclass
@@ -80,7 +80,7 @@ def speedup(
 def hours_of_a_block(runs: pandas.DataFrame) -> float:
     """About how many hours one more block of these cells takes: each cell's mean, attempts set aside included."""
     tried = runs[runs.total_seconds.notna()]
-    cells = tried.groupby(["framework", "variant", "device", "workers", "batch_size"], dropna=False)
+    cells = tried.groupby(NAME_COLUMNS, dropna=False)
     seconds = cells.total_seconds.mean() + cells.set_aside_seconds.mean().fillna(0)
     return float(seconds.sum()) / 3600
 

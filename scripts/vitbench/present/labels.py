@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench.cells import BEST, cell_name
+from vitbench.cells import BEST, NAME_COLUMNS, cell_name
 from vitbench.series.published import ONE_RUN
 
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
@@ -43,7 +43,7 @@ def hardware_of(cell: Any) -> str:
 
 def cell_names(table: pd.DataFrame) -> pd.Series:
     """`framework/variant/device/wN/bsN` of each row of a table with those columns."""
-    rows = table[["framework", "variant", "device", "workers", "batch_size"]].to_dict("records")
+    rows = table[NAME_COLUMNS].to_dict("records")
     return pd.Series(list(map(cell_name, rows)), index=table.index, dtype=str)
 
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from vitbench.analysis.break_even import Line as Cost
-from vitbench.analysis.break_even import full_cells, line, measured_images
 from vitbench.analysis.pairs import CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
@@ -20,11 +15,9 @@ from vitbench.present import style
 from vitbench.present.answer import noise_line
 from vitbench.present.labels import (
     hardware_of,
-    name_of,
     number,
     number_of,
     percentage,
-    size_words,
     stated_size,
     variant_of,
 )
@@ -33,13 +26,9 @@ from vitbench.present.page.parts import (
     GREY,
     INK,
     Dot,
-    Entry,
     Grid,
     Key,
-    Line,
-    Look,
     Notes,
-    Plot,
     Section,
     Span,
     Strip,
@@ -50,12 +39,9 @@ from vitbench.present.page.parts import (
     of_words,
 )
 from vitbench.series.published import ONE_RUN
-from vitbench.series.replication import NOT_MEASURED, VERDICTS
 
-# Images that the projection begins with, and hours until which they should be done (the article's scale).
-IMAGES, DEADLINE = 40_000_000, 48.0
-MOST_IMAGES = 1e9  # beyond this no break-even is of use
 GLYPHS = {"cpu": "dot", "gpu": "square"}
+
 COLUMNS = ("ratio [low, high]", "n", "verdict", "images/s of both", "labels equal")
 
 WRONG = (
@@ -63,10 +49,12 @@ WRONG = (
     " was), a process that was not warm when it was timed (Warm-up). An A/A control that is not equivalent to itself"
     " shows a difference that no framework made."
 )
+
 MANY = (
     "The same as of the chart above; and of many comparisons some look decided by chance. Verdicts are corrected for"
     " that within each family, a glance at the chart is not."
 )
+
 WRONG_OF_ONE_RUN = (
     "One run has no interval: how far another one would lie from it is not known, and the labels of the two sides were"
     " not compared."
@@ -257,201 +245,4 @@ def _numbers(speedup: pd.DataFrame) -> Grid:
         columns,
         folded="The comparisons in numbers",
         groups=tuple(row.comparison for row in rows),
-    )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """What a cell of the full set would take for more images: `fixed` seconds to start, `each` seconds an image."""
-
-    name: str
-    throughput: float
-    fixed: float
-    each: float
-    measured: int
-
-    def seconds(self, images: float) -> float:
-        """On one machine."""
-        return Cost(self.fixed, self.each).seconds(images)
-
-    def machines(self, images: float, hours: float) -> int | None:
-        """The fewest machines, each of which starts once, that are done in time; None where starting takes longer."""
-        left = hours * 3600 - self.fixed
-        return max(1, math.ceil(images * self.each / left - 1e-9)) if left > 0 else None
-
-
-def arms(runs: pd.DataFrame) -> list[Arm]:
-    """An arm for each cell of the full set that may carry a claim, the fastest first."""
-    found = []
-    for name, repeats in full_cells(runs).items():
-        cell, cost = Cell.parse(name), line(repeats)
-        words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"
-        found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, measured_images(repeats)))
-    return sorted(found, key=lambda arm: arm.each)
-
-
-def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: dict[tuple[str, str], Look]) -> Section | None:
-    """From how many images on what starts later is ahead."""
-    cells = full_cells(runs)
-    if not cells or table.empty:
-        return None
-    parts = [
-        plot
-        for device in dict.fromkeys(hardware_of(Cell.parse(name)) for name in cells)
-        if (plot := _totals(device, cells, table, looks))
-    ]
-    pairs = {
-        "starts later": of_words("late"),
-        "starts sooner": of_words("early"),
-        "break-even, images": (True, lambda row: Entry(_images(row.break_even), row.break_even)),
-        "range of the blocks": (False, lambda row: Entry(f"{_images(row.low)} to {_images(row.high)}")),
-        "n": of_numbers("blocks", number_of),
-        "verdict": of_words("verdict"),
-        "remark": of_words("reason"),
-    }
-    ordered = table.sort_values("break_even", kind="stable", na_position="last")
-    parts.append(
-        grid("From how many images on what starts later has caught up", ordered.itertuples(index=False), pairs)
-    )
-    return Section(
-        "break-even",
-        "Break-even",
-        tuple(parts),
-        read="Each line is the total time of a fresh process for so many images: start, load, what the cold pass takes"
-        " longer, and warm seconds an image. A ring is where what starts later has caught up. Dashed: beyond what was"
-        " measured. Both axes are logarithmic.",
-        wrong="Beyond what a process classified here, a line assumes that speed stays the same: a hot processor, a full"
-        " disk or a slow network would bend it. Where the verdict is uncertain, so is the ring.",
-    )
-
-
-def _images(value: float) -> str:
-    """A number of images to two digits: more would not be true."""
-    if not math.isfinite(value):
-        return "–"
-    if value < 1:
-        return "1"
-    digits = max(0, math.floor(math.log10(value)) - 1)
-    return f"{round(value / 10**digits) * 10**digits:,.0f}"
-
-
-def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plot | None:
-    part = {name: repeats for name, repeats in cells.items() if hardware_of(Cell.parse(name)) == hardware}
-    meetings = table[table["early"].isin(part) & (table["break_even"] > 1) & (table["break_even"] < MOST_IMAGES)]
-    measured = {name: measured_images(repeats) for name, repeats in part.items()}
-    last = max([20.0 * max(measured.values()), *(3 * meetings["break_even"])])
-    costs = {name: line(repeats) for name, repeats in part.items()}
-    x = axes.decades([1.0, last])
-    y = axes.decades([cost.seconds(images) for cost in costs.values() for images in (1, last)])
-    lines = []
-    for name, cost in costs.items():
-        cell = Cell.parse(name)
-        look = looks[cell.framework, cell.variant]
-        words = f"{name_of(cell)}: {number(cost.fixed)} s + {number(cost.each * 1000)} ms an image"
-        for first, end, dashed in ((1.0, measured[name], False), (measured[name], last, True)):
-            at = np.geomspace(first, max(end, first), 24)
-            points = tuple(Dot(x.at(images), look.color, words, y=y.down(cost.seconds(images))) for images in at)
-            lines.append(Line(words, look.color, points, glyph="", dashed=dashed, listed=not dashed))
-    rings = tuple(
-        Dot(
-            x.at(row.break_even),
-            INK,
-            f"{row.late} has caught up with {row.early} at {_images(row.break_even)} images",
-            y=y.down(costs[row.early].seconds(row.break_even)),
-        )
-        for row in meetings.itertuples(index=False)
-    )
-    return Plot(
-        title=hardware,
-        x=x,
-        y=y,
-        x_label="images (log scale)",
-        y_label="seconds (log scale)",
-        lines=tuple(lines),
-        rings=rings,
-        height=300,
-        alt=f"Total time by number of images on the {hardware}, {len(costs)} lines, {len(rings)} meetings; the numbers"
-        " are in the table below",
-    )
-
-
-def replication(table: pd.DataFrame) -> Section | None:
-    """Our ratios beside the published ones, and what was not measured here."""
-    if table.empty:
-        return None
-    counts = Counter(table["verdict"])
-    found = f"{len(table)} published comparisons: " + ", ".join(
-        f"{counts[one]} {one}" for one in VERDICTS if counts[one]
-    )
-    measured = table[table["ours"].notna()]
-    parts = []
-    if len(measured):
-        values = measured[["ours", "ours_low", "ours_high", "published", "published_low", "published_high"]]
-        axis = axes.doubling(values.to_numpy(dtype=float).ravel())
-        parts.append(
-            Strip(
-                caption="Our ratio and theirs, each of one side's own hardware",
-                axis=axis,
-                label="times as fast (log scale)",
-                head="comparison",
-                columns=("ours", "published", "verdict"),
-                rows=tuple(_beside(row, axis) for row in measured.itertuples(index=False)),
-                heavy=axis.at(1),
-                key=(Key("dot", style.VERMILION, "ours"), Key("diamond", style.BLUE, "published", hollow=True)),
-            )
-        )
-    columns = {
-        "kind": of_words("kind"),
-        "part": of_words("part"),
-        "candidate": of_words("candidate"),
-        "baseline": of_words("baseline"),
-        "data set": of_words("dataset"),
-        "published": of_numbers("published", number),
-        "ours": of_numbers("ours", number),
-        "verdict": (False, lambda row: Entry(row.verdict, warns=row.verdict == "disagrees")),
-        "why": of_words("reason"),
-        "to measure it": of_words("to_run"),
-    }
-    parts.append(
-        grid(
-            "Every published comparison beside our records",
-            table.itertuples(index=False),
-            columns,
-            folded="Every published comparison, and what it would take to measure it",
-        )
-    )
-    return Section(
-        "replication",
-        "Beside the published numbers",
-        tuple(parts),
-        found=f"{found}.",
-        read="Each ratio is of two of our cells or of two of their runs; none has a time of each. Dot and whisker: ours"
-        " (below five blocks a bar, the range). Hollow diamond and thin whisker: the published ratio, with the noise of"
-        " single runs. A comparison agrees where both say that the same side is faster; sizes may differ, for the"
-        " hardware does.",
-        wrong=f'"{NOT_MEASURED}" says nothing for or against the article. Their labels were never compared, and their'
-        " noise is estimated from accidental repeats.",
-    )
-
-
-def _beside(row, axis: axes.Axis) -> StripRow:
-    candidate, baseline = row.our_candidate or row.candidate, row.our_baseline or row.baseline
-    theirs = f"published: {number(row.published)} [{number(row.published_low)}, {number(row.published_high)}]"
-    ours = f"ours: {number(row.ours)} [{number(row.ours_low)}, {number(row.ours_high)}], n = {number_of(row.blocks)}"
-    decided = row.our_verdict in JUDGED
-    return StripRow(
-        name=candidate,
-        under=f"vs {baseline} · part {row.part}, {row.environment}, {row.dataset}",
-        group=row.kind,
-        spans=tuple(
-            Span(axis.at(low), axis.at(high), color, tip, thin=thin)
-            for low, high, color, tip, thin in (
-                (row.published_low, row.published_high, style.BLUE, theirs, True),
-                (row.ours_low, row.ours_high, style.VERMILION, ours, not decided),
-            )
-            if math.isfinite(low) and math.isfinite(high)
-        ),
-        dots=(Dot(axis.at(row.published), style.BLUE, theirs, "diamond", hollow=True),)
-        + ((Dot(axis.at(row.ours), style.VERMILION, ours),) if decided else ()),
-        cells=(ours.removeprefix("ours: "), theirs.removeprefix("published: "), row.verdict),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from vitbench.errors import UserError
 from vitbench.present.charts.speedup import of_the_article
 from vitbench.present.labels import several
-from vitbench.present.page import cells, comparison, quality, series
+from vitbench.present.page import break_even, cells, comparison, costs, machine, quality, replication, series
 from vitbench.present.page.parts import Section, Strip, looks
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -35,7 +35,7 @@ class First:
     chart: Strip | None
     read: str
     wrong: str
-    arms: tuple[comparison.Arm, ...]
+    arms: tuple[break_even.Arm, ...]
     images: int
     deadline: float
     believe: tuple[str, ...]
@@ -72,19 +72,19 @@ def of_measured(
         cells.sweep(summary, runs, tables["best"], given),
         cells.full(summary, runs, given),
         quality.passes(runs, given),
-        cells.stages(tables["stages"]),
-        cells.batches(tables["effective_batches"]),
+        costs.stages(tables["stages"]),
+        costs.batches(tables["effective_batches"]),
         quality.parity(tables["parity"], tables["disagreements"], groups, slugs, root),
-        cells.peak(tables["physics"], given),
-        cells.memory(runs, given),
-        comparison.break_even(runs, tables["break_even"], given),
-        comparison.replication(tables["replication"]),
-        quality.machine(summary, context, tables["time_budget"], tables["images"]),
+        costs.peak(tables["physics"], given),
+        costs.memory(runs, given),
+        break_even.break_even(runs, tables["break_even"], given),
+        replication.replication(tables["replication"]),
+        machine.machine(summary, context, tables["time_budget"], tables["images"]),
         quality.quiet(runs, speedup, context),
-        quality.every_run(runs),
+        machine.every_run(runs),
     ]
     believe, doubt = quality.reasons(dict(tables), context)
-    arms = comparison.arms(runs)
+    arms = break_even.arms(runs)
     return render(_first(context, shown, speedup, arms, believe, doubt), sections, context)
 
 
@@ -101,7 +101,7 @@ def of_published(tables: Mapping[str, pd.DataFrame], context: dict[str, Any], pi
         series.claims(tables["claims"]),
         series.figures(tables["figures"], pictures),
         series.hardware(tables["hardware"], tables["repeats"]),
-        quality.every_run(tables["runs"]),
+        machine.every_run(tables["runs"]),
     ]
     doubt = ["one run a cell, no interval", "labels not compared", "hardware as stated"]
     return render(_first(context, comparison.shown_first(speedup), speedup, [], [], doubt), sections, context)
@@ -131,8 +131,8 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         read=comparison.reading(shown),
         wrong=comparison.doubting(shown),
         arms=tuple(arms),
-        images=comparison.IMAGES,
-        deadline=comparison.DEADLINE,
+        images=break_even.IMAGES,
+        deadline=break_even.DEADLINE,
         believe=tuple(believe),
         doubt=tuple(doubt),
         links=links,

@@ -28,7 +28,11 @@ class Look(NamedTuple):
     dashed: bool = False
 
 
-def looks(variants: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Look]:
+# (framework, variant) → how it looks.
+Looks = dict[tuple[str, str], Look]
+
+
+def looks(variants: Iterable[tuple[str, str]]) -> Looks:
     """A look for each (framework, variant): the colours and marks of the charts (`style.marks`)."""
     given = style.marks(variants)
     return {

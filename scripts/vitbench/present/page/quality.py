@@ -22,29 +22,26 @@ from vitbench.present.labels import (
     variant_of,
 )
 from vitbench.present.page import axes, pictures
-from vitbench.present.page.cells import Looks
 from vitbench.present.page.parts import (
-    Bar,
     Dot,
     Entry,
-    Facts,
     Gallery,
     Grid,
     Line,
+    Looks,
     Notes,
     Panels,
     Picture,
     Plot,
     Section,
-    Strip,
-    StripRow,
     grid,
     of_numbers,
     of_words,
 )
 
-# Most pictures of images that two cells label differently, and most rows of the table of runs: a page is one file.
-MOST_PICTURES, MOST_RUNS = 24, 3000
+# Most pictures of images that two cells label differently: a page is one file.
+MOST_PICTURES = 24
+
 # Highest over lowest value from which a linear axis would flatten the timed passes.
 WIDE_SPAN = 8
 
@@ -52,9 +49,6 @@ WIDE_SPAN = 8
 def flagged(runs: pd.DataFrame, flag: str) -> pd.Series:
     """Which rows of the runs table bear this flag."""
     return runs["flags"].str.split(";").map(lambda given: flag in given).astype(bool)
-
-
-# --- first screen
 
 
 def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], list[str]]:
@@ -94,9 +88,6 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     if failed:
         doubt.append(f"{failed} repeats failed")
     return believe, doubt
-
-
-# --- warm-up
 
 
 def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
@@ -190,9 +181,6 @@ def _warming(rows: pd.DataFrame, looks: Looks) -> Plot:
     )
 
 
-# --- labels
-
-
 def parity(
     table: pd.DataFrame,
     disagreements: pd.DataFrame,
@@ -269,9 +257,6 @@ def _differing(table: pd.DataFrame, slugs: dict[str, str], root: Path) -> list[G
     left = len(images) - len(found)
     more = (f"{left} more images with two labels stand in the table disagreements.csv.",) if left else ()
     return [Gallery(tuple(found), small=True), *([Notes(more)] if more else [])]
-
-
-# --- quiet, failed, suspect, measured again
 
 
 def quiet(runs: pd.DataFrame, speedup: pd.DataFrame, context: dict) -> Section | None:
@@ -371,93 +356,3 @@ def _odd(runs: pd.DataFrame) -> Grid:
 
 def _unsteady(row) -> str:
     return row.steady_because if "no steady state" in row.flags.split(";") else ""
-
-
-# --- what was measured
-
-
-def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame, forms: pd.DataFrame) -> Section:
-    """Hardware, software, model, data sets and settings; where the time of the run went."""
-    pairs = [("machine", context["machine_text"]), ("machine's id", context["machine"])]
-    pairs += [
-        (name, str(context[key])) for name, key in (("platform", "platform"), ("Python", "python")) if context.get(key)
-    ]
-    said = "; ".join(filter(None, (context.get("model_note"), context.get("label_note"))))
-    pairs.append(("model", context["model"] + (f" ({said})" if said else "")))
-    for role, one in context["datasets"].items():
-        left = f", {one['left_out']} files left out" if one.get("left_out") else ""
-        pairs.append((f"data set {role}", f"{one['name']}, {one['images']} images{left}"))
-    pairs += [(package, version) for package, version in context.get("versions", {}).items()]
-    pairs += [("protocol", str(context["protocol"])), ("date", context["date"])]
-    pairs += [("vitbench", context["vitbench"])] if context.get("vitbench") else []
-    pairs += [("mixed", note) for note in context.get("notes", [])]
-    settings = {variant_of(row): row.setting for row in summary.itertuples(index=False) if row.setting}
-    parts = [Facts(tuple(pairs))]
-    if settings:
-        parts.append(Facts(tuple(settings.items())))
-    if len(forms):
-        columns = {
-            "data set": of_words("dataset"),
-            "form, or why left out": of_words("what"),
-            "used": (False, lambda row: Entry("yes" if row.used else "no", warns=not row.used)),
-            "images": of_numbers("images", number_of),
-            "the first": of_words("first"),
-        }
-        parts.append(grid("What the data sets hold", forms.itertuples(index=False), columns))
-    if budget["seconds"].sum() > 0:
-        parts.append(_budget(budget))
-    return Section("machine", "Machine, versions and settings", tuple(parts))
-
-
-def _budget(table: pd.DataFrame) -> Strip:
-    rows, axis = table[table["part"] != "total"], axes.linear(table["share"], axes.share, least=0.2)
-    return Strip(
-        caption="Where the time of the run went",
-        axis=axis,
-        label="share of the time",
-        head="part",
-        columns=("seconds", "share"),
-        rows=tuple(
-            StripRow(
-                name=row.part,
-                bars=(Bar(0.0, axis.at(row.share), style.BLUE, f"{row.part}: {row.share:.1%}"),),
-                cells=(f"{row.seconds:,.0f}", f"{row.share:.1%}"),
-            )
-            for row in rows.itertuples(index=False)
-        ),
-    )
-
-
-def every_run(runs: pd.DataFrame) -> Section | None:
-    """The table of repeats, to be sorted and filtered."""
-    if runs.empty:
-        return None
-    columns = {
-        "data set": of_words("dataset"),
-        "variant": (False, lambda row: Entry(variant_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
-        "batch size": of_numbers("batch_size", number_of),
-        "effective": of_numbers("effective_batch_size", number_of),
-        "block": of_numbers("block", number_of),
-        "status": (False, lambda row: Entry(row.status, warns=row.status != "ok")),
-        "wall, s": of_numbers("wall_seconds", number),
-        "images/s": of_numbers("throughput", number),
-        "cold, s": of_numbers("cold_seconds", number),
-        "start, s": of_numbers("start_seconds", number),
-        "load, s": of_numbers("load_seconds", number),
-        "memory, MB": of_numbers("peak_memory_mb", number_of),
-        "flags": of_words("flags"),
-        "started": (False, lambda row: Entry(row.started[:16].replace("T", " "))),
-        "reason": of_words("reason"),
-    }
-    written = runs.head(MOST_RUNS)
-    parts = (grid("One row a repeat (a fresh process)", written.itertuples(index=False), columns, tool=True),)
-    if len(runs) > MOST_RUNS:
-        parts += (Notes((f"The first {MOST_RUNS:,} of {len(runs):,} repeats; all of them stand in runs.csv.",)),)
-    return Section(
-        "runs",
-        "Runs",
-        parts,
-        read="Everything above follows from these rows. A button in a heading sorts by that column; the field filters"
-        " by any word of a row.",
-    )

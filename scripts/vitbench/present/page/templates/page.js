@@ -61,7 +61,7 @@
     });
   }
 
-  // What the reader's images would take: the arithmetic of vitbench.present.page.comparison.Arm.
+  // What the reader's images would take: the arithmetic of vitbench.present.page.break_even.Arm.
   const asked = document.querySelector(".asked");
   if (asked) {
     const number = (name) => Number(asked.elements[name].value.replace(/[\s,_]/g, ""));

@@ -1,0 +1,154 @@
+"""What a whole job costs: start and load, and each image after it; who pays off after how many images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from vitbench.analysis.break_even import Line as Cost
+from vitbench.analysis.break_even import full_cells, line, measured_images
+from vitbench.cells import Cell
+from vitbench.present.labels import (
+    hardware_of,
+    name_of,
+    number,
+    number_of,
+    size_words,
+    variant_of,
+)
+from vitbench.present.page import axes
+from vitbench.present.page.parts import (
+    INK,
+    Dot,
+    Entry,
+    Line,
+    Looks,
+    Plot,
+    Section,
+    grid,
+    of_numbers,
+    of_words,
+)
+
+# Images that the projection begins with, and hours until which they should be done (the article's scale).
+IMAGES, DEADLINE = 40_000_000, 48.0
+
+MOST_IMAGES = 1e9  # beyond this no break-even is of use
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a cell of the full set would take for more images: `fixed` seconds to start, `each` seconds an image."""
+
+    name: str
+    throughput: float
+    fixed: float
+    each: float
+    measured: int
+
+    def seconds(self, images: float) -> float:
+        """On one machine."""
+        return Cost(self.fixed, self.each).seconds(images)
+
+    def machines(self, images: float, hours: float) -> int | None:
+        """The fewest machines, each of which starts once, that are done in time; None where starting takes longer."""
+        left = hours * 3600 - self.fixed
+        return max(1, math.ceil(images * self.each / left - 1e-9)) if left > 0 else None
+
+
+def arms(runs: pd.DataFrame) -> list[Arm]:
+    """An arm for each cell of the full set that may carry a claim, the fastest first."""
+    found = []
+    for name, repeats in full_cells(runs).items():
+        cell, cost = Cell.parse(name), line(repeats)
+        words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"
+        found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, measured_images(repeats)))
+    return sorted(found, key=lambda arm: arm.each)
+
+
+def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> Section | None:
+    """From how many images on what starts later is ahead."""
+    cells = full_cells(runs)
+    if not cells or table.empty:
+        return None
+    parts = [
+        plot
+        for device in dict.fromkeys(hardware_of(Cell.parse(name)) for name in cells)
+        if (plot := _totals(device, cells, table, looks))
+    ]
+    pairs = {
+        "starts later": of_words("late"),
+        "starts sooner": of_words("early"),
+        "break-even, images": (True, lambda row: Entry(_images(row.break_even), row.break_even)),
+        "range of the blocks": (False, lambda row: Entry(f"{_images(row.low)} to {_images(row.high)}")),
+        "n": of_numbers("blocks", number_of),
+        "verdict": of_words("verdict"),
+        "remark": of_words("reason"),
+    }
+    ordered = table.sort_values("break_even", kind="stable", na_position="last")
+    parts.append(
+        grid("From how many images on what starts later has caught up", ordered.itertuples(index=False), pairs)
+    )
+    return Section(
+        "break-even",
+        "Break-even",
+        tuple(parts),
+        read="Each line is the total time of a fresh process for so many images: start, load, what the cold pass takes"
+        " longer, and warm seconds an image. A ring is where what starts later has caught up. Dashed: beyond what was"
+        " measured. Both axes are logarithmic.",
+        wrong="Beyond what a process classified here, a line assumes that speed stays the same: a hot processor, a full"
+        " disk or a slow network would bend it. Where the verdict is uncertain, so is the ring.",
+    )
+
+
+def _images(value: float) -> str:
+    """A number of images to two digits: more would not be true."""
+    if not math.isfinite(value):
+        return "–"
+    if value < 1:
+        return "1"
+    digits = max(0, math.floor(math.log10(value)) - 1)
+    return f"{round(value / 10**digits) * 10**digits:,.0f}"
+
+
+def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plot | None:
+    part = {name: repeats for name, repeats in cells.items() if hardware_of(Cell.parse(name)) == hardware}
+    meetings = table[table["early"].isin(part) & (table["break_even"] > 1) & (table["break_even"] < MOST_IMAGES)]
+    measured = {name: measured_images(repeats) for name, repeats in part.items()}
+    last = max([20.0 * max(measured.values()), *(3 * meetings["break_even"])])
+    costs = {name: line(repeats) for name, repeats in part.items()}
+    x = axes.decades([1.0, last])
+    y = axes.decades([cost.seconds(images) for cost in costs.values() for images in (1, last)])
+    lines = []
+    for name, cost in costs.items():
+        cell = Cell.parse(name)
+        look = looks[cell.framework, cell.variant]
+        words = f"{name_of(cell)}: {number(cost.fixed)} s + {number(cost.each * 1000)} ms an image"
+        for first, end, dashed in ((1.0, measured[name], False), (measured[name], last, True)):
+            at = np.geomspace(first, max(end, first), 24)
+            points = tuple(Dot(x.at(images), look.color, words, y=y.down(cost.seconds(images))) for images in at)
+            lines.append(Line(words, look.color, points, glyph="", dashed=dashed, listed=not dashed))
+    rings = tuple(
+        Dot(
+            x.at(row.break_even),
+            INK,
+            f"{row.late} has caught up with {row.early} at {_images(row.break_even)} images",
+            y=y.down(costs[row.early].seconds(row.break_even)),
+        )
+        for row in meetings.itertuples(index=False)
+    )
+    return Plot(
+        title=hardware,
+        x=x,
+        y=y,
+        x_label="images (log scale)",
+        y_label="seconds (log scale)",
+        lines=tuple(lines),
+        rings=rings,
+        height=300,
+        alt=f"Total time by number of images on the {hardware}, {len(costs)} lines, {len(rings)} meetings; the numbers"
+        " are in the table below",
+    )
