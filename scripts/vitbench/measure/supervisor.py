@@ -29,7 +29,7 @@ from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.measure.repeat import Repeat
-from vitbench.records.record import blank, check, predictions_path, read_predictions, write
+from vitbench.records.record import check, kept, may_be_null, predictions_path, read_predictions, write
 from vitbench.steady import TIMED, UNSTEADY, Course, Pass, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
@@ -145,7 +145,7 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     held_by = quiet.holders(processes, quiet.cpu_by_process(), ended - launched, ours)
     events, tail = what_it_said(folder, exit_status)
     after = quiet.probe(device, repeat.reference, repeat.limits)
-    record = blank() | repeat.known | {"started": started.isoformat(timespec="seconds")}
+    record = repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, tail)
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
     taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
@@ -172,13 +172,12 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
 
 def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
     """What a record keeps of an earlier attempt."""
-    kept = ("started", "status", "wall_seconds", "flags", "reason", "quiet", "total_seconds")
-    return {key: record[key] for key in kept} | {"pass_seconds": [one["seconds"] for one in record["passes"]]}
+    return kept(record, "attempts") | {"pass_seconds": [one["seconds"] for one in record["passes"]]}
 
 
 def record_without_running(repeat: Repeat, out: Path, status: str, reason: str) -> dict[str, Any]:
     """Write the record of a repeat that cannot even be started, with its status and reason; return the record."""
-    record = blank() | repeat.known | _failed(status, reason)
+    record = repeat.known | _failed(repeat, status, reason)
     record |= {"started": datetime.now(UTC).isoformat(timespec="seconds"), "total_seconds": 0.0, "attempts": []}
     write_atomically(predictions_path(out), ",".join(Prediction._fields) + "\n")
     write(out, record)
@@ -290,9 +289,10 @@ def _events(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _failed(status: str, reason: str) -> dict[str, Any]:
+def _failed(repeat: Repeat, status: str, reason: str) -> dict[str, Any]:
     """The outcome of a repeat that gave no number."""
-    return {"status": status, "reason": reason, "timed_passes": 0, "passes": [], "flags": [], "versions": {}}
+    nothing = {name: None for name in may_be_null() if name not in repeat.known}
+    return nothing | {"status": status, "reason": reason, "timed_passes": 0, "passes": [], "flags": [], "versions": {}}
 
 
 def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int | str, tail: str) -> tuple[str, str]:
@@ -317,20 +317,16 @@ def _outcome(
     ended = [Pass(one["seconds"], one["settling_seconds"]) for one in passes]
     course = follow(repeat.passes, len(repeat.task.images), ended)
     if "done" in by_name:
-        outcome = {"status": "ok"} | _succeeded(repeat, folder, by_name["done"], passes, course)
+        outcome = {"status": "ok", "reason": None} | _succeeded(repeat, folder, by_name["done"], passes, course)
     else:
-        outcome = _failed(*why_failed(repeat, by_name.get("failed"), exit_status, tail))
+        outcome = _failed(repeat, *why_failed(repeat, by_name.get("failed"), exit_status, tail))
     for event, column in (("started", "start_seconds"), ("loaded", "load_seconds")):
         outcome[column] = by_name[event]["seconds"] if event in by_name else None
     if passes:
         outcome["cold_seconds"] = passes[0]["seconds"]
         outcome["first_batch_seconds"] = passes[0]["first"]
-    kept = ("seconds", "settling_seconds", "collecting_seconds", "memory_mb", "celsius", "valid", "lost",
-            "duplicated", "unknown", "changed")  # fmt: skip
     phases = course.phases()
-    outcome["passes"] = [
-        {"phase": phase} | {key: one[key] for key in kept} for phase, one in zip(phases, passes, strict=True)
-    ]
+    outcome["passes"] = [{"phase": phase} | kept(one, "passes") for phase, one in zip(phases, passes, strict=True)]
     outcome["timed_passes"] = phases.count(TIMED)
     return outcome
 
@@ -349,11 +345,7 @@ def _succeeded(
     histogram = done["effective_batch_sizes"]
     effective = max(int(size) for size in histogram) if histogram else None
     flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
-    described = ("accelerator", "precision", "setting", "threads", "slots", "partitions", "partition_rows",
-                 "effective_batch_sizes", "batches")  # fmt: skip
-    used = ("peak_memory_mb", "peak_gpu_memory_mb", "energy")
-    return {key: done[key] for key in (*described, "versions", *used)} | {
-        "executed": done.get("executed"),
+    return kept(done) | {
         "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,
         "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,

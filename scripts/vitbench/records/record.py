@@ -29,15 +29,18 @@ def _validator():
 
 
 @cache
-def _nullable() -> tuple[str, ...]:
+def may_be_null() -> tuple[str, ...]:
+    """The fields of a record that may be null: what is not known of a repeat that gave no number."""
     validator = _validator()
     properties = validator.schema["properties"]
     return tuple(name for name, schema in properties.items() if validator.evolve(schema=schema).is_valid(None))
 
 
-def blank() -> dict[str, Any]:
-    """A record of which nothing is known yet: each field that may be null, as null."""
-    return dict.fromkeys(_nullable())
+def kept(facts: dict[str, Any], part: str = "") -> dict[str, Any]:
+    """Those of the facts that a record has a field for, or each entry of its list `part` (`passes`, `attempts`)."""
+    properties = _validator().schema["properties"]
+    names = properties[part]["items"]["properties"] if part else properties
+    return {name: value for name, value in facts.items() if name in names}
 
 
 def problems(record: Any) -> list[str]:
