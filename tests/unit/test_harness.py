@@ -391,9 +391,12 @@ def test_an_adapter_that_cannot_be_imported_is_a_mistake_of_our_own(tmp_path, mo
     assert_left(tmp_path)
 
 
-def test_a_description_that_is_no_record_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(
+    "plan", [{"describe": {"threads": "two"}}, {"says_nothing_of": ["threads"]}], ids=["wrong", "left out"]
+)
+def test_a_description_that_is_no_record_leaves_nothing(tmp_path, plan):
     with pytest.raises(ValueError, match="threads"):
-        supervisor.measure(example_repeat(tmp_path, {"describe": {"threads": "two"}}), record_path(tmp_path))
+        supervisor.measure(example_repeat(tmp_path, plan), record_path(tmp_path))
     assert_left(tmp_path)
 
 
