@@ -3,11 +3,12 @@
 The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
 
 Settings: `seconds` (of each pass; the last one stands for all later ones), `settling` (the same, of what the run time
-spends on settling), `collecting` (and on collecting garbage), `streams`, `describe` (changes to the
-description), `says_nothing_of` (keys that are left out of it), `log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` and
-`until_pass` (between these they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and
-`at`: step → what is done there, with its argument, by a function of this module. Steps are start, load, pass 0, pass 1,
-..., profile, describe, close. `stages`: stage → seconds that an image spends there in an instrumented pass.
+spends on settling), `collecting` (and on collecting garbage), `streams`, `describe` (changes to the description),
+`says_nothing_of` (keys that are left out of it), `log` (file that gets begin and end of this process's life), `lose`,
+`twice` (ids), `from_pass` and `until_pass` (between these they are lost or given twice), `count_energy` (a made-up
+counter of 1 J a reading), and `at`: step → what is done there, with its argument, by a function of this module. Steps
+are start, load, pass 0, pass 1, ..., profile, describe, close. `stages`: stage → seconds that an image spends there in
+an instrumented pass.
 """
 
 from __future__ import annotations
