@@ -24,7 +24,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
-from vitbench.cells import LEAST_BLOCKS, cell_name
+from vitbench.cells import LEAST_BLOCKS, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
@@ -207,7 +207,7 @@ def conditions(campaign: Campaign) -> str:
     return (
         f"{context['machine_text']} · {first} to {last} UTC"
         f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
-        + "; ".join(f"{role} {one['name']}" for role, one in context["datasets"].items())
+        + "; ".join(f"{role_of(dataset)} {one['name']}" for dataset, one in context["datasets"].items())
         + f" · protocol {context['protocol']} · vitbench {context['vitbench']}"
     )
 
