@@ -37,8 +37,10 @@ def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     names |= {name: name for name in ("images", "parity", "disagreements", "speedup")}
     made = {name: results / f"{table}.csv" for name, table in names.items()}
     analyse_runs.main(runs, physics, archive, made)
-    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches", "sustained")]
-    derive_tables.main(str(runs), str(made["parity"]), str(made["speedup"]), str(provenance["grid"]), *derived)
+    given = {"runs": runs, "physics": physics, "grid": provenance["grid"]}
+    given |= {name: made[name] for name in ("parity", "speedup")}
+    derived = {name: results / f"{name}.csv" for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
+    derive_tables.main(given, derived | {"batches": results / "effective_batches.csv"})
     tabulate_stages.main(archive, runs, results / "stages.csv")
     context = results / "provenance/context.json"
     write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
