@@ -89,8 +89,8 @@ def false_equivalences(plan: bool = True, trials: int = TRIALS) -> float:
 def fits(blocks: int, bend: float = 0.0, trials: int = 4_000) -> list[Fit]:
     """Lines through made-up seconds of data sets of several sizes.
 
-    Each process is 4.5% faster or slower for its whole life, its value 1% more or less by its passes, its start and load
-    3%; a drift of 2% from block to block meets all processes of a block.
+    Each process is 4.5% faster or slower for its whole life, its value 1% more or less by its passes, its start and
+    load 3%; a drift of 2% from block to block meets all processes of a block.
 
     Args:
         bend: share by which the smallest data set takes longer an image than a line says, the others less and less.
