@@ -305,7 +305,7 @@ def test_no_text_touches_another_or_the_edge(case, monkeypatch):
 def test_the_chart_says_hours_with_their_interval_or_why_there_are_none(monkeypatch):
     table = runs(noise=0.01)
     one = lines(table).iloc[0]
-    said = words(CASES["two"](), monkeypatch)
+    said = " ".join(words(CASES["two"](), monkeypatch).split())
     assert "hours for a million images" in said and "within the noise" in said and "sizes photos-16, photos-32" in said
     said = words(drawn(table), monkeypatch)
     assert f"{one.hours:.1f} [{one.hours_low:.1f}, {one.hours_high:.1f}]" in said

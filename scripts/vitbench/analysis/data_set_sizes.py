@@ -48,8 +48,8 @@ def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule
             if dataset != largest and (common := sorted(blocks.keys() & seconds[largest].keys())):
                 found[len(rows)] = compare(seconds[largest], blocks, rule)
                 row |= _interval("ratio", [seconds[largest][block] / blocks[block] for block in common])
-                if device := noise.get(cell["device"]):
-                    row["floor"] = device.floor(len(common))[0]
+                if known := noise.get(cell["device"]):
+                    row["floor"] = known.floor(len(common))[0]
                     row["within_floor"] = "yes" if abs(math.log(row["ratio"])) <= math.log(row["floor"]) else "no"
             rows.append(row | _against_baseline(runs, speedup, row))
     for place, one in zip(found, correct_for_many(list(found.values())), strict=True):
