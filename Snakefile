@@ -37,8 +37,9 @@ rule all:
         rules.report.input,
         # Named here, since Snakemake makes no missing file again that only stands between others that are up to date.
         str(GRID.peak),
-        get_records(GRID.sweep + GRID.full),
+        get_records(GRID.cells),
         get_profiles(),
+        get_size_charts(),
         "<results>/stages.csv",
         "<results>/physics.csv",
         "<results>/summary.txt",

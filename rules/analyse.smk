@@ -1,5 +1,6 @@
 # Tables. In: records. Out: <results>/{source}runs.csv, one row a repeat, and from it alone (and the predictions that it
-# names) summary, best batch size, parity and speedup, and from those break-even and effective batches. Cost: seconds.
+# names) summary, best batch size, parity and speedup, and from those break-even, effective batches, and what the size of
+# a data set changes. Cost: seconds.
 # Made again whenever a record, or a module that makes them, changes.
 # {source} is empty for what is measured here, campaigns/NAME/ for a packed campaign (rules/campaigns.smk). What depends
 # on the configuration stands in the source's own grid.json and config.yaml, not in this run's.
@@ -88,12 +89,15 @@ rule derive_tables:
         runs="<results>/{source}runs.csv",
         parity="<results>/{source}parity.csv",
         speedup="<results>/{source}speedup.csv",
+        physics="<results>/{source}physics.csv",
         grid="<results>/{source}provenance/grid.json",
         lib=library("derive_tables"),
     output:
         break_even="<results>/{source}break_even.csv",
         batches="<results>/{source}effective_batches.csv",
         sustained="<results>/{source}sustained.csv",
+        data_set_sizes="<results>/{source}data_set_sizes.csv",
+        total_time="<results>/{source}total_time.csv",
     log:
         "<logs>/{source}derive_tables.log",
     wildcard_constraints:
@@ -103,7 +107,7 @@ rule derive_tables:
     resources:
         machine=SHARED,
     message:
-        "deriving break-even, effective batches and long repeats"
+        "deriving break-even, effective batches, long repeats and sizes of data sets"
     script:
         "../scripts/derive_tables.py"
 
@@ -139,6 +143,7 @@ rule write_summary:
         best="<results>/best_batch_size.csv",
         parity="<results>/parity.csv",
         speedup="<results>/speedup.csv",
+        total_time="<results>/total_time.csv",
         context="<results>/provenance/context.json",
         grid="<results>/provenance/grid.json",
         published=checkout("resources", "published", "runs.csv"),

@@ -17,8 +17,8 @@ rule build_dataset:
         machine=SHARED,
     params:
         definition=get_dataset_definition,
-        role=get_role,
-        name=lambda wildcards: GRID.datasets[get_role(wildcards)].name,
+        role=lambda wildcards: GRID.datasets[get_dataset(wildcards)].role,
+        name=lambda wildcards: GRID.datasets[get_dataset(wildcards)].name,
     message:
         "making the data set {wildcards.dataset}"
     script:

@@ -49,3 +49,12 @@ rule sustained:
     input:
         get_charts("sustained"),
     localrule: True
+
+
+# What the size of a data set changes: measured and drawn with the rest where the configuration names any `sizes`.
+rule sizes:
+    input:
+        str(GRID.peak),
+        get_records(GRID.sizes),
+        get_size_charts(),
+    localrule: True

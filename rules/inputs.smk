@@ -1,13 +1,15 @@
 # What the rules that prepare and measure take: functions `get_*` of the grid (rules/common.smk).
 
 
-def get_role(wildcards):
-    """Role of the data set whose slug is in the path: the slug begins with it."""
-    return wildcards.dataset.partition("-")[0]
+def get_dataset(wildcards):
+    """What cells call the data set whose slug is in the path."""
+    return next(
+        name for name, one in GRID.datasets.items() if one.slug == wildcards.dataset
+    )
 
 
 def get_dataset_definition(wildcards):
-    return GRID.datasets[get_role(wildcards)].definition
+    return GRID.datasets[get_dataset(wildcards)].definition
 
 
 def get_model_definition(wildcards):
@@ -20,10 +22,9 @@ def get_jar_lock(wildcards):
 
 def get_pretrained(wildcards):
     """The cell whose variant finds its model under this name in John Snow Labs' hub."""
-    cells = GRID.sweep + GRID.full
     return next(
         cell
-        for cell in cells
+        for cell in GRID.cells
         if GRID.definition(cell).get("pretrained") == wildcards.name
     )
 
@@ -75,7 +76,7 @@ def get_records_of_cell(wildcards):
 
 
 def get_manifests():
-    return [str(GRID.manifest(role)) for role in GRID.datasets]
+    return [str(GRID.manifest(dataset)) for dataset in GRID.datasets]
 
 
 def get_usable(wildcards):
@@ -102,9 +103,8 @@ def get_parts(wildcards):
     """
     if workflow.is_main_process:
         announce_once()
-    cells = GRID.sweep + GRID.full
-    parts = {GRID.model_folder(cell) for cell in cells} | {
-        GRID.jars(cell) for cell in cells
+    parts = {GRID.model_folder(cell) for cell in GRID.cells} | {
+        GRID.jars(cell) for cell in GRID.cells
     } - {None}
     return get_manifests() + sorted(map(str, parts))
 
@@ -112,7 +112,7 @@ def get_parts(wildcards):
 def name_cell(wildcards, batch_size):
     """A cell's name from the wildcards of its records' path; its variant stands there by its slug."""
     return Cell(
-        get_role(wildcards),
+        get_dataset(wildcards),
         wildcards.framework,
         wildcards.variant,
         wildcards.device,
@@ -123,7 +123,9 @@ def name_cell(wildcards, batch_size):
 
 def get_cell(wildcards):
     """The cell that the path of a record names."""
-    return GRID.find(get_role(wildcards), name_cell(wildcards, wildcards.batch_size))
+    return GRID.find(
+        get_dataset(wildcards), name_cell(wildcards, wildcards.batch_size)
+    )
 
 
 def get_order(wildcards):

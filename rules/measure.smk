@@ -92,7 +92,7 @@ rule measure:
     log:
         "<logs>/measure/{machine}.p{protocol}.{model}.{dataset}.{framework}.{variant}.{device}.w{workers}.bs{batch_size}.rep{repeat}.log",
     wildcard_constraints:
-        machine=missing_only(get_records(GRID.sweep + GRID.full)),
+        machine=missing_only(get_records(GRID.cells)),
     priority: get_order
     conda:
         "../envs/{framework}.yaml"
@@ -102,11 +102,11 @@ rule measure:
         gpu=lambda wildcards: int(wildcards.device == "gpu"),
     params:
         cell=lambda wildcards: get_cell(wildcards).name,
-        role=get_role,
+        dataset=get_dataset,
     message:
-        "measuring {params.cell} on {params.role}, repeat {wildcards.repeat}"
+        "measuring {params.cell} on {params.dataset}, repeat {wildcards.repeat}"
     shell:
-        'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
+        'python "$VITBENCH_HOME"/scripts/measure.py --config {input.config:q} --dataset {params.dataset} --cell {params.cell:q}'
         " --repeat {wildcards.repeat} --threads {threads} --ready {input.ready:q} --out {output.record:q}"
         " --progress 3 3>&2 > {log:q} 2>&1"
 

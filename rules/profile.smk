@@ -25,11 +25,11 @@ rule profile_cell:
         gpu=lambda wildcards: int(wildcards.device == "gpu"),
     params:
         cell=lambda wildcards: get_cell(wildcards).name,
-        role=get_role,
+        dataset=get_dataset,
     message:
-        "profiling {params.cell} on {params.role}"
+        "profiling {params.cell} on {params.dataset}"
     shell:
-        'python "$VITBENCH_HOME"/scripts/profile_cell.py --config {input.config:q} --dataset {params.role} --cell {params.cell:q}'
+        'python "$VITBENCH_HOME"/scripts/profile_cell.py --config {input.config:q} --dataset {params.dataset} --cell {params.cell:q}'
         " --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 

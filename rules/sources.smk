@@ -11,7 +11,7 @@ def get_measured(wildcards):
     """The records that a source's runs table is made of."""
     if wildcards.source:
         return get_campaign_files(wildcards)
-    return get_records(GRID.sweep + GRID.full)
+    return get_records(GRID.cells)
 
 
 def get_compared(wildcards):
@@ -65,6 +65,11 @@ def get_charts(target):
         chart=[name for name, chart in CHARTS.items() if chart.target == target],
         form=["png", "svg"],
     )
+
+
+def get_size_charts():
+    """The charts of the data sets of several sizes; none where the configuration names none."""
+    return get_charts("sizes") if GRID.sizes else []
 
 
 def get_campaign_products(name):
@@ -187,7 +192,7 @@ def get_page_tables(wildcards):
         return get_sheets(wildcards) | {"pictures": figures}
     more = {
         name: f"<results>/{wildcards.source}{name}.csv"
-        for name in ("disagreements", "replication")
+        for name in ("disagreements", "replication", "data_set_sizes", "total_time")
     }
     grid = f"<results>/{wildcards.source}provenance/grid.json"
     return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}

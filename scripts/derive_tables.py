@@ -1,44 +1,44 @@
-"""Derive the tables of break-even, effective batches and long repeats: the entry point of the rule `derive_tables`."""
+"""Derive break-even, effective batches, long repeats and sizes of data sets: the entry point of `derive_tables`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from vitbench import tables
 from vitbench.analysis.batches import effective_batches
 from vitbench.analysis.break_even import break_even
+from vitbench.analysis.data_set_sizes import data_set_sizes
 from vitbench.analysis.looks import Rule
+from vitbench.analysis.physics import impossible_cells
 from vitbench.analysis.sustained import sustained
+from vitbench.analysis.total_time import total_time
+from vitbench.cells import SIZES
 from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 
 
-def main(
-    runs_csv: str,
-    parity_csv: str,
-    speedup_csv: str,
-    grid_json: str,
-    break_even_csv: str,
-    batches_csv: str,
-    sustained_csv: str,
-) -> None:
-    """Read the tables and the grid, and write the three files."""
-    runs = tables.read(runs_csv, "runs")
-    gate, speedup = tables.read(parity_csv, "parity"), tables.read(speedup_csv, "speedup")
-    rule = Rule.of(json.loads(Path(grid_json).read_text(encoding="utf-8")), "full")
-    write_atomically(Path(break_even_csv), tables.as_csv(break_even(runs, gate, speedup, rule)))
-    write_atomically(Path(batches_csv), tables.as_csv(effective_batches(runs)))
-    write_atomically(Path(sustained_csv), tables.as_csv(sustained(runs)))
+def main(given: Mapping[str, str], out: Mapping[str, str]) -> None:
+    """Read the tables and the grid, and write what follows from them.
+
+    Args:
+        given: runs, parity, speedup, physics, grid → path.
+        out: break_even, batches, sustained, data_set_sizes, total_time → path.
+    """
+    runs, gate, speedup, physics = (
+        tables.read(given[table], table) for table in ("runs", "parity", "speedup", "physics")
+    )
+    grid = json.loads(Path(given["grid"]).read_text(encoding="utf-8"))
+    derived = {
+        "break_even": break_even(runs, gate, speedup, Rule.of(grid, "full")),
+        "batches": effective_batches(runs),
+        "sustained": sustained(runs),
+        "data_set_sizes": data_set_sizes(runs, speedup, Rule.of(grid, SIZES)),
+        "total_time": total_time(runs, impossible_cells(physics)),
+    }
+    for name, frame in derived.items():
+        write_atomically(Path(out[name]), tables.as_csv(frame))
 
 
 if __name__ == "__main__":
-    run_logged(
-        snakemake.log[0],
-        main,
-        snakemake.input.runs,
-        snakemake.input.parity,
-        snakemake.input.speedup,
-        snakemake.input.grid,
-        snakemake.output.break_even,
-        snakemake.output.batches,
-        snakemake.output.sustained,
-    )
+    given = {name: path for name, path in snakemake.input.items() if name != "lib"}
+    run_logged(snakemake.log[0], main, given, dict(snakemake.output.items()))

@@ -24,7 +24,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
-from vitbench.cells import LEAST_BLOCKS, Cell, cell_name
+from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.answer import noise_line
@@ -36,7 +36,9 @@ from vitbench.present.page.pictures import small
 from vitbench.records.archive import open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
-SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target == "figures"}
+SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in ("figures", "sizes")}
+# Parts of the page that only a campaign with data sets of several sizes has.
+SIZED = ("total_time", "data_set_sizes")
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
 
@@ -147,6 +149,25 @@ def _batches(frame: pandas.DataFrame) -> list[str]:
     return table(_variant(frame), columns)
 
 
+def _total_time(frame: pandas.DataFrame) -> list[str]:
+    columns: Columns = {"variant": ("variant", None), "batch_size": ("batch size", number(0))}
+    columns |= {"fixed_seconds": ("fixed, s", number(1)), "seconds_an_image": ("s an image", number(4))}
+    columns |= {"hours": ("hours for a million", number(1)), "hours_low": ("low", number(1))}
+    columns |= {"hours_high": ("high", number(1)), "data_sets": ("sizes", number(0)), "blocks": ("n", number(0))}
+    columns |= {"departure": ("farthest off the line", share), "reason": ("remark", None)}
+    return table(_variant(frame), columns)
+
+
+def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
+    columns: Columns = {"variant": ("variant", None), "images": ("images", number(0)), "blocks": ("n", number(0))}
+    columns |= {"seconds_an_image": ("s an image", number(4)), "seconds_low": ("least", number(4))}
+    columns |= {"seconds_high": ("most", number(4)), "ratio": ("times as fast as the largest", number(3))}
+    columns |= {"ratio_low": ("low", number(3)), "ratio_high": ("high", number(3)), "verdict": ("verdict", None)}
+    columns |= {"within_floor": ("within the noise", None), "speedup": ("times as fast as the baseline", number(2))}
+    columns |= {"speedup_low": ("low", number(2)), "speedup_high": ("high", number(2)), "reason": ("remark", None)}
+    return table(_variant(frame), columns)
+
+
 def _quiet(runs: pandas.DataFrame) -> list[str]:
     rows = [
         {"what": words, "median": runs[column].median(), "least": runs[column].min(), "most": runs[column].max()}
@@ -185,6 +206,16 @@ class Campaign:
     def pictures(self) -> Path:
         return HOME / "docs" / "images" / self.name
 
+    @property
+    def sized(self) -> bool:
+        """Whether data sets of several sizes were measured."""
+        return len(self.tables["total_time"]) > 0
+
+    @property
+    def charts(self) -> list[str]:
+        """The charts that its page shows."""
+        return [name for name in SHOWN if CHARTS[name].target != "sizes" or self.sized]
+
 
 def read(name: str, results: Path) -> Campaign:
     """The campaign `name` of this checkout, with its tables from `results`.
@@ -207,7 +238,7 @@ def conditions(campaign: Campaign) -> str:
     return (
         f"{context['machine_text']} · {first} to {last} UTC"
         f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
-        + "; ".join(f"{role} {one['name']}" for role, one in context["datasets"].items())
+        + "; ".join(f"{role_of(dataset)} {one['name']}" for dataset, one in context["datasets"].items())
         + f" · protocol {context['protocol']} · vitbench {context['vitbench']}"
     )
 
@@ -232,10 +263,11 @@ def describe(campaign: Campaign) -> str:
     spent = dict(zip(budget.part, budget.share, strict=True))
     lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():
-        lines += ["", f"## {heading}", "", *written(campaign.tables[part])]
+        if part not in SIZED or campaign.sized:
+            lines += ["", f"## {heading}", "", *written(campaign.tables[part])]
     lines += ["", "## Quiet", "", *_quiet(campaign.tables["runs"])]
     lines += ["", "## Charts"]
-    for chart in SHOWN:
+    for chart in campaign.charts:
         lines += ["", picture(campaign, campaign.page, chart)]
     return wrapped("\n".join(lines) + "\n")
 
@@ -336,6 +368,8 @@ PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
     "summary": ("Cells", _summary),
     "stages": ("Stages", _stages),
     "break_even": ("Break-even", _break_even),
+    "total_time": ("Hours for a million images", _total_time),
+    "data_set_sizes": ("Data sets of several sizes", _data_set_sizes),
     "physics": ("Physics", _physics),
     "effective_batches": ("Batches", _batches),
     "time_budget": (
@@ -360,7 +394,7 @@ def main() -> None:
                 again = f"python scripts/describe_campaign.py {campaign.name}"
                 raise UserError(f"{page} is not what the campaign says: {again}")
         return
-    for chart in SHOWN:
+    for chart in campaign.charts:
         drawn = Path("reports/campaigns") / campaign.name / f"{chart}.png"
         if not drawn.exists():
             raise UserError(f"{drawn} is missing: run `snakemake campaigns` here first")

@@ -34,7 +34,8 @@ def options_of_cell(description: str, command: str, out: str, what: str) -> argp
     )
     parser.add_argument("--cell", required=True, help="framework/variant/device/wN/bsN; bsbest = the chosen batch size")
     parser.add_argument("--out", required=True, type=Path, help=what)
-    parser.add_argument("--dataset", default="sample", choices=["sample", "full"], help="role of the data set")
+    what_on = "data set: sample, full, or one of the role sizes with its name, sizes-photos-48 (default: sample)"
+    parser.add_argument("--dataset", default="sample", help=what_on)
     parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml", help="configuration file")
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     return parser

@@ -22,7 +22,7 @@ import choose_batch_size
 import write_configuration
 
 from vitbench import machine
-from vitbench.cells import Cell
+from vitbench.cells import SIZES, Cell, repeats_of, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.frameworks.declaration import CHECKPOINT
@@ -60,7 +60,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def check_possible(grid: Grid) -> None:
     """Raise UserError where a cell needs what only Snakemake makes: an export of the model, jars, Java."""
-    for cell in grid.sweep + grid.full:
+    for cell in grid.cells:
         needs = grid.needs(cell)
         if needs.jars or needs.form != CHECKPOINT:
             raise UserError(
@@ -71,10 +71,10 @@ def check_possible(grid: Grid) -> None:
 
 def prepare(grid: Grid, threads: int) -> None:
     """Make data sets and checkpoint where they are missing."""
-    for role, dataset in grid.datasets.items():
-        manifest = Path(grid.manifest(role))
+    for name, dataset in grid.datasets.items():
+        manifest = Path(grid.manifest(name))
         if not manifest.exists():
-            build_dataset.main(dataset.name, dataset.definition, role, manifest, threads)
+            build_dataset.main(dataset.name, dataset.definition, dataset.role, manifest, threads)
     checkpoint = Path("resources/models") / grid.model.slug / CHECKPOINT
     if not checkpoint.exists():
         build_checkpoint.main(grid.model.definition, checkpoint)
@@ -83,8 +83,8 @@ def prepare(grid: Grid, threads: int) -> None:
 def check(grid: Grid, threads: int) -> Path:
     """The barrier before the first measurement: check machine and data, read every file once; the file it leaves."""
     ready = PROVENANCE / "ready.json"
-    parts = {Path(grid.manifest(role)) for role in grid.datasets}
-    parts |= {Path(grid.model_folder(cell)) for cell in grid.sweep + grid.full}
+    parts = {Path(grid.manifest(dataset)) for dataset in grid.datasets}
+    parts |= {Path(grid.model_folder(cell)) for cell in grid.cells}
     check_ready.main(
         grid.config["machine"],
         threads,
@@ -129,9 +129,11 @@ def run(script: str, options: list[Any], log: Path, seconds: float | None) -> st
 def choose(grid: Grid) -> None:
     """Choose the batch size of the full cells whose sweep is complete and whose choice was not made yet."""
     for cell in grid.full:
-        sweep = [Path(grid.record(one, block)) for one, block in grid.order if one in grid.sweep_of(cell)]
+        tried = grid.sweep_of(cell)
+        sweep = [Path(grid.record(one, block)) for one, block in grid.order if one in tried]
         if not Path(grid.choice(cell)).exists() and all(path.exists() for path in sweep):
-            choose_batch_size.main(sweep, grid.config["margin"], Path(grid.choice(cell)))
+            sizes = [one.batch_size for one in tried]
+            choose_batch_size.main(sweep, sizes, grid.config["margin"], Path(grid.choice(cell)))
 
 
 def expected_seconds(grid: Grid, cell: Cell, block: int) -> float:
@@ -166,7 +168,9 @@ def measure(grid: Grid, config: Path, ready: Path, threads: int, clock: Clock | 
 
 def complete_blocks(grid: Grid) -> dict[str, int]:
     """Role → how many blocks have all their records, counted from the first."""
-    gone = {role: {block for cell, block in estimate.missing(grid) if cell.dataset == role} for role in grid.datasets}
+    gone: dict[str, set[int]] = {role_of(dataset): set() for dataset in grid.datasets}
+    for cell, block in estimate.missing(grid):
+        gone[role_of(cell.dataset)].add(block)
     return {role: min(blocks, default=grid.repeats(role)) for role, blocks in gone.items()}
 
 
@@ -208,10 +212,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def conclude(config: dict[str, Any], blocks: dict[str, int]) -> int:
-    """After a stop: let the folder say of itself that it holds the blocks that are complete; exit status 2."""
-    if all(blocks.values()):
-        describe(Grid(config | {"repeats": blocks}), config | {"repeats": blocks})
-        held = " and ".join(f"{count} blocks of {role}" for role, count in blocks.items())
+    """After a stop: let the folder say of itself that it holds the blocks that are complete; exit status 2.
+
+    Data sets of several sizes of which no block is complete are left out: what was asked for before them is whole.
+    """
+    swept = repeats_of(config["repeats"], "sample")
+    config = config | {"repeats": blocks}
+    if not blocks.get(SIZES, 1):
+        config |= {"datasets": {role: one for role, one in config["datasets"].items() if role != SIZES}}
+        config |= {"repeats": {role: count for role, count in blocks.items() if role != SIZES}}
+    wanted = {role: count for role, count in config["repeats"].items() if role != "sample" or swept}
+    if all(wanted.values()):
+        describe(Grid(config), config)
+        held = " and ".join(f"{count} blocks of {role}" for role, count in wanted.items())
         print(f"complete so far, and fit to be imported: {held}; the same command goes on")
     else:
         print("no block of the full runs is complete yet; the same command goes on")

@@ -21,7 +21,7 @@ import yaml
 from vitbench import tables
 from vitbench.analysis.pairs import PRIMARY
 from vitbench.analysis.speedup import duration
-from vitbench.cells import LEAST_BLOCKS, repeats_of
+from vitbench.cells import LEAST_BLOCKS, ROLES, repeats_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.plan import estimate, looks
@@ -40,8 +40,10 @@ def say(words: str) -> None:
 
 
 def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
-    """The configuration with so many full repeats, the sweep's left as they are."""
-    return config | {"repeats": {"sample": repeats_of(config["repeats"], "sample"), "full": blocks}}
+    """The configuration with so many full repeats, those of the other roles left as they are."""
+    given = config["repeats"]
+    by_role = given if isinstance(given, dict) else dict.fromkeys(ROLES, given)
+    return config | {"repeats": by_role | {"full": blocks}}
 
 
 def undecided(speedup: pandas.DataFrame) -> pandas.DataFrame:

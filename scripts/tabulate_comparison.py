@@ -13,6 +13,7 @@ from vitbench import tables
 from vitbench.analysis.looks import MARGIN
 from vitbench.analysis.sets import CANARIES, Set, common_shift, compare_sets, refuse_different
 from vitbench.campaigns import checker
+from vitbench.cells import role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import write_atomically
 from vitbench.present.comparison import answer
@@ -76,7 +77,7 @@ def read_set(archive: Folder, name: str, out: Path) -> tuple[Set, dict[str, Any]
         "machine": archive.grid["machine"],
         "protocol": archive.grid["protocol"],
         "model": archive.grid["model"]["name"],
-        "datasets": "; ".join(f"{role} {one['name']}" for role, one in archive.grid["datasets"].items()),
+        "datasets": "; ".join(f"{role_of(dataset)} {one['name']}" for dataset, one in archive.grid["datasets"].items()),
         "first": min(one["started"] for one in read),
         "last": max(one["started"] for one in read),
         "records": f"{len(paths)} of {len(wanted)}",

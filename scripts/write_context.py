@@ -53,14 +53,16 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         "repeats": repeats_of(config["repeats"], "full"),
         "date": max(record["started"] for record in read)[:10],
         "datasets": {
-            role: {
-                "name": name,
-                "images": int(measured[measured.dataset == role].images.max()),
-                "left_out": sum(not image.valid for image in archive.manifest(role)),
-                "labels": accuracy.note(archive.labels(role), archive.matched_labels(role), _labels_of_model(archive)),
+            dataset: {
+                "name": one["name"],
+                "images": int(measured[measured.dataset == dataset].images.max()),
+                "left_out": sum(not image.valid for image in archive.manifest(dataset)),
+                "labels": accuracy.note(
+                    archive.labels(dataset), archive.matched_labels(dataset), _labels_of_model(archive)
+                ),
             }
-            for role, name in config["datasets"].items()
-            if (measured.dataset == role).any()
+            for dataset, one in archive.grid["datasets"].items()
+            if (measured.dataset == dataset).any()
         },
         "versions": dict(sorted(versions.items())),
         "answer": answer(speedup, versions),

@@ -17,7 +17,7 @@ from vitbench.present.answer import closing_lines
 def main(
     frames: dict[str, pandas.DataFrame], context: dict[str, Any], grid: dict[str, Any], published: Path, out: Path
 ) -> None:
-    """Write the closing lines of these tables (runs, best, parity, speedup)."""
+    """Write the closing lines of these tables (runs, best, parity, speedup, total_time)."""
     runs = frames["runs"]
     lines = closing_lines(
         **frames,
@@ -31,6 +31,7 @@ def main(
 
 if __name__ == "__main__":
     names = {"runs": "runs", "best": "best_batch_size", "parity": "parity", "speedup": "speedup"}
+    names["total_time"] = "total_time"
     run_logged(
         snakemake.log[0],
         main,

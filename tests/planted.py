@@ -28,6 +28,12 @@ CONFIG = load(HOME / "config" / "config.yaml") | {
     "batch_sizes": [1, 8, 16],
     "repeats": 3,
 }
+# One batch size, and data sets of several sizes.
+SIZED = CONFIG | {
+    "datasets": CONFIG["datasets"] | {"sizes": ["photos-16", "photos-24", "photos-32", "photos-40"]},
+    "batch_sizes": [8],
+    "repeats": {"sample": 1, "full": 1, "sizes": 3},
+}
 # Seconds of one image, by variant; batch sizes above 1 are a little faster.
 SECONDS = {"huggingface/pipeline": 0.20, "sparknlp/tensorflow": 0.15}
 IMAGES = {"sample": 32, "full": 48}
@@ -61,7 +67,7 @@ PEAK = {
 
 def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -> dict:
     """A valid record of one repeat: the variant's known speed with 1% noise, all images classified."""
-    images = IMAGES[cell.dataset]
+    images = images_of(grid, cell.dataset)
     noise = random.Random(f"{cell}{repeat}{images}")
     size = batch_size or cell.batch_size
     each = SECONDS.get(f"{cell.framework}/{cell.variant.removesuffix(CONTROL)}", 0.18)
@@ -137,6 +143,11 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "versions": versions,
         "hashes": {},
     }
+
+
+def images_of(grid: Grid, dataset: str) -> int:
+    """How many images the planted manifest of a data set lists."""
+    return IMAGES.get(dataset) or grid.datasets[dataset].definition["images"]
 
 
 @cache
@@ -219,15 +230,15 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plant_manifest(root: Path, grid: Grid, role: str) -> None:
-    """Write the manifest of a role's data set, of images that do not exist, below `root`."""
-    path = root / grid.manifest(role)
+def plant_manifest(root: Path, grid: Grid, dataset: str) -> None:
+    """Write the manifest of a data set, of images that do not exist, below `root`."""
+    path = root / grid.manifest(dataset)
     path.parent.mkdir(parents=True)
     with open(path, "w", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for number in range(IMAGES[role]):
-            name = f"{role}-{number:03d}"
+        for number in range(images_of(grid, dataset)):
+            name = f"{dataset}-{number:03d}"
             label = ("astronaut", "coffee", "rocket")[number % 3]
             writer.writerow([name, f"images/{name}.jpg", "0" * 64, 1000, label, 1, "", label])
 
@@ -236,8 +247,8 @@ def plant_run(root: Path, grid: Grid) -> Path:
     """Write all that a finished run leaves in its working directory and a campaign takes from it; returns `root`."""
     out = {"config": root / "results/provenance/config.yaml", "grid": root / "results/provenance/grid.json"}
     write_configuration.main(grid.config, grid.describe(), out)
-    for role in grid.datasets:
-        plant_manifest(root, grid, role)
+    for dataset in grid.datasets:
+        plant_manifest(root, grid, dataset)
     for cell, repeat in grid.order:
         plant(root, grid, cell, repeat)
     for cell in grid.profiles():

@@ -12,6 +12,9 @@ from vitbench.errors import UserError
 
 # The batch size of a full run stands in its path as this word, for it is known only after the sweep.
 BEST = "best"
+# The role of a list of data sets: each variant runs on all of them at its best batch size, after the full run.
+SIZES = "sizes"
+ROLES = ("sample", "full", SIZES)
 # Ending of the second name under which a framework's full run is measured, as a control of the measuring itself.
 CONTROL = "-control"
 # File that holds a full cell's profile.
@@ -34,8 +37,9 @@ class Cell:
     """One point of the grid.
 
     Attributes:
-        dataset: the role of its data set; None where only a name is known, which does not say it.
-        batch_size: a number, or `best` where the sweep chooses it.
+        dataset: `sample`, `full`, or `sizes-NAME` of one of the data sets in the role `sizes`; None where only a name
+            is known, which does not say it.
+        batch_size: a number on the sample, and `best` on any other data set.
     """
 
     dataset: str | None
@@ -70,9 +74,19 @@ def cell_name(row: dict[str, Any]) -> str:
     return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
 
 
-def repeats_of(repeats: int | dict[str, int], role: str) -> int:
-    """How many repeats a cell of this role has: one number for both roles, or one for each."""
-    return repeats[role] if isinstance(repeats, dict) else repeats
+def dataset_of(role: str, name: str) -> str:
+    """What cells, records and tables call a data set: its role, and where that has several, its name too."""
+    return f"{SIZES}-{name}" if role == SIZES else role
+
+
+def role_of(dataset: str) -> str:
+    """The role of a data set by what cells, records and tables call it (no role has a hyphen in its name)."""
+    return dataset.partition("-")[0]
+
+
+def repeats_of(repeats: int | dict[str, int], dataset: str) -> int:
+    """How many repeats a cell on this data set has: one number for all roles, or one for each."""
+    return repeats[role_of(dataset)] if isinstance(repeats, dict) else repeats
 
 
 def shuffled(cells: Iterable[Any], seed: int, role: str, block: int) -> list[Any]:

@@ -30,7 +30,8 @@ WORDS = frozenset(
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing
-    image path sha256 file label baseline_label candidate_label""".split()  # noqa: SIM905
+    image path sha256 file label baseline_label candidate_label
+    within_floor speedup_verdict""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
@@ -74,6 +75,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             late_fixed_seconds early_seconds_an_image late_seconds_an_image measured_images extrapolated reason""",
         "sustained": """dataset images framework variant device workers batch_size repeat minute throughput memory_mb
             collecting_share celsius""",
+        "data_set_sizes": """framework variant device workers batch_size dataset images blocks seconds_an_image
+            seconds_low seconds_high ratio ratio_low ratio_high verdict floor within_floor baseline speedup speedup_low
+            speedup_high speedup_verdict reason""",
+        "total_time": """framework variant device workers batch_size blocks data_sets smallest largest fixed_seconds
+            fixed_low fixed_high seconds_an_image each_low each_high hours hours_low hours_high departure
+            departure_images lack_of_fit_p reason""",
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",

@@ -1,14 +1,11 @@
-"""How long a process takes to become steady, and whether the size of a data set changes the answer.
+"""How long a process takes to become steady.
 
 Run in a folder that holds nothing else, with a configuration for the model and the variants:
 
-python tests/benchmarks/steady.py curves --images 1000 --configfile config/standard.yaml
+python tests/benchmarks/steady.py --images 1000 --configfile config/standard.yaml
     one long process a variant over one data set; writes curves.csv, curves.png, and prints where each became steady
-python tests/benchmarks/steady.py sizes --sizes 16 48 200 --repeats 5 --configfile config/standard.yaml
-    the same cell on data sets of several sizes; writes sizes.csv and prints seconds an image, the range of the repeats,
-    and the ratio to the largest size with its 95% interval
 
-Both let Snakemake prepare what is missing, and measure with scripts/measure.py, as a run does. No test: hours.
+It lets Snakemake prepare what is missing, and measures with scripts/measure.py, as a run does. No test: hours.
 """
 
 from __future__ import annotations
@@ -23,7 +20,6 @@ from pathlib import Path
 
 import numpy
 import yaml
-from scipy import stats
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -105,57 +101,16 @@ def draw(rows: list[dict], variants: list[str]) -> None:
     print("curves.csv, curves.png")
 
 
-def sizes(asked: argparse.Namespace) -> None:
-    """The same cell on data sets of several sizes, sizes interleaved in each block."""
-    configs = {size: configuration(asked, size, f"photos-{size}") for size in asked.sizes}
-    variants, rows = load(configs[asked.sizes[0]])["frameworks"], []
-    for block in range(asked.repeats):
-        for variant in variants:
-            for size, config in configs.items():
-                out = Path("sizes") / f"{size}" / variant / f"rep{block}.json"
-                record = measure(config, variant, asked.batch_size, out)
-                rows.append(
-                    {"variant": variant, "images": size, "block": block, "steady": record["steady"]["classification"],
-                     "warm_up_images": record["steady"]["warm_up_images"],
-                     "seconds_an_image": record["wall_seconds"] / size}
-                )  # fmt: skip
-                write("sizes.csv", rows)
-    print("| variant | images | seconds an image [range] | ratio to the largest [95% interval] | unsteady |")
-    print("| --- | --- | --- | --- | --- |")
-    for variant in variants:
-        by_size = {
-            size: [row for row in rows if (row["variant"], row["images"]) == (variant, size)] for size in configs
-        }
-        largest = numpy.log([row["seconds_an_image"] for row in by_size[max(by_size)]])
-        for size, own in by_size.items():
-            each = numpy.array([row["seconds_an_image"] for row in own])
-            ratios = numpy.log(each) - largest
-            ratio = f"{numpy.exp(ratios.mean()):.3f}"
-            if len(own) > 1 and size != max(by_size):
-                half = stats.t.ppf(0.975, len(own) - 1) * ratios.std(ddof=1) / len(own) ** 0.5
-                ratio += f" [{numpy.exp(ratios.mean() - half):.3f}, {numpy.exp(ratios.mean() + half):.3f}]"
-            unsteady = sum(row["steady"] == "no steady state" for row in own)
-            print(f"| {variant} | {size} | {numpy.exp(numpy.log(each).mean()):.4f} "
-                  f"[{each.min():.4f}, {each.max():.4f}] | {ratio} | {unsteady} of {len(own)} |")  # fmt: skip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, help="model and variants (default: the embedded default)")
     parser.add_argument("--batch-size", type=int, default=8)
-    ways = parser.add_subparsers(required=True)
-    one = ways.add_parser("curves")
-    one.add_argument("--images", type=int, default=1000, help="images that each process classifies")
-    one.add_argument("--size", type=int, default=16, help="images a pass")
-    one.set_defaults(run=curves)
-    other = ways.add_parser("sizes")
-    other.add_argument("--sizes", type=int, nargs="+", default=[16, 48, 200])
-    other.add_argument("--repeats", type=int, default=5)
-    other.set_defaults(run=sizes)
+    parser.add_argument("--images", type=int, default=1000, help="images that each process classifies")
+    parser.add_argument("--size", type=int, default=16, help="images a pass")
     asked = parser.parse_args()
     if asked.configfile:
         asked.configfile = asked.configfile.resolve()
-    asked.run(asked)
+    curves(asked)
 
 
 if __name__ == "__main__":

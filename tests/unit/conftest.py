@@ -20,3 +20,9 @@ def sound(tmp_path_factory) -> Path:
 def run(sound, tmp_path) -> Path:
     """A copy of it, to be tampered with."""
     return Path(shutil.copytree(sound, tmp_path / "a run"))
+
+
+@pytest.fixture(scope="session")
+def sized(tmp_path_factory) -> Path:
+    """The working directory of a finished run that measured data sets of several sizes, too."""
+    return planted.plant_run(tmp_path_factory.mktemp("sizes") / "a run", Grid(planted.SIZED))

@@ -19,6 +19,8 @@ from vitbench.files import HOME, sha256
 
 SLUGS = {"sample": "sample-photos-32-aaaaaaaa", "full": "full-photos-48-bbbbbbbb"}
 EVIL = "<script>alert('planted')</script>"
+# Tables that have rows where data sets of several sizes were measured.
+SIZES = ("data_set_sizes", "total_time")
 VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 
@@ -59,7 +61,7 @@ def write(folder: Path, run: Tables, published: bool = False, **more: list[dict]
         "images": typed(
             [{"dataset": "full", "name": "photos-48", "used": True, "what": "JPEG", "images": 48}], "images"
         ),
-    } | {name: typed(more.get(name, []), name) for name in ("disagreements", "replication")}
+    } | {name: typed(more.get(name, []), name) for name in ("disagreements", "replication", *SIZES)}
     derived |= {name: typed(rows, name) for name, rows in more.items()}
     for name, table in derived.items():
         paths[name] = folder / f"{name}.csv"

@@ -115,8 +115,9 @@ def test_the_articles_ratio_is_computed_from_its_published_seconds():
 
 
 def closing(run, rule=Rule(most=20), **more) -> list[str]:  # noqa: B008 — frozen
+    total = typed(more.pop("total_time", []), "total_time")
     context = run.context | {"gpus": [], "label_note": ""} | more
-    return closing_lines(run.runs, run.best, run.parity, run.speedup, context, published(), 0.05, rule)
+    return closing_lines(run.runs, run.best, run.parity, run.speedup, context, total, published(), 0.05, rule)
 
 
 def test_a_run_ends_with_eight_lines():
@@ -132,6 +133,17 @@ def test_a_run_ends_with_eight_lines():
     )
     assert "make settle" in lines[6] and "1 of 1 primary comparisons not decided" in lines[6]
     assert "about 40 blocks" in lines[6] and "about 9 h" in lines[6] and "`most_repeats` is 20" in lines[6]
+
+
+def test_hours_for_a_million_images_are_said_with_their_interval_or_why_there_are_none():
+    line = {"framework": "huggingface", "variant": "pipeline", "device": "cpu", "data_sets": 5, "hours": 36.71,
+            "hours_low": 35.02, "hours_high": 38.49}  # fmt: skip
+    bent = {"framework": "sparknlp", "variant": "onnx", "device": "gpu", "reason": "no line: 16 images lie off it"}
+    (said,) = set(closing(example(TWO), total_time=[line, bent])) - set(closing(example(TWO)))
+    assert "huggingface/pipeline 36.7 hours [35.0, 38.5]" in said and "through 5 sizes" in said
+    assert "sparknlp/onnx gpu no hours, no line: 16 images lie off it" in said and "nan" not in said
+    (only,) = set(closing(example(TWO), total_time=[bent])) - set(closing(example(TWO)))
+    assert "95%" not in only
 
 
 def test_labels_that_the_model_has_not_are_one_line_more_unless_it_knows_none_by_its_making():
@@ -203,6 +215,7 @@ def test_the_hours_of_a_block_are_those_of_the_full_runs(tmp_path):
     run = example(TWO)  # three repeats of 40 s; two cells on the full set, six on the sample
     run.speedup["blocks_needed"] = float("nan")
     frames = {"runs": run.runs, "best": run.best, "parity": run.parity, "speedup": run.speedup}
+    frames["total_time"] = typed([], "total_time")
     grid = {"margin": 0.05, "most_repeats": 20, "repeats": 3, "looks": []}
     published_runs = HOME / "resources" / "published" / "runs.csv"
     context = run.context | {"gpus": [], "label_note": ""}

@@ -10,6 +10,7 @@ import planted
 import pytest
 from tampering import change, paths, scaled
 
+from vitbench.campaigns import checker
 from vitbench.campaigns.packing import pack, scrub, share
 from vitbench.errors import UserError
 from vitbench.plan.grid import Grid
@@ -68,6 +69,23 @@ def test_the_same_records_give_the_same_bytes_wherever_they_lie(sound, run, tmp_
     pack(open_archive(sound), "mine", tmp_path / "one", "v1")
     pack(open_archive(run), "mine", tmp_path / "two", "v1")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_data_sets_of_several_sizes_are_packed_and_checked(sized, tmp_path):
+    live = open_archive(sized)
+    pack(live, "sized", tmp_path, "v1")
+    packed = open_archive(tmp_path / "sized")
+    for dataset in live.grid["datasets"]:
+        assert packed.manifest_bytes(dataset) == live.manifest_bytes(dataset)
+    assert "manifests/sizes-photos-16.csv" in packed.about["files"] and packed.about["repeats"]["sizes"] == 3
+    assert packed.about["datasets"]["sizes-photos-40"] == "photos-40"
+    found, made, not_made = checker.check(packed)
+    assert (found, not_made) == ([], []) and "hashes" in made
+    shutil.copytree(sized, tmp_path / "incomplete")
+    next((tmp_path / "incomplete").glob("measurements/**/sizes-photos-24-*/**/rep2.json")).unlink()
+    assert "1 of 30 records are missing" in problem(
+        pack, open_archive(tmp_path / "incomplete"), "other", tmp_path, "v1"
+    )
 
 
 def test_it_is_small(sound, tmp_path):

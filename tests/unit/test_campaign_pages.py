@@ -1,11 +1,13 @@
 """What README and docs say of a campaign is what its records say; and no measured number there was typed."""
 
 import re
+from pathlib import Path
 
 import analyse_runs
 import collect_records
 import derive_tables
 import describe_campaign
+import planted
 import pytest
 import tabulate_physics
 import tabulate_stages
@@ -13,10 +15,11 @@ import unpack_campaign
 import write_context
 
 from vitbench import tables
+from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
-from vitbench.records.archive import open_archive
+from vitbench.records.archive import Packed, open_archive
 
 CAMPAIGNS = sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir() if path.is_dir())
 # Numbers with a unit of a measurement, in a page whose generated blocks and code were taken out.
@@ -27,7 +30,12 @@ MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a 
 def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     """A committed campaign, its tables made as the rules make them."""
     results = tmp_path_factory.mktemp(request.param)
-    archive = open_archive(HOME / "resources" / "campaigns" / request.param)
+    derive(open_archive(HOME / "resources" / "campaigns" / request.param), results)
+    return describe_campaign.read(request.param, results)
+
+
+def derive(archive: Packed, results: Path) -> None:
+    """Make the tables of a campaign in `results`, as the rules do."""
     provenance = {"config": results / "provenance/config.yaml", "grid": results / "provenance/grid.json"}
     unpack_campaign.main(archive, provenance)
     runs, physics = results / "runs.csv", results / "physics.csv"
@@ -37,12 +45,33 @@ def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     names |= {name: name for name in ("images", "parity", "disagreements", "speedup")}
     made = {name: results / f"{table}.csv" for name, table in names.items()}
     analyse_runs.main(runs, physics, archive, made)
-    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches", "sustained")]
-    derive_tables.main(str(runs), str(made["parity"]), str(made["speedup"]), str(provenance["grid"]), *derived)
+    given = {"runs": runs, "physics": physics, "grid": provenance["grid"]}
+    given |= {name: made[name] for name in ("parity", "speedup")}
+    derived = {name: results / f"{name}.csv" for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
+    derive_tables.main(given, derived | {"batches": results / "effective_batches.csv"})
     tabulate_stages.main(archive, runs, results / "stages.csv")
     context = results / "provenance/context.json"
     write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
-    return describe_campaign.read(request.param, results)
+
+
+def test_a_campaign_with_data_sets_of_several_sizes_has_their_parts(sized, tmp_path, monkeypatch):
+    campaigns = tmp_path / "resources" / "campaigns"
+    pack(open_archive(sized), "sized", campaigns, "v1")
+    archive = open_archive(campaigns / "sized")
+    derive(archive, tmp_path / "results")
+    monkeypatch.setattr(describe_campaign, "HOME", tmp_path)
+    page = describe_campaign.describe(describe_campaign.read("sized", tmp_path / "results"))
+    assert "## Hours for a million images" in page and "## Data sets of several sizes" in page
+    assert "images/sized/data_set_sizes.png" in page and "3 blocks of sizes" in " ".join(page.split())
+    total = tables.read(tmp_path / "results/total_time.csv")
+    assert list(total.blocks) == [3, 3] and all(f"{hours:,.1f}" in page for hours in total.hours)
+    # What all of it says, a line through the planted seconds says.
+    for each, seconds in zip(total.seconds_an_image, planted.SECONDS.values(), strict=True):
+        assert each == pytest.approx(seconds, rel=0.05)
+    parity, speedup = (tables.read(tmp_path / f"results/{name}.csv") for name in ("parity", "speedup"))
+    of_sizes = parity[parity.dataset.str.startswith("sizes-")]
+    assert len(of_sizes) == 4 and of_sizes.passed.all() and set(of_sizes.images) == {16, 24, 32, 40}
+    assert set(speedup.family[speedup.dataset.str.startswith("sizes-")]) == {"exploratory"}
 
 
 def test_the_pages_say_what_the_campaign_says(campaign):

@@ -376,6 +376,73 @@ def test_the_record_of_another_configuration_is_still_checked(run, monkeypatch):
     assert any("30 images, expected 32" in one for one in found)
 
 
+# --- data sets of several sizes
+
+
+@pytest.fixture
+def sized_run(sized, tmp_path) -> Path:
+    """A copy of a run that measured them, to be tampered with."""
+    return Path(shutil.copytree(sized, tmp_path / "a run"))
+
+
+def test_a_run_with_data_sets_of_several_sizes_is_sound(sized):
+    found, made, not_made = checker.check(open_archive(sized))
+    assert (
+        found == [] and not_made == ["hashes: no campaign"] and {"order", "choices", "blocks", "manifests"} <= set(made)
+    )
+
+
+def in_a_block_of_sizes(run: Path) -> list[Path]:
+    """Records of the second block of sizes, as they were measured."""
+    return sorted(paths(run, "/sizes-", "rep1.json"), key=lambda path: json.loads(path.read_text())["order"])
+
+
+def swap_sizes(run):
+    one, two = in_a_block_of_sizes(run)[2:4]
+    first, second = json.loads(one.read_text()), json.loads(two.read_text())
+    change(one, order=second["order"], started=second["started"])
+    change(two, order=first["order"], started=first["started"])
+
+
+def measure_a_size_later(run):
+    path = in_a_block_of_sizes(run)[2]
+    later = datetime.fromisoformat(json.loads(path.read_text())["started"]) + timedelta(hours=9)
+    change(path, started=later.isoformat())
+
+
+def take_another_batch_size(run):
+    for path in paths(run, "/sizes-photos-24-", "huggingface"):
+        change(path, batch_size=4, effective_batch_size=4, effective_batch_sizes={"4": 6})
+
+
+def remove_a_size(run):
+    path = in_a_block_of_sizes(run)[0]
+    path.unlink()
+    predictions_path(path).unlink()
+
+
+def answer_otherwise_on_a_size(run):
+    for path in paths(run, "/sizes-photos-32-", "tensorflow"):
+        rewrite(path, shifted)
+        change(path, accuracy=0.0)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "told"),
+    [
+        (swap_sizes, "of block 1 of sizes, expected"),
+        (measure_a_size_later, "expected its turn in block 1"),
+        (take_another_batch_size, "batch size 4, expected 8, the one that was chosen"),
+        (remove_a_size, "block 1 missing, expected 0 to 2"),
+        (answer_otherwise_on_a_size, "on sizes-photos-32: labels equal for 0.0%"),
+    ],
+)
+def test_what_was_changed_in_a_data_set_of_the_sizes_is_named(sized_run, tamper, told):
+    tamper(sized_run)
+    found = reasons(sized_run)
+    assert any(told in one for one in found), found
+
+
 @pytest.mark.parametrize("slug", ["../elsewhere", "sample-photos-32-00000000", None])
 def test_a_data_set_that_is_not_there_is_no_excuse_for_a_crash(run, slug):
     manifest = open_archive(run).manifest_path("sample")

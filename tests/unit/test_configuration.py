@@ -19,14 +19,18 @@ DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
 
 BAD = {
     "model": ["Not A Name", 7, "-x"],
-    "datasets": [{"sample": "Photos 32"}, {"test": "photos-12"}, "photos-32", {"full": None}],
+    "datasets": [
+        {"sample": "Photos 32"}, {"test": "photos-12"}, "photos-32", {"full": None}, {"sizes": "photos-16"},
+        {"sizes": ["photos-16", "photos-16"]}, {"sizes": None},
+    ],
     "photos": [7, "", "/no/such/folder", ["a"]],
     "frameworks": [[], ["huggingface"], ["huggingface/pipeline"] * 2, "huggingface/pipeline", ["a/b/c"]],
     "baseline": ["huggingface", "sparknlp/onnx", ["huggingface/pipeline"]],
     "devices": [[], ["tpu"], "cpu", ["cpu", "cpu"]],
     "batch_sizes": [[], [0], [8, 8], ["8"], [2.5], 8, {}, {"cpu": []}, {"cpu": [8], "tpu": [8]}, {"gpu": [8]}],
     "workers": [[], [2], 1, [0]],
-    "repeats": [0, "3", 2.5, 3.0, True, {"sample": 0}, {"sample": 3, "full": 0}, {"sample": 3, "full": 5, "third": 1}],
+    "repeats": [0, "3", 2.5, 3.0, True, {"sample": 0}, {"sample": 3, "full": 0}, {"sample": 3, "full": 5, "third": 1},
+                {"sizes": 0}],
     "machine": ["My Laptop", 5, "", "../up"],
     "protocol": [0, "two", 1.5],
     "seed": ["x", 1.5],
@@ -134,7 +138,7 @@ def test_what_is_given_is_merged_over_the_default(tmp_path):
     config = load(given(tmp_path, own))
     assert config["passes"] == DEFAULT["passes"] | {"timed": 9}
     assert config["batch_sizes"] == {"cpu": [4]} and config["devices"] == ["cpu"]
-    assert config["datasets"] == {"sample": DEFAULT["datasets"]["sample"], "full": "photos-99"}
+    assert config["datasets"] == DEFAULT["datasets"] | {"full": "photos-99"}
     untouched = DEFAULT.keys() - own.keys() - {"machine"}
     assert {key: config[key] for key in untouched} == {key: DEFAULT[key] for key in untouched}
 
@@ -207,6 +211,13 @@ def test_no_sweep_is_for_one_batch_size(tmp_path):
         assert line.startswith("repeats: sample is 0") and "1, 8" in line
 
 
+def test_data_sets_of_several_sizes_want_a_number_of_repeats():
+    sized = DEFAULT | {"datasets": DEFAULT["datasets"] | {"sizes": ["photos-16", "photos-48"]}}
+    assert resolve(sized)["repeats"]["sizes"] == 3 and resolve(sized | {"repeats": 5})["repeats"] == 5
+    line = problem(resolve, sized | {"repeats": {"sample": 1, "full": 3}})
+    assert line.startswith("repeats: nothing for the role `sizes`")
+
+
 def test_the_baseline_must_be_among_the_frameworks(tmp_path):
     line = problem(load, given(tmp_path, {"baseline": "sparknlp/onnx"}))
     assert line.startswith("baseline: sparknlp/onnx is not among `frameworks`") and "huggingface/pipeline" in line
@@ -253,6 +264,7 @@ def test_variants_of_an_unknown_framework_are_refused(tmp_path):
         ({"datasets": {"full": "imagenet"}}, "datasets", "photos-N"),
         ({"datasets": {"sample": "photos"}}, "datasets", "photos-N"),
         ({"datasets": {"sample": "photos-0"}}, "datasets", "photos-N"),
+        ({"datasets": {"sizes": ["imagenet"]}}, "datasets", "photos-N"),
         ({"frameworks": ["huggingface/pipeline", "sparknlp/openvino"]}, "frameworks", "onnx"),
         ({"frameworks": ["huggingface/pipeline", "keras/plain"]}, "frameworks", "sparknlp"),
     ],
@@ -262,6 +274,7 @@ def test_what_is_not_defined_is_named_together_with_what_is(tmp_path, change, ke
     wrong = change[key] if isinstance(change[key], str) else str([*change[key]][-1])
     if isinstance(change[key], dict):
         wrong = next(iter(change[key].values()))
+        wrong = wrong if isinstance(wrong, str) else wrong[0]
     assert line.startswith(key) and wrong in line and known in line
 
 

@@ -134,16 +134,35 @@ def test_a_folder_that_is_not_there_is_for_the_data_sets_own_job_to_name(grid, t
 
 def test_with_records_their_times_are_used_for_the_same_variant_and_no_other(grid):
     other = seconds_of(grid, "sample", f"{TF}/bs8")
-    plant(grid, "sample", f"{HF}/bs1")  # 15.5 s, of which 10.5 s in passes over 6 images
-    assert seconds_of(grid, "sample", f"{HF}/bs16") == pytest.approx(5 + 10.5 / 6 * 32)
-    assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5 / 6 * 48)
+    plant(grid, "sample", f"{HF}/bs1")  # 15.5 s, of which 10.5 s in three passes over 6 images
+    assert seconds_of(grid, "sample", f"{HF}/bs16") == pytest.approx(5 + 10.5 / 18 * 32 * (4 + 5))
+    assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5 / 18 * 48 * (3 + 5))
     assert seconds_of(grid, "sample", f"{TF}/bs8") == other
 
 
 def test_the_median_of_several_records_counts(grid):
     for repeat, total in enumerate((15.5, 16.5, 100.0)):
         plant(grid, "sample", f"{HF}/bs1", repeat, total_seconds=total)
-    assert seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(6 + 10.5 / 6 * 32)
+    assert seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(6 + 10.5 / 18 * 32 * 9)
+
+
+def test_a_repeat_over_as_many_images_tells_it_better_than_any_other(grid):
+    plant(grid, "sample", f"{HF}/bs1")
+    plant(grid, "full", f"{HF}/bsbest", images=48, dataset="full")  # 10.5 s in all of its passes
+    assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5)
+
+
+def test_data_sets_of_several_sizes_are_announced_with_their_time(grid, capsys):
+    sized = Grid(planted.SIZED | {"control": False}, "linux-x86_64")
+    estimate.announce(sized)
+    assert capsys.readouterr().err.startswith("vitbench: 28 of 28 measurements and 2 profiles")  # 2 + 2 + 3 × 2 × 4
+    start = FRAMEWORKS["huggingface"].start_and_load_seconds
+    few, many = (seconds_of(sized, f"sizes-photos-{size}", f"{HF}/bsbest") - start for size in (16, 40))
+    factor = ASSUMED["cold_pass_factor"]
+    assert many / few == pytest.approx((40 * (factor + 3 + 5)) / (16 * (factor + 7 + 5)))
+    small = Grid(planted.SIZED | {"batch_sizes": [24]}, "linux-x86_64")
+    with pytest.raises(UserError, match="24 is larger than the 16 images of the data set `sizes-photos-16`"):
+        estimate.check_start(small)
 
 
 def test_a_failed_repeat_tells_nothing_of_how_long_one_takes(grid):

@@ -160,6 +160,57 @@ def test_looks_with_fewer_blocks_are_described_and_this_one_is_not(tmp_path, mon
     assert str(five.looks).startswith(f"measurements/xeon-2/p{DEFAULT['protocol']}/")
 
 
+SIZED = {"datasets": planted.SIZED["datasets"], "repeats": planted.SIZED["repeats"] | {"full": 2}}
+
+
+def test_every_variant_runs_on_each_of_several_sizes_at_its_best_batch_size_and_no_control_does():
+    sized = grid(control=True, **SIZED)
+    assert {cell.dataset for cell in sized.sizes} == {f"sizes-photos-{size}" for size in (16, 24, 32, 40)}
+    assert len(sized.sizes) == 2 * 4 and {cell.batch_size for cell in sized.sizes} == {BEST}
+    assert {cell.variant for cell in sized.sizes} == {"pipeline", "tensorflow"}
+    assert sized.cells == sized.sweep + sized.full + sized.sizes
+    assert grid().sizes == [] and grid(datasets=DEFAULT["datasets"] | {"sizes": []}).sizes == []
+
+
+def test_sizes_come_after_the_full_runs_in_shuffled_blocks_of_their_own():
+    sized, before = grid(**SIZED), grid(repeats={"sample": 1, "full": 2})
+    assert sized.order[: len(before.order)] == before.order  # nothing that was measured moves
+    rest = sized.order[len(before.order) :]
+    found = [[cell for cell, repeat in rest if repeat == block] for block in range(3)]
+    assert [Counter(block) for block in found] == [Counter(sized.sizes)] * 3 and len(rest) == 3 * 8
+    assert [repeat for _, repeat in rest] == [0] * 8 + [1] * 8 + [2] * 8
+    assert len({tuple(block) for block in found}) > 1
+    # Sizes are mixed inside a block: none of its data sets comes in one piece in every block.
+    turns = [sum(one.dataset != two.dataset for one, two in zip(block, block[1:], strict=False)) for block in found]
+    assert max(turns) > 3
+    assert grid(seed=2, **SIZED).order != sized.order
+    paths = sorted(str(sized.record(cell, repeat)) for cell, repeat in sized.order)
+    assert sorted(record_paths(sized.describe())) == paths
+
+
+def test_a_data_set_of_the_role_sizes_has_a_folder_and_a_name_of_its_own():
+    sized = grid(**SIZED)
+    cell = next(cell for cell in sized.sizes if cell.dataset == "sizes-photos-24")
+    assert sized.find("sizes-photos-24", cell.name) == cell
+    assert re.fullmatch(
+        r"resources/datasets/sizes-photos-24-[0-9a-f]{8}/manifest\.csv", str(sized.manifest(cell.dataset))
+    )
+    assert "/sizes-photos-24-" in str(sized.record(cell, 0))
+    # Its batch size is that of the full run.
+    full = next(one for one in sized.full if (one.framework, one.variant) == (cell.framework, cell.variant))
+    assert sized.choice(cell) == sized.choice(full) and sized.sweep_of(cell) == sized.sweep_of(full)
+    with pytest.raises(
+        UserError, match="no data set sizes-photos-99 in this configuration; there is sample, full, sizes-"
+    ):
+        sized.find("sizes-photos-99", cell.name)
+    assert grid().describe()["repeats"] == 3
+    by_role = {"sample": 1, "full": 2, "sizes": 3}
+    assert sized.describe()["repeats"] == by_role and grid(repeats=by_role).describe()["repeats"] == {
+        "sample": 1,
+        "full": 2,
+    }
+
+
 # --- paths
 
 

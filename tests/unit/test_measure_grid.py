@@ -52,8 +52,8 @@ class Machine:
         return "ok"
 
 
-def chosen(sweep: list[Path], _margin: float, out: Path) -> None:
-    write_atomically(out, json.dumps(sorted(map(str, sweep))))
+def chosen(sweep: list[Path], sizes: list[int], _margin: float, out: Path) -> None:
+    write_atomically(out, json.dumps(sorted(map(str, sweep)) or sizes))
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ def order() -> list:
 
 def repeats() -> object:
     grid = json.loads(Path("results/provenance/grid.json").read_text())
-    assert yaml.safe_load(Path("results/provenance/config.yaml").read_text())["repeats"] == grid["repeats"]
+    kept = yaml.safe_load(Path("results/provenance/config.yaml").read_text())["repeats"]
+    assert {role: kept[role] for role in grid["repeats"]} == grid["repeats"]
     return grid["repeats"]
 
 
@@ -124,6 +125,38 @@ def test_a_stop_within_the_first_block_of_full_runs_leaves_none_complete(machine
     assert measured("--minutes", "0.9") == 2 and len(machine.measured) == 5  # the sweep and one full run of three
     assert repeats() == {"sample": 1, "full": 2}
     assert "no block of the full runs is complete" in capsys.readouterr().out
+
+
+SIZED = """
+model: vit-tiny-seeded
+datasets: {sample: photos-12, full: photos-12, sizes: [photos-8, photos-12]}
+frameworks: [huggingface/pipeline, huggingface/dataloader]
+batch_sizes: [4]
+repeats: {sample: 0, full: 1, sizes: 2}
+control: false
+"""
+
+
+def test_data_sets_of_several_sizes_follow_the_full_runs_at_the_size_that_was_named(machine):
+    Path("mine.yaml").write_text(SIZED)
+    assert measured() == 0 and machine.measured == order() and len(order()) == 2 + 2 * 2 * 2
+    assert [dataset for _, dataset, _ in order()[:2]] == ["full", "full"]
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    assert all(
+        json.loads(Path(grid.choice(cell)).read_text()) == [4] for cell in grid.cells if cell.dataset != "sample"
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "held"), [(0.6, {"sample": 0, "full": 1}), (1.1, {"sample": 0, "full": 1, "sizes": 1})]
+)
+def test_after_a_stop_only_data_sets_with_complete_blocks_are_part_of_the_folder(machine, minutes, held):
+    Path("mine.yaml").write_text(SIZED)
+    assert measured("--minutes", str(minutes)) == 2 and len(machine.measured) == 60 * minutes // 10
+    assert repeats() == held
+    grid = Grid(yaml.safe_load(Path("results/provenance/config.yaml").read_text()))
+    assert all(Path(grid.record(cell, repeat)).exists() for cell, repeat in grid.order)
+    assert measured() == 0 and machine.measured == order() and repeats() == {"sample": 0, "full": 1, "sizes": 2}
 
 
 def test_a_repeat_is_expected_to_take_as_long_as_the_longest_of_its_cell(machine):

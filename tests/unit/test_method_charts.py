@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import derive_tables
 import matplotlib.colors
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import collisions, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, physics, stages, typed, write_grid
@@ -64,27 +66,33 @@ def test_no_text_touches_another_or_the_edge(case, monkeypatch):
         assert collisions(figure, monkeypatch) == [], name
 
 
+def derive(run: Tables, folder: Path, **of_grid) -> dict[str, pd.DataFrame]:
+    """What the entry point derives from a run's tables, by a grid with these changes."""
+    given = run.write(folder) | {"physics": folder / "physics.csv", "grid": write_grid(folder)}
+    physics(run).to_csv(given["physics"], index=False)
+    given["grid"].write_text(json.dumps(json.loads(given["grid"].read_text()) | of_grid))
+    names = {"batches": "effective_batches"}
+    names |= {name: name for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
+    out = {name: folder / f"{table}.csv" for name, table in names.items()}
+    derive_tables.main(given, out)
+    return {name: tables.read(path) for name, path in out.items()}
+
+
 def test_derived_tables_come_back_in_their_types(tmp_path):
     run = example(FIVE, sizes=(1, 8, 32), repeats=5)
-    paths = run.write(tmp_path)
-    out = [tmp_path / f"{name}.csv" for name in ("break_even", "effective_batches", "sustained")]
-    derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], write_grid(tmp_path), *out)))
-    first, second, third = map(tables.read, out)
-    assert third.empty  # no repeat was that long
+    derived = derive(run, tmp_path)
+    first, second = derived["break_even"], derived["batches"]
+    assert derived["sustained"].empty  # no repeat was that long
+    assert derived["data_set_sizes"].empty and derived["total_time"].empty  # and no data set in that role
     assert len(first) == 10 and first["extrapolated"].dtype == bool and first["break_even"].notna().any()
     assert set(second["reached"]) == {"true", "false"} and second["wave_factor"].max() == 1
 
 
 def test_break_even_is_judged_by_the_plan_of_the_full_runs(tmp_path):
     """Where earlier looks at the full runs have spent all that may be claimed by chance, nothing is claimed."""
-    paths = example(TWO, repeats=5).write(tmp_path)
-    out = [str(tmp_path / f"{name}.csv") for name in ("break_even", "effective_batches", "sustained")]
-    found = []
+    run, found = example(TWO, repeats=5), []
     for looks in ([], [{"blocks": 4, "most_repeats": 4}]):
-        grid = write_grid(tmp_path)
-        grid.write_text(json.dumps(json.loads(grid.read_text()) | {"looks": looks}))
-        derive_tables.main(*map(str, (paths["runs"], paths["parity"], paths["speedup"], grid)), *out)
-        found.append(tables.read(out[0]).verdict[0])
+        found.append(derive(run, tmp_path, looks=looks)["break_even"].verdict[0])
     assert found == ["overtakes", "uncertain"]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import write_page
 from example_page import EVIL, barriers, disagreement, parsed, photograph, replicated, write
-from example_tables import FIVE, TWO, empty, example
+from example_tables import FIVE, TWO, empty, example, typed
 from PIL import Image
 
 from vitbench import tables
@@ -223,7 +223,7 @@ def test_the_projection_is_start_and_work():
     assert arm.machines(36_000, 3) == 1 and arm.machines(360_000, 3) == 5 and arm.machines(360_000, 2) == 10
     assert arm.machines(1, 1) is None  # it has only just started
     run = rich()
-    found = break_even.arms(run.runs)
+    found = break_even.arms(run.runs, typed([], "total_time"))
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import browser
 import pytest
 from example_page import EVIL, disagreement, photograph, replicated, write
-from example_tables import FIVE, example
+from example_tables import FIVE, example, typed
 
 from vitbench.present.page import break_even
 
@@ -155,7 +155,7 @@ def cells(page) -> list[list[str]]:
 
 
 def test_the_projection_follows_what_is_asked(page, run, file):
-    arms = break_even.arms(run.runs)
+    arms = break_even.arms(run.runs, typed([], "total_time"))
     before = cells(page)
     written = "document.querySelector('.asked')"
     page.evaluate(f"{written}.dispatchEvent(new Event('input'))")

@@ -37,11 +37,15 @@ def results(tmp_path_factory) -> Path:
     return folder
 
 
-def derivation(results: Path, out: Path) -> list[str]:
+DERIVED = {name: name for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
+DERIVED["batches"] = "effective_batches"
+
+
+def derivation(results: Path, out: Path) -> list[dict[str, str]]:
     """What `derive_tables` reads and writes."""
-    read = [results / f"{name}.csv" for name in ("runs", "parity", "speedup")]
-    written = [out / f"{name}.csv" for name in ("break_even", "effective_batches", "sustained")]
-    return [str(path) for path in (*read, write_grid(results), *written)]
+    read = {name: str(results / f"{name}.csv") for name in ("runs", "parity", "speedup", "physics")}
+    written = {name: str(out / f"{table}.csv") for name, table in DERIVED.items()}
+    return [read | {"grid": str(write_grid(results))}, written]
 
 
 def inputs(name: str, results: Path) -> dict[str, str]:
@@ -69,7 +73,7 @@ def test_every_chart_is_drawn_and_its_files_are_the_same_in_two_processes(result
     subprocess.run([sys.executable, "-c", "\n".join(calls)], check=True, cwd=HOME / "scripts", env=environment)
     drawn = digests(here)
     assert len(drawn) == 2 * len(DRAWN) == len(set(drawn.values()))  # and nothing half-written is left
-    derived = {name: digests(results)[name] for name in ("break_even.csv", "effective_batches.csv", "sustained.csv")}
+    derived = {name: digests(results)[name] for name in (f"{table}.csv" for table in DERIVED.values())}
     assert digests(there) == drawn | derived
 
 

@@ -302,6 +302,17 @@ def test_sets_whose_times_mean_different_things_are_refused_whatever_was_told(ol
         assert "\n" not in str(raised.value) and "old" in str(raised.value) and "new" in str(raised.value)
 
 
+def test_data_sets_of_several_sizes_that_one_set_lacks_are_no_reason_to_refuse_the_others(old):
+    def with_sizes(slug: str) -> Set:
+        added = {"sizes-photos-16": {"name": "photos-16", "slug": slug, "definition": {}}}
+        return replace(old, grid=old.grid | {"datasets": old.grid["datasets"] | added})
+
+    more, other = with_sizes("sizes-photos-16-00000000"), with_sizes("sizes-photos-16-11111111")
+    assert refuse_different(old, more) == refuse_different(more, old) == []
+    with pytest.raises(UserError, match="data set sizes-photos-16"):
+        refuse_different(more, other)
+
+
 def test_other_images_under_the_same_name_are_refused(old):
     new = again(old)
     new.runs["data_hash"] = "0123456789ab"

@@ -93,3 +93,10 @@ def test_the_configuration_of_a_step_is_valid(folder):
         step = settle.with_blocks(CONFIG | {"repeats": repeats}, 18)
         assert Grid(step).repeats("full") == 18
         assert Grid(step).repeats("sample") == Grid(CONFIG | {"repeats": repeats}).repeats("sample")
+
+
+def test_a_step_leaves_data_sets_of_several_sizes_as_they_are(folder):
+    for repeats, kept in ((3, 3), ({"sample": 1, "full": 4, "sizes": 6}, 6)):
+        given = planted.SIZED | {"repeats": repeats}
+        before, after = Grid(given), Grid(settle.with_blocks(given, 18))
+        assert before.repeats("sizes") == after.repeats("sizes") == kept and after.repeats("full") == 18

@@ -9,7 +9,7 @@ import pandas
 
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.statistics import compare
-from vitbench.analysis.summary import seconds_by_block
+from vitbench.analysis.summary import seconds_by_block, whole
 from vitbench.cells import CONTROL, LEAST_BLOCKS, NAME_COLUMNS, VARIANT
 
 
@@ -27,9 +27,9 @@ def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> d
     Returns:
         batch_size (None if no batch size worked), median (seconds), reason.
     """
-    whole = sweep[~sweep["flags"].fillna("").str.contains("images lost")]
-    if (whole.status == "ok").any():  # what loses images is fast for the wrong reason
-        sweep = whole
+    answered = sweep[whole(sweep)]
+    if (answered.status == "ok").any():
+        sweep = answered
     cells = {int(size): seconds_by_block(group) for size, group in sweep.groupby("batch_size")}
     cells = {size: blocks for size, blocks in cells.items() if blocks}
     if not cells:

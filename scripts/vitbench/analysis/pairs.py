@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas
 
-from vitbench.cells import CONTROL, NAME_COLUMNS
+from vitbench.cells import CONTROL, NAME_COLUMNS, SIZES, role_of
 
-BEST_GROUP, SAME_GROUP = "each at its best batch size, full", "same batch size, sample"
+AT_BEST = "each at its best batch size"
+BEST_GROUP, SAME_GROUP = f"{AT_BEST}, full", "same batch size, sample"
 CONTROL_GROUP = "A/A control"
 # What is corrected together: the declared comparisons, all others, and cells against themselves.
 PRIMARY, EXPLORATORY, CONTROLS = "primary", "exploratory", "control"
@@ -19,8 +20,8 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     """The pairs of cells to compare, as (baseline key, candidate key, group); keys hold dataset and cell columns.
 
     On each device every variant against the baseline variant, and each control against the variant whose second name it
-    is; every variant on another device against itself on the first. On the full data set each at its best batch size,
-    on the sample at the same batch size.
+    is; every variant on another device against itself on the first. On the full data set, and on each of those of
+    several sizes, each at its best batch size, on the sample at the same batch size.
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
@@ -39,9 +40,19 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
         of_baseline = same_device and variant_of(one) == baseline and not same_variant
         of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
         if of_baseline or of_devices:
-            pairs.append((one, other, BEST_GROUP if one["dataset"] == "full" else SAME_GROUP))
-    groups = (BEST_GROUP, SAME_GROUP, CONTROL_GROUP)
-    return sorted(pairs, key=lambda pair: (groups.index(pair[2]), pair[0]["batch_size"]))
+            pairs.append((one, other, group_of(one["dataset"])))
+    datasets = list(dict.fromkeys(cell["dataset"] for cell in cells))
+    datasets.sort(key=lambda dataset: ("full", "sample", SIZES).index(role_of(dataset)))
+
+    def place(pair: tuple[dict[str, Any], dict[str, Any], str]) -> tuple[bool, int, float]:
+        return pair[2] == CONTROL_GROUP, datasets.index(pair[0]["dataset"]), pair[0]["batch_size"]
+
+    return sorted(pairs, key=place)
+
+
+def group_of(dataset: str) -> str:
+    """Why two cells on this data set are compared."""
+    return SAME_GROUP if dataset == "sample" else f"{AT_BEST}, {dataset}"
 
 
 def family(one: dict[str, Any], other: dict[str, Any], group: str) -> str:

@@ -27,7 +27,7 @@ from vitbench.analysis.statistics import (
     detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import CONTROL, LEAST_BLOCKS, Cell, cell_name
+from vitbench.cells import CONTROL, LEAST_BLOCKS, SIZES, Cell, cell_name, role_of
 from vitbench.errors import UserError
 
 # What a row of the table is about: a cell of both sets, the machine's fixed work, a cell against itself in one set.
@@ -103,10 +103,12 @@ def _identities(baseline: Set, candidate: Set) -> Iterable[tuple[str, str, str]]
     one, two = baseline.grid, candidate.grid
     yield "protocol", str(one["protocol"]), str(two["protocol"])
     yield "model", one["model"]["slug"], two["model"]["slug"]
-    for role in sorted(one["datasets"].keys() | two["datasets"].keys()):
-        slugs = [grid["datasets"].get(role, {}).get("slug", "none") for grid in (one, two)]
-        yield f"data set {role}", *slugs
-        yield f"manifest of the data set {role}", *_both(baseline, candidate, "data_hash", role)
+    for dataset in sorted(one["datasets"].keys() | two["datasets"].keys()):
+        if role_of(dataset) == SIZES and not (dataset in one["datasets"] and dataset in two["datasets"]):
+            continue  # measured in one of them only: its cells appear or vanish, and the others mean what they meant
+        slugs = [grid["datasets"].get(dataset, {}).get("slug", "none") for grid in (one, two)]
+        yield f"data set {dataset}", *slugs
+        yield f"manifest of the data set {dataset}", *_both(baseline, candidate, "data_hash", dataset)
 
 
 def _hardware(baseline: Set, candidate: Set) -> Iterable[tuple[str, str, str]]:
@@ -114,11 +116,11 @@ def _hardware(baseline: Set, candidate: Set) -> Iterable[tuple[str, str, str]]:
     yield "processor", *_both(baseline, candidate, "processor")
 
 
-def _both(baseline: Set, candidate: Set, column: str, role: str | None = None) -> tuple[str, str]:
+def _both(baseline: Set, candidate: Set, column: str, dataset: str | None = None) -> tuple[str, str]:
     """The value of a column that each set has once at most; two equal ones where a set does not say it."""
     known = []
     for one in (baseline, candidate):
-        rows = one.runs if role is None else one.runs[one.runs.dataset == role]
+        rows = one.runs if dataset is None else one.runs[one.runs.dataset == dataset]
         known.append(next(iter(rows[column][rows[column] != ""]), ""))
     return (known[0], known[1]) if all(known) else ("", "")
 
@@ -284,7 +286,7 @@ def _canaries(baseline: Set, candidate: Set, rule: Rule) -> list[_Row]:
             blocks: dict[tuple[str, int], list[float]] = {}
             for one in of.canaries:
                 if one[part]:
-                    blocks.setdefault((one["dataset"], one["block"]), []).append(1 / one[part])
+                    blocks.setdefault((role_of(one["dataset"]), one["block"]), []).append(1 / one[part])
             seconds.append([median(values) for values in blocks.values()])
         if not all(seconds):
             continue

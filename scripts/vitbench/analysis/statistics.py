@@ -145,6 +145,14 @@ def _interval(mean: float, error: float, freedom: float, level: float) -> tuple[
     return mean - half, mean + half
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean of these values, and the ends of its 95% interval by Student's t; NaN for both below two values."""
+    count, mean = len(values), float(numpy.mean(values))
+    if count < 2:
+        return mean, math.nan, math.nan
+    return mean, *_interval(mean, float(numpy.std(values, ddof=1)) / math.sqrt(count), count - 1, ALPHA)
+
+
 def correct_for_many(family: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons of one family, in the same order, with p values adjusted by Holm.
 

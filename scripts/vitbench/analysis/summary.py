@@ -18,6 +18,11 @@ def usable(runs: pandas.DataFrame) -> pandas.Series:
     return (runs.status == "ok") & ~flags.map(lambda given: any(flag in NOT_FOR_CLAIMS for flag in given))
 
 
+def whole(runs: pandas.DataFrame) -> pandas.Series:
+    """Which rows of the runs table answered for every image: what leaves some out is fast for the wrong reason."""
+    return ~runs["flags"].fillna("").str.contains("images lost")
+
+
 def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
     """A row a cell: usable repeats, median, low, high (range) and cv of wall seconds, and what goes with them.
 

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from vitbench.cells import repeats_of
+from vitbench.cells import SIZES, repeats_of
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
@@ -119,6 +119,8 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
             f"repeats: sample is 0, and batch_sizes names {', '.join(map(str, several[0]))}: without a sweep nothing "
             "tells which is best; name one, or sweep"
         )
+    if config["datasets"].get(SIZES) and isinstance(config["repeats"], dict) and SIZES not in config["repeats"]:
+        raise UserError("repeats: nothing for the role `sizes`, which `datasets` names; add sizes: 3, or one number")
     if config["photos"]:
         resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
     if config["baseline"] not in config["frameworks"]:

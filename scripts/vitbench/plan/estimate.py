@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -67,18 +67,19 @@ def seconds(
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
     rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
-    images = {role: _images(grid, role) for role in grid.datasets}
+    images = {dataset: _images(grid, dataset) for dataset in grid.datasets}
     limits = Passes(**grid.config["passes"])
     total = 0.0
-    measured: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    measured: dict[tuple[str, ...], list[_Measured]] = {}
     for cell, _ in to_measure:
         key = (cell.framework, cell.variant, cell.device)
         if key not in measured:
             measured[key] = _measured(grid, cell, read)
-        known = measured[key]
-        if known:
-            overhead, seconds_per_image = median(one for one, _ in known), median(one for _, one in known)
-            total += overhead + seconds_per_image * images[cell.dataset]
+        if known := measured[key]:
+            total += median(one.beside for one in known)
+            # Repeats over as many images tell it best: how many passes a repeat makes goes by their number.
+            alike = [one for one in known if one.images == images[cell.dataset]] or known
+            total += median(one.passing(images[cell.dataset], limits) for one in alike)
         else:
             one = images[cell.dataset] / rate
             passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
@@ -86,10 +87,27 @@ def seconds(
     return total
 
 
-def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) -> list[tuple[float, float]]:
-    """(seconds outside the passes, seconds in passes per image) of the repeats of this variant and device so far."""
+@dataclass(frozen=True)
+class _Measured:
+    """What a repeat took: seconds beside its passes, their images and number, seconds in all of them together."""
+
+    beside: float
+    images: int
+    passes: int
+    seconds: float
+
+    def passing(self, images: int, limits: Passes) -> float:
+        """About how many seconds of passes a repeat of so many images takes."""
+        if images == self.images:
+            return self.seconds
+        one = self.seconds / self.passes / self.images * images
+        return sum(limits.expected(images, one)) * one
+
+
+def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) -> list[_Measured]:
+    """What the repeats of this variant and device took so far."""
     found = []
-    for other in grid.sweep + grid.full:
+    for other in grid.cells:
         names = {(one.framework, one.variant.removesuffix(CONTROL), one.device) for one in (cell, other)}
         if len(names) > 1:
             continue
@@ -97,18 +115,19 @@ def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) ->
             record = read(path)
             if record["status"] != "ok":
                 continue  # it says nothing of how long a good one takes
-            in_passes = sum(one["seconds"] for one in record["passes"])
-            found.append((record["total_seconds"] - in_passes, in_passes / record["images"]))
+            seconds = [one["seconds"] for one in record["passes"]]
+            beside = record["total_seconds"] - sum(seconds)
+            found.append(_Measured(beside, record["images"], len(seconds), sum(seconds)))
     return found
 
 
-def _images(grid: Grid, role: str) -> int:
-    """Number of images of a role's data set, by its manifest, else by what its definition names."""
-    manifest = Path(grid.manifest(role))
+def _images(grid: Grid, dataset: str) -> int:
+    """Number of images of a data set, by its manifest, else by what its definition names."""
+    manifest = Path(grid.manifest(dataset))
     if manifest.exists():
         with open(manifest, newline="", errors="replace") as handle:
             return max(1, sum(1 for _ in csv.reader(handle)) - 1)
-    counted = sources.count(grid.datasets[role].definition)
+    counted = sources.count(grid.datasets[dataset].definition)
     return GUESSED_IMAGES if counted is None else max(1, counted)
 
 
@@ -116,14 +135,14 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     """(seconds, bytes to download) of what is missing under resources/."""
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
     sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
-    cells = grid.sweep + grid.full
+    cells = grid.cells
     models = Path("resources/models") / grid.model.slug
     steps = _forms(grid)
     work = sum(assumed["prepare_seconds"][step.name] for step in steps if not step.exists())
-    to_make = [role for role in grid.datasets if not Path(grid.manifest(role)).exists()]
+    to_make = [dataset for dataset in grid.datasets if not Path(grid.manifest(dataset)).exists()]
     work += sum(
-        assumed["prepare_seconds"]["dataset"] + _images(grid, role) / assumed["images_opened_per_second"] / cores()
-        for role in to_make
+        assumed["prepare_seconds"]["dataset"] + _images(grid, dataset) / assumed["images_opened_per_second"] / cores()
+        for dataset in to_make
     )
     parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
     environments = {one: Path(f"resources/environments/{one}-export") for one in grid.exports()}
@@ -131,14 +150,14 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
     if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():
         to_download += weight_bytes(_shape(grid))
-    to_download += sum(_bytes_of_archive(grid.datasets[role], assumed["bytes_per_image"]) for role in to_make)
+    to_download += sum(_bytes_of_archive(grid.datasets[dataset], assumed["bytes_per_image"]) for dataset in to_make)
     return work + to_download / (assumed["download_mb_per_second"] * 1e6), to_download
 
 
 def _forms(grid: Grid) -> set[Path]:
     """The folders of the forms of the model that are made here."""
     models = Path("resources/models") / grid.model.slug
-    forms = {form for cell in grid.sweep + grid.full if (needs := grid.needs(cell)).export
+    forms = {form for cell in grid.cells if (needs := grid.needs(cell)).export
              for form in (needs.export, needs.form)}  # fmt: skip
     return {models / CHECKPOINT} | {models / form for form in forms}
 
@@ -151,13 +170,13 @@ def check_start(grid: Grid) -> None:
     """
     if not missing(grid):
         return
-    if any(grid.jars(cell) for cell in grid.sweep + grid.full):
+    if any(grid.jars(cell) for cell in grid.cells):
         check_spark(Path())
-    for role, dataset in grid.datasets.items():
+    for name, dataset in grid.datasets.items():
         images = sources.count(dataset.definition)
         # A folder without images is reported by the job that makes the data set: it knows where it looked.
         if images:
-            check_batch_sizes({cell.batch_size for cell in grid.sweep}, role, images)
+            check_batch_sizes({cell.batch_size for cell in grid.sweep}, name, images)
     to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
     # Unpacking, installing or linking what was downloaded takes at most about the same room again.
     check_disk(Path(), to_make + 2 * to_prepare(grid)[1])

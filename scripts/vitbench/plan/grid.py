@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitbench.cells import BEST, CONTROL, PROFILE, Cell, repeats_of, shuffled
+from vitbench.cells import BEST, CONTROL, PROFILE, SIZES, Cell, dataset_of, repeats_of, role_of, shuffled
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import FRAMEWORKS
@@ -45,9 +45,10 @@ class Grid:
     """All cells of a resolved configuration (see `vitbench.plan.configuration.resolve`).
 
     Attributes:
-        model, datasets (by role), variants (by framework/variant): what the configuration names, defined.
+        model, datasets (by what cells call them), variants (by framework/variant): what the configuration names,
+            defined.
         stand_ins: variant → what is measured in its place where it has no native code.
-        sweep, full: cells, in the order of the configuration.
+        sweep, full, sizes: cells by the role of their data set, in the order of the configuration.
         checkpoint: what the model is, as far as it is on this disk; None before.
         skipped: cells that this platform cannot run or that cannot do the model, each with the reason.
         notes: lines for the user on what is measured in place of what.
@@ -60,8 +61,9 @@ class Grid:
         self.model = Defined(config["model"], _find(defined["models"], "model", config["model"]))
         self.checkpoint = checkpoints.find(self.model.definition, Path(RESOURCES / "models" / self.model.slug))
         self.datasets = {
-            role: Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
-            for role, name in config["datasets"].items()
+            dataset_of(role, name): Defined(name, _find(defined["datasets"], f"datasets: {role}", name), role)
+            for role, chosen in config["datasets"].items()
+            for name in (chosen if role == SIZES else [chosen])
         }
         self.stand_ins = {
             f"{framework}/{name}": definition["otherwise"]
@@ -79,13 +81,17 @@ class Grid:
         self._check_models()
         self.baseline = self._baseline(defined["variants"], unsupported)
         self.sweep = self._cells(list(self.variants), "sample")
+        # Without the controls: the noise that they show is that of a process, whatever the size of its data set.
+        sizes = [dataset for dataset in self.datasets if role_of(dataset) == SIZES]
+        self.sizes = [cell for dataset in sizes for cell in self._cells(list(self.variants), dataset)]
         if config["control"]:
             self._add_controls()
         self.full = self._cells(list(self.variants), "full")
         self.skipped = [
             (cell, reason)
             for wanted, reason in unsupported.items()
-            for cell in self._cells([wanted], "sample") + self._cells([wanted], "full")
+            for dataset in self.datasets
+            for cell in self._cells([wanted], dataset)
         ]
 
     def _baseline(self, defined: dict[str, Any], unsupported: dict[str, str]) -> str:
@@ -145,32 +151,43 @@ class Grid:
                     f"`hub: {of}@COMMIT` (`model: {self.model.name}` is another)"
                 )
 
-    def _cells(self, variants: list[str], role: str) -> list[Cell]:
+    def _cells(self, variants: list[str], dataset: str) -> list[Cell]:
         sizes = self.config["batch_sizes"]
         return [
-            Cell(role, *wanted.split("/"), device, workers, size)
+            Cell(dataset, *wanted.split("/"), device, workers, size)
             for wanted in variants
             for device in self.config["devices"]
             for workers in self.config["workers"]
-            for size in ([BEST] if role == "full" else (sizes[device] if isinstance(sizes, dict) else sizes))
+            for size in ((sizes[device] if isinstance(sizes, dict) else sizes) if dataset == "sample" else [BEST])
         ]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All of them, role by role."""
+        return self.sweep + self.full + self.sizes
 
     @cached_property
     def order(self) -> list[tuple[Cell, int]]:
-        """Every (cell, repeat) in the order of measuring: block by block, each shuffled by the seed; sweep, then full.
+        """Every (cell, repeat) in the order of measuring: sweep, full, sizes, each by blocks, shuffled by the seed.
 
-        A block holds one repeat of each cell, so that a drift of the machine meets all of them alike.
+        A block holds one repeat of each cell of its role, so that a drift of the machine meets all of them alike.
         """
         return [
             (cell, block)
-            for cells in (self.sweep, self.full)
-            for block in range(self.repeats(cells[0].dataset))
-            for cell in shuffled(cells, self.config["seed"], cells[0].dataset, block)
+            for role, cells in (("sample", self.sweep), ("full", self.full), (SIZES, self.sizes))
+            if cells
+            for block in range(self.repeats(role))
+            for cell in shuffled(cells, self.config["seed"], role, block)
         ]
 
-    def repeats(self, role: str) -> int:
-        """How many repeats each cell of a role has."""
-        return repeats_of(self.config["repeats"], role)
+    def repeats(self, dataset: str) -> int:
+        """How many repeats each cell on a data set, or of a role, has."""
+        return repeats_of(self.config["repeats"], dataset)
+
+    def _repeats_by_role(self) -> int | dict[str, int]:
+        """The repeats of the roles that there are."""
+        repeats, roles = self.config["repeats"], {role_of(dataset) for dataset in self.datasets}
+        return {role: repeats[role] for role in repeats if role in roles} if isinstance(repeats, dict) else repeats
 
     @property
     def looks(self) -> PurePosixPath:
@@ -184,7 +201,7 @@ class Grid:
             "protocol": self.config["protocol"],
             "platform": self.platform,
             "seed": self.config["seed"],
-            "repeats": self.config["repeats"],
+            "repeats": self._repeats_by_role(),
             "margin": self.config["margin"],
             "most_repeats": self.config["most_repeats"],
             # Earlier looks only. This run notes its own at its end, which must not make its tables anew.
@@ -194,10 +211,10 @@ class Grid:
             "stand_ins": self.stand_ins,
             "model": _described(self.model),
             "peak": str(self.peak),
-            "datasets": {role: _described(defined) for role, defined in self.datasets.items()},
+            "datasets": {dataset: _described(defined) for dataset, defined in self.datasets.items()},
             "cells": [
                 {"dataset": cell.dataset, "name": cell.name, "folder": str(self.cell_folder(cell))}
-                for cell in self.sweep + self.full
+                for cell in self.cells
             ],
             "skipped": [[cell.dataset, cell.name, reason] for cell, reason in self.skipped],
         }
@@ -231,8 +248,11 @@ class Grid:
         return self.cell_folder(cell) / f"rep{repeat}.json"
 
     def choice(self, cell: Cell) -> PurePosixPath:
-        """Path of the batch size that was chosen for a full cell, kept beside its records."""
-        return self.cell_folder(cell) / "choice.json"
+        """Path of the batch size that was chosen for a variant, kept beside the records of its full run.
+
+        It holds for every data set that the variant runs on at its best batch size.
+        """
+        return self.cell_folder(replace(cell, dataset="full")) / "choice.json"
 
     def profiles(self) -> list[Cell]:
         """The cells that are profiled: every full one but the control's, if the configuration wants it."""
@@ -243,14 +263,14 @@ class Grid:
         return self.cell_folder(cell) / PROFILE
 
     def sweep_of(self, full: Cell) -> list[Cell]:
-        """The sweep cells from which the batch size of a full cell is chosen; the control's are the baseline's."""
+        """The sweep cells from which a variant's batch size is chosen; the control's are the baseline's."""
         wanted = replace(full, variant=full.variant.removesuffix(CONTROL))
         same = ("framework", "variant", "device", "workers")
         return [cell for cell in self.sweep if all(getattr(cell, key) == getattr(wanted, key) for key in same)]
 
-    def manifest(self, role: str) -> PurePosixPath:
-        """Path of the manifest of a role's data set."""
-        return RESOURCES / "datasets" / self.datasets[role].slug / "manifest.csv"
+    def manifest(self, dataset: str) -> PurePosixPath:
+        """Path of the manifest of a data set, by what cells call it."""
+        return RESOURCES / "datasets" / self.datasets[dataset].slug / "manifest.csv"
 
     def needs(self, cell: Cell) -> Needs:
         """What a cell's variant needs on its device, as its framework declares."""
@@ -266,29 +286,31 @@ class Grid:
 
     def exports(self) -> list[str]:
         """The exports that any form of the model is made of, whose logits are checked."""
-        return sorted({self.needs(cell).export for cell in self.sweep + self.full} - {None})
+        return sorted({self.needs(cell).export for cell in self.cells} - {None})
 
     def jars(self, cell: Cell) -> PurePosixPath | None:
         """Folder of the jars that a cell needs; None if it needs none."""
         jars = self.needs(cell).jars
         return RESOURCES / "jars" / jars if jars else None
 
-    def find(self, role: str, name: str) -> Cell:
-        """The cell of a role with this name, in which the variant may be given by its slug.
+    def find(self, dataset: str, name: str) -> Cell:
+        """The cell on a data set with this name, in which the variant may be given by its slug.
 
         Raises:
-            UserError: there is no such cell in the configuration.
+            UserError: there is no such cell, or data set, in the configuration.
         """
-        for cell in self.sweep if role == "sample" else self.full:
+        if dataset not in self.datasets:
+            raise UserError(f"no data set {dataset} in this configuration; there is {', '.join(self.datasets)}")
+        there = [cell for cell in self.cells if cell.dataset == dataset]
+        for cell in there:
             slugged = cell.name.replace(f"/{cell.variant}/", f"/{self.variant_slug(cell)}/", 1)
             if name in (cell.name, slugged):
                 return cell
         for cell, reason in self.skipped:
-            if (role, name) == (cell.dataset, cell.name):
+            if (dataset, name) == (cell.dataset, cell.name):
                 raise UserError(f"{name}: {reason}")
         raise UserError(
-            f"no cell {name} on {role} in this configuration; there is "
-            f"{', '.join(cell.name for cell in (self.sweep if role == 'sample' else self.full))}"
+            f"no cell {name} on {dataset} in this configuration; there is {', '.join(cell.name for cell in there)}"
         )
 
 

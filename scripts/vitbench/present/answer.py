@@ -12,6 +12,7 @@ from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.cells import LEAST_BLOCKS
 from vitbench.frameworks import package, title
+from vitbench.present.labels import count, number
 
 
 def name_variant(cell: str, versions: dict[str, str]) -> str:
@@ -77,11 +78,15 @@ def closing_lines(
     parity: pandas.DataFrame,
     speedup: pandas.DataFrame,
     context: dict[str, Any],
+    total_time: pandas.DataFrame,
     published: pandas.DataFrame,
     hours_of_a_block: float,
     rule: Rule,
 ) -> list[str]:
-    """The eight lines of the end of a run, and one more for each data set some of whose labels are not the model's.
+    """The eight lines of the end of a run, and more where there is more to say.
+
+    That is one of a million images, where data sets of several sizes were measured, and one for each data set some of
+    whose labels are not the model's.
 
     Args:
         published: the published runs (resources/published/runs.csv).
@@ -96,6 +101,7 @@ def closing_lines(
     return [
         context["answer"],
         f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
+        *_million_lines(total_time),
         article_line(published),
         f"This machine: {context['machine_text']}.{gpu}",
         _measurements_line(tried) + _left_out(context),
@@ -106,6 +112,21 @@ def closing_lines(
         if context["label_note"]
         else "With your own photographs: make photos=~/Pictures",
     ]
+
+
+def _million_lines(total: pandas.DataFrame) -> list[str]:
+    """Hours for a million images of each variant, or why there are none; nothing where no sizes were measured."""
+    if total.empty:
+        return []
+    parts = []
+    for row in total.itertuples():
+        said = f"no hours, {row.reason}"
+        if pandas.notna(row.hours):
+            said = f"{number(row.hours)} hours [{number(row.hours_low)}, {number(row.hours_high)}]"
+        parts.append(f"{row.framework}/{row.variant}{' gpu' if row.device == 'gpu' else ''} {said}")
+    sizes = total.data_sets[total.hours.notna()]
+    how = f" (95% intervals, from lines through {count(sizes)} sizes of data sets)" if len(sizes) else ""
+    return [f"A million images: {'; '.join(parts)}{how}."]
 
 
 def _unknown_labels(context: dict[str, Any]) -> list[str]:

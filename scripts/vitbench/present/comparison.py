@@ -10,10 +10,12 @@ import pandas
 
 from vitbench.analysis.machines import Campaign
 from vitbench.analysis.sets import CANARY, CELL, CONTROLS, VERDICTS
+from vitbench.cells import SIZES, role_of
 from vitbench.present.labels import number, number_of, percentage
 from vitbench.present.markdown import grid, wrapped
 
 GROUPS = {"full": "Full runs, each at its best batch size", "sample": "Sweep, at the same batch size"}
+GROUPS |= {SIZES: "Other sizes of the data set, each at its best batch size"}
 OF_THE_MACHINE = "The same work in both sets"
 # Verdicts of which the rows are named in the lines that a run ends with.
 TOLD = ("slower", "faster", "parity failed", "vanished", "appeared")
@@ -81,7 +83,7 @@ def page(table: pandas.DataFrame, context: dict[str, Any]) -> str:
         parts += ["What differs besides:", "", *(f"- {note}" for note in context["notes"]), ""]
     cells = table[table.kind == CELL]
     for role, title in GROUPS.items():
-        rows = cells[cells.dataset == role]
+        rows = cells[cells.dataset.map(role_of) == role]
         if len(rows):
             parts += [f"## {title}", "", *_cells(rows), ""]
     same = table[table.kind.isin([CANARY, CONTROLS])]
@@ -122,6 +124,8 @@ def _cell(row: Any) -> list[str]:
     name = row.candidate or row.baseline
     if row.candidate and row.baseline and row.candidate != row.baseline:
         name = f"{row.candidate} (baseline {row.baseline.rpartition('/')[2]})"
+    if role_of(row.dataset) == SIZES:
+        name += f" on {row.dataset}"
     return [
         name,
         row.verdict,

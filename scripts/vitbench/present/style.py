@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
+from vitbench.cells import SIZES, role_of
 from vitbench.files import write_atomically
 from vitbench.frameworks import FRAMEWORKS
 
@@ -150,8 +151,12 @@ def origin(context: dict) -> str:
     said = "; ".join(filter(None, (context.get("model_note"), context.get("label_note"))))
     model = context["model"] + (f" ({said})" if said else "")
     datasets = "; ".join(
-        f"{role} {dataset['name']}, {dataset['images']} images" for role, dataset in context["datasets"].items()
+        f"{role} {dataset['name']}, {dataset['images']} images"
+        for role, dataset in context["datasets"].items()
+        if role_of(role) != SIZES
     )
+    if several := [one["name"] for name, one in context["datasets"].items() if role_of(name) == SIZES]:
+        datasets += f"; {SIZES} {', '.join(several)}"
     versions = ", ".join(f"{package} {version}" for package, version in context.get("versions", {}).items())
     parts = [context["machine_text"], f"model {model}", datasets, versions, f"{context['date']}"]
     parts += [f"protocol {context['protocol']}"]

@@ -8,19 +8,21 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from vitbench.cells import role_of
+
 
 def out_of_turn(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     """Paths (`record`) of the rows that were measured out of their block, or after one that is behind them in it.
 
-    A block is measured in one stretch of time, in its order; blocks may follow each other in any order, and other
-    blocks may be measured days later. Rows have `record`, `dataset`, `block`, `order` and `started`; those without an
-    order say nothing.
+    A block holds the cells of one role. It is measured in one stretch of time, in its order; blocks may follow each
+    other in any order, and other blocks may be measured days later. Rows have `record`, `dataset`, `block`, `order` and
+    `started`; those without an order say nothing.
     """
     late = set()
     roles: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         if row["order"] is not None and row["order"] == row["order"]:
-            roles[row["dataset"]].append(row)
+            roles[role_of(row["dataset"])].append(row)
     for of_role in roles.values():
         in_time = sorted(of_role, key=lambda row: (datetime.fromisoformat(row["started"]), row["order"]))
         while strays := _strays(in_time):

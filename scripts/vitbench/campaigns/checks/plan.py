@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench import machine
 from vitbench.campaigns.checks import NotChecked, Record, text, variant
-from vitbench.cells import repeats_of
+from vitbench.cells import SIZES, repeats_of, role_of
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -84,20 +84,29 @@ def check_blocks(evidence: Evidence) -> Iterable[str]:
 
 
 def check_choices(evidence: Evidence) -> Iterable[str]:
-    """Full runs used the batch size that was chosen for them."""
+    """Full runs, and those on data sets of several sizes, used the batch size that was chosen for them."""
     choices = {
         _folder(path): evidence.archive.document(path)
         for path in evidence.archive.paths()
         if PurePosixPath(path).name == "choice.json"
     }
-    full = {path: record for path, record in evidence.planned.items() if record["dataset"] == "full"}
-    if not full or not choices:
+    at_best = {path: record for path, record in evidence.planned.items() if record["dataset"] != "sample"}
+    if not at_best or not choices:
         raise NotChecked("no choice.json")
-    for path, record in full.items():
-        choice = choices.get(_folder(path))
+    for path, record in at_best.items():
+        choice = choices.get(_folder_of_choice(path, record, evidence.grid))
         if choice and choice["batch_size"] != record["batch_size"]:
             yield f"{path}: batch size {record['batch_size']}, expected {choice['batch_size']}, the one that was chosen"
 
 
 def _folder(path: str) -> str:
     return str(PurePosixPath(path).parent)
+
+
+def _folder_of_choice(path: str, record: Record, grid: dict[str, Any] | None) -> str:
+    """Folder of the choice that a record rests on: that of its variant's full run, as the grid knows."""
+    folder = PurePosixPath(path).parent
+    if grid is None or role_of(record["dataset"]) != SIZES:
+        return str(folder)
+    *above, _, framework, variant_slug, device, workers, size = folder.parts
+    return str(PurePosixPath(*above, grid["datasets"]["full"]["slug"], framework, variant_slug, device, workers, size))

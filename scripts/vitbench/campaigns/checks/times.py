@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vitbench.campaigns.checks import NotChecked, Record, began, ended, first_began, short
-from vitbench.cells import shuffled
+from vitbench.cells import role_of, shuffled
 from vitbench.records.turns import out_of_turn
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check_order(evidence: Evidence) -> Iterable[str]:
         if record["order"] is None:
             yield f"{path}: no order, expected its place in the seeded order"
             return
-        by_block[record["dataset"], record["block"]].append(path)
+        by_block[role_of(record["dataset"]), record["block"]].append(path)
     in_time = sorted(
         evidence.planned, key=lambda path: (began(evidence.planned[path]), evidence.planned[path]["order"])
     )
@@ -64,7 +64,7 @@ def check_order(evidence: Evidence) -> Iterable[str]:
     if evidence.grid is None:
         raise NotChecked("the seed is not known (no grid.json), only that time follows the order")
     for (role, block), paths in sorted(by_block.items()):
-        cells = [cell["folder"] for cell in evidence.grid["cells"] if cell["dataset"] == role]
+        cells = [cell["folder"] for cell in evidence.grid["cells"] if role_of(cell["dataset"]) == role]
         wanted = shuffled(cells, evidence.grid["seed"], role, block)
         found = [_folder(path) for path in sorted(paths, key=lambda path: evidence.planned[path]["order"])]
         if len(found) == len(wanted) and found != wanted:
@@ -87,7 +87,7 @@ def _at_once(in_time: list[str], known: dict[str, Record]) -> Iterable[str]:
     places: dict[tuple[str, int, int], str] = {}
     for path in in_time:
         record = known[path]
-        other = places.setdefault((record["dataset"], record["block"], record["order"]), path)
+        other = places.setdefault((role_of(record["dataset"]), record["block"], record["order"]), path)
         if other != path:
             yield f"{path}: order {record['order']}, expected another than that of {short(other)}"
 

@@ -114,6 +114,14 @@ CHARTS = {
         module="sustained",
         target="sustained",
     ),
+    "data_set_sizes": Chart(
+        title="Whether the size of the data set changes the answer",
+        tables=("data_set_sizes", "total_time"),
+        category="Comparison",
+        over="images of the data set",
+        module="data_set_sizes",
+        target="sizes",
+    ),
     "replication": Chart(
         title="Our ratios beside the published ones",
         tables=("replication",),

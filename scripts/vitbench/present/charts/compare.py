@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from vitbench.analysis.sets import CANARY, CELL, CONTROLS
 from vitbench.analysis.statistics import JUDGED
+from vitbench.cells import SIZES, role_of
 from vitbench.present import style
 from vitbench.present.comparison import GROUPS, OF_THE_MACHINE
 from vitbench.present.labels import number_of, percentage
@@ -25,7 +26,8 @@ TICKS = (0.1, 0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 4, 10
 
 def draw(compare: pd.DataFrame, context: dict) -> Figure:
     """Draw the table `compare`; `context` is `results/compare/provenance/context.json`."""
-    groups = [(title, compare[(compare.kind == CELL) & (compare.dataset == role)]) for role, title in GROUPS.items()]
+    cells = compare[compare.kind == CELL]
+    groups = [(title, cells[cells.dataset.map(role_of) == role]) for role, title in GROUPS.items()]
     groups.append((OF_THE_MACHINE, compare[compare.kind.isin([CANARY, CONTROLS])]))
     groups = [(title, rows) for title, rows in groups if len(rows)]
     with style.theme():
@@ -36,6 +38,8 @@ def _name(row: pd.Series) -> str:
     if row.kind == CANARY:
         return row.baseline
     name = row.candidate or row.baseline
+    if role_of(row.dataset) == SIZES:
+        name += f" on {row.dataset}"
     if row.kind == CONTROLS:
         return f"A/A {row.reason.partition(';')[0]}: {row.baseline}"
     changed = row.candidate and row.baseline and row.candidate != row.baseline

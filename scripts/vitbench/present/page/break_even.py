@@ -10,7 +10,7 @@ import pandas as pd
 
 from vitbench.analysis.break_even import Line as Cost
 from vitbench.analysis.break_even import full_cells, line, measured_images
-from vitbench.cells import Cell
+from vitbench.cells import Cell, cell_name
 from vitbench.present.labels import (
     hardware_of,
     name_of,
@@ -59,11 +59,18 @@ class Arm:
         return max(1, math.ceil(images * self.each / left - 1e-9)) if left > 0 else None
 
 
-def arms(runs: pd.DataFrame) -> list[Arm]:
-    """An arm for each cell of the full set that may carry a claim, the fastest first."""
+def arms(runs: pd.DataFrame, total: pd.DataFrame) -> list[Arm]:
+    """An arm for each cell of the full set that may carry a claim, the fastest first.
+
+    Where the seconds lie on a line through data sets of several sizes (`total`, that table), it is an arm's line.
+    """
+    through_sizes = {
+        cell_name(row): Cost(row["fixed_seconds"], row["seconds_an_image"])
+        for row in total[total["hours"].notna()].to_dict("records")
+    }
     found = []
     for name, repeats in full_cells(runs).items():
-        cell, cost = Cell.parse(name), line(repeats)
+        cell, cost = Cell.parse(name), through_sizes.get(name) or line(repeats)
         words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"
         found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, measured_images(repeats)))
     return sorted(found, key=lambda arm: arm.each)

@@ -15,7 +15,7 @@ import pandas as pd
 from vitbench.errors import UserError
 from vitbench.present.charts.speedup import of_the_article
 from vitbench.present.labels import several
-from vitbench.present.page import break_even, cells, comparison, costs, machine, quality, replication, series
+from vitbench.present.page import break_even, cells, comparison, costs, machine, quality, replication, series, sizes
 from vitbench.present.page.parts import Section, Strip, looks
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -54,7 +54,7 @@ def of_measured(
 
     Args:
         tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
-            images, disagreements, replication.
+            images, disagreements, replication, data_set_sizes, total_time.
         grid: of the source.
         root: working directory, below whose resources/datasets/ the images may lie.
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
@@ -78,13 +78,14 @@ def of_measured(
         costs.peak(tables["physics"], given),
         costs.memory(runs, given),
         break_even.break_even(runs, tables["break_even"], given),
+        sizes.sizes(tables["data_set_sizes"], tables["total_time"], given),
         replication.replication(tables["replication"]),
         machine.machine(summary, context, tables["time_budget"], tables["images"]),
         quality.quiet(runs, speedup, context),
         machine.every_run(runs),
     ]
     believe, doubt = quality.reasons(dict(tables), context)
-    arms = break_even.arms(runs)
+    arms = break_even.arms(runs, tables["total_time"])
     return render(_first(context, shown, speedup, arms, believe, doubt), sections, context)
 
 
