@@ -23,6 +23,7 @@ from vitbench.plan.configuration import (
 from vitbench.plan.estimate import announce, check_start, missing
 from vitbench.plan.grid import Grid
 from vitbench.plan.looks import record
+from vitbench.plan.patterns import missing_only
 from vitbench.plan.readiness import check_writable
 from vitbench.present.charts import CHARTS
 from vitbench.sources import SCRIPTS, behind
@@ -127,20 +128,6 @@ def library(*modules):
     that measure. A fresh list for each rule, because Snakemake marks the strings themselves.
     """
     return [checkout("scripts", path.relative_to(SCRIPTS)) for path in behind(*modules)]
-
-
-def missing_only(paths):
-    """Constraint for the first wildcard of measurements/{machine}/…: the whole path must be one that is missing.
-
-    It looks ahead from the machine on. What was measured is thereby data and no output any more: nothing that Snakemake
-    could take for a change, no flag and no deletion of outputs reaches it (docs/methodology.md, "Records are kept").
-    """
-    stems = {
-        os.path.splitext(path.partition("/")[2])[0]
-        for path in paths
-        if not os.path.exists(path)
-    }
-    return rf"(?=(?:{'|'.join(map(re.escape, sorted(stems))) or '(?!)'})(?:\.predictions)?\.(?:json|csv)$)[^/]+"
 
 
 onstart:

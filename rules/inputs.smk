@@ -130,9 +130,7 @@ def get_cell(wildcards):
 
 def get_order(wildcards):
     """Priority of a repeat: the seeded order of the grid, what comes first highest."""
-    return len(GRID.order) - GRID.order.index(
-        (get_cell(wildcards), int(wildcards.repeat))
-    )
+    return len(GRID.order) - GRID.places[get_cell(wildcards), int(wildcards.repeat)]
 
 
 def get_measured_parts(wildcards):

@@ -78,7 +78,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         pass
     times = [one.seconds for one in course.passes]
     seconds = median(times[course.begin :])
-    order = grid.order.index((cell, repeat))
+    order = grid.places[cell, repeat]
     versions = {"transformers": "5.23.0"} if cell.framework == "huggingface" else {"spark-nlp": "5.5.3"}
     return {
         "schema": records.SCHEMA,

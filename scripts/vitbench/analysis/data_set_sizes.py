@@ -13,9 +13,8 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS, rows_of
 from vitbench.analysis.statistics import Comparison, Noise, compare, correct_for_many, mean_interval
 from vitbench.analysis.summary import seconds_by_block, whole
-from vitbench.cells import SIZES, VARIANT, cell_name, role_of
+from vitbench.cells import NAME_COLUMNS, SIZES, cell_name, role_of
 
-CELL = [*VARIANT, "batch_size"]
 
 
 def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None) -> pandas.DataFrame:
@@ -35,8 +34,8 @@ def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule
     noise = _noise(runs, speedup)
     rows: list[dict[str, Any]] = []
     found: dict[int, Comparison] = {}
-    for key, tried in of_sizes.groupby(CELL, sort=False, dropna=False):
-        cell = dict(zip(CELL, key, strict=True))
+    for key, tried in of_sizes.groupby(NAME_COLUMNS, sort=False, dropna=False):
+        cell = dict(zip(NAME_COLUMNS, key, strict=True))
         seconds = _seconds(tried)
         largest = max((dataset for dataset in seconds if seconds[dataset]), default=None, key=_images(tried).get)
         for dataset, blocks in seconds.items():

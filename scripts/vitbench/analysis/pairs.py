@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import combinations
 from typing import Any
 
@@ -25,12 +26,18 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
+    comparable: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        size = cell["batch_size"] if cell["dataset"] == "sample" else None
+        comparable[cell["dataset"], cell["workers"], size].append(cell)
+    both_ways = [
+        pair
+        for group in comparable.values()
+        for first, second in combinations(group, 2)
+        for pair in ((first, second), (second, first))
+    ]
     pairs = []
-    for one, other in [pair for first, second in combinations(cells, 2) for pair in ((first, second), (second, first))]:
-        if one["dataset"] != other["dataset"] or one["workers"] != other["workers"]:
-            continue
-        if one["dataset"] == "sample" and one["batch_size"] != other["batch_size"]:
-            continue
+    for one, other in both_ways:
         same_device, same_variant = one["device"] == other["device"], variant_of(one) == variant_of(other)
         if same_device and variant_of(other) == variant_of(one) + CONTROL:
             pairs.append((one, other, CONTROL_GROUP))

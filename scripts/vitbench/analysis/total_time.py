@@ -16,7 +16,7 @@ from vitbench.analysis.looks import ALPHA
 from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.statistics import mean_interval
 from vitbench.analysis.summary import usable, whole
-from vitbench.cells import SIZES, VARIANT, cell_name, role_of
+from vitbench.cells import NAME_COLUMNS, SIZES, cell_name, role_of
 
 # Fewer sizes leave too little to see a bend by, and fewer blocks nothing to see noise by.
 LEAST_SIZES, LEAST = 4, 2
@@ -123,8 +123,8 @@ def total_time(runs: pandas.DataFrame, impossible: Collection[tuple[str, str]] =
     """
     of_sizes = runs[(runs.status != "skipped") & (runs.dataset.map(role_of) == SIZES)]
     rows = []
-    for key, tried in of_sizes.groupby([*VARIANT, "batch_size"], sort=False, dropna=False):
-        cell = dict(zip([*VARIANT, "batch_size"], key, strict=True))
+    for key, tried in of_sizes.groupby(NAME_COLUMNS, sort=False, dropna=False):
+        cell = dict(zip(NAME_COLUMNS, key, strict=True))
         above = [dataset for dataset in tried.dataset.unique() if (dataset, cell_name(cell)) in impossible]
         rows.append(cell | ({"reason": f"on {above[0]}: {ABOVE}"} if above else _row(tried)))
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["total_time"]))

@@ -160,7 +160,6 @@ def _jars(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
 
 def _known(grid: Grid, cell: Cell, number: int) -> dict[str, Any]:
     """The fields of a record that the grid alone decides."""
-    places = {place: order for order, place in enumerate(grid.order)}
     return {
         "schema": SCHEMA,
         "machine": grid.config["machine"],
@@ -173,7 +172,7 @@ def _known(grid: Grid, cell: Cell, number: int) -> dict[str, Any]:
         "workers": cell.workers,
         "repeat": number,
         "block": number,
-        "order": places.get((cell, number)),
+        "order": grid.places.get((cell, number)),
         "identity": {
             "model": grid.model.slug,
             "dataset": grid.datasets[cell.dataset].slug,

@@ -30,7 +30,7 @@ class Defined:
     definition: dict[str, Any]
     role: str = ""
 
-    @property
+    @cached_property
     def slug(self) -> str:
         # The role changes the images of photos-N, and the same data set may serve in both roles.
         role = f"{self.role}-" if self.role else ""
@@ -180,6 +180,11 @@ class Grid:
             for cell in shuffled(cells, self.config["seed"], role, block)
         ]
 
+    @cached_property
+    def places(self) -> dict[tuple[Cell, int], int]:
+        """(cell, repeat) → its place in the order of measuring, from 0."""
+        return {one: place for place, one in enumerate(self.order)}
+
     def repeats(self, dataset: str) -> int:
         """How many repeats each cell on a data set, or of a role, has."""
         return repeats_of(self.config["repeats"], dataset)
@@ -301,17 +306,19 @@ class Grid:
         """
         if dataset not in self.datasets:
             raise UserError(f"no data set {dataset} in this configuration; there is {', '.join(self.datasets)}")
-        there = [cell for cell in self.cells if cell.dataset == dataset]
-        for cell in there:
-            slugged = cell.name.replace(f"/{cell.variant}/", f"/{self.variant_slug(cell)}/", 1)
-            if name in (cell.name, slugged):
-                return cell
+        if cell := self._by_name.get((dataset, name)):
+            return cell
         for cell, reason in self.skipped:
             if (dataset, name) == (cell.dataset, cell.name):
                 raise UserError(f"{name}: {reason}")
-        raise UserError(
-            f"no cell {name} on {dataset} in this configuration; there is {', '.join(cell.name for cell in there)}"
-        )
+        there = ", ".join(cell.name for cell in self.cells if cell.dataset == dataset)
+        raise UserError(f"no cell {name} on {dataset} in this configuration; there is {there}")
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Cell]:
+        """(data set, name) → cell, by its name and by the one in which the variant is given by its slug."""
+        slugged = {(cell.dataset, replace(cell, variant=self.variant_slug(cell)).name): cell for cell in self.cells}
+        return slugged | {(cell.dataset, cell.name): cell for cell in self.cells}
 
 
 def _described(defined: Defined) -> dict[str, Any]:

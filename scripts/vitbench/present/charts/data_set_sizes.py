@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from vitbench.analysis.total_time import LEAST, LEAST_SIZES
-from vitbench.cells import VARIANT
+from vitbench.cells import NAME_COLUMNS
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, number, number_of, several, size_words, variant_name
 
@@ -18,7 +18,6 @@ PLOT, HEIGHT, LEFT = 6.2, 3.0, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
 HEADERS = ("total seconds", "hours for a million images", "n", "remark")
 APART = 0.35  # inches between the labels of two sizes, at least
-CELL = [*VARIANT, "batch_size"]
 
 
 def draw(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> Figure:
@@ -43,7 +42,7 @@ def draw(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> Figure:
             )
             for at, header in enumerate(HEADERS)
         ]
-        keys = max(style.text_width(_name(key), style.SMALL) for key, _ in measured.groupby(CELL)) + 0.6
+        keys = max(style.text_width(_name(key), style.SMALL) for key, _ in measured.groupby(NAME_COLUMNS)) + 0.6
         width = 2 * style.MARGIN + max(LEFT + PLOT + keys, names + sum(columns) + 0.25 * len(columns))
         room = [HEAD + HEIGHT + BELOW + ROW * (len(rows) + 1) + 0.15 for _, _, rows in parts]
         page = style.Page(width, sum(room), title, _caption(sizes, total, context))
@@ -68,7 +67,7 @@ def _name(key: tuple) -> str:
 
 def _panel(axes: Axes, measured: pd.DataFrame, marks: dict) -> None:
     images = sorted(measured["images"].unique())
-    groups = list(measured.groupby(CELL, sort=False))
+    groups = list(measured.groupby(NAME_COLUMNS, sort=False))
     span = math.log(images[-1] / images[0]) if len(images) > 1 else 1.0
     axes.set_xscale("log")
     axes.set_xlim(images[0] / math.exp(0.12 * span), images[-1] * math.exp(0.12 * span))
