@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy
@@ -13,8 +14,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS, rows_of
 from vitbench.analysis.statistics import Comparison, Noise, compare, correct_for_many, mean_interval
 from vitbench.analysis.summary import seconds_by_block, whole
-from vitbench.cells import NAME_COLUMNS, SIZES, cell_name, role_of
-
+from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, role_of
 
 
 def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None) -> pandas.DataFrame:
@@ -109,10 +109,9 @@ def _against_baseline(runs: pandas.DataFrame, speedup: pandas.DataFrame, row: di
 
 def _rows_named(runs: pandas.DataFrame, dataset: str, name: str) -> pandas.DataFrame:
     """The repeats of the cell with this name on a data set."""
-    framework, variant, device, workers, size = name.split("/")
-    size = size.removeprefix("bs")
-    cell = {"dataset": dataset, "framework": framework, "variant": variant, "device": device}
-    cell |= {"workers": int(workers.removeprefix("w")), "batch_size": math.nan if size == "best" else int(size)}
+    cell = asdict(Cell.parse(name, dataset))
+    if cell["batch_size"] == BEST:
+        cell["batch_size"] = math.nan
     return rows_of(runs, cell)
 
 
