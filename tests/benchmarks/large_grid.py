@@ -46,8 +46,10 @@ def main() -> None:
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     archive = open_archive(Path())
     table = runs_table(archive, record_paths(archive.grid))
-    print(f"{len(table)} records collected: {time.perf_counter() - begin:.1f} s, peak memory "
-          f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB ({before / 1024:.0f} before)")  # fmt: skip
+    seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{len(table)} records collected: {seconds:.1f} s, peak memory {after / 1024:.0f} MB ({before / 1024:.0f} before)"
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ def test_a_rule_may_make_the_missing_record_and_its_predictions_only(tmp_path, m
     there = tmp_path / paths[0]
     there.parent.mkdir(parents=True)
     there.write_text("{}")
-    rule = re.compile(rf"measurements/(?P<machine>{missing_only(paths)})/p3/bs(\d+)/rep(\d+)(\.predictions\.csv|\.json)")
+    rule = re.compile(
+        rf"measurements/(?P<machine>{missing_only(paths)})/p3/bs(\d+)/rep(\d+)(\.predictions\.csv|\.json)"
+    )
     for path in paths[1:]:
         assert rule.fullmatch(path).group("machine") == "m"
         assert rule.fullmatch(path.replace(".json", ".predictions.csv"))
