@@ -115,7 +115,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
         "threads": 2,
         "slots": 1,
         "partitions": None,
-        "effective_batch_sizes": {str(size): images // size},
+        "effective_batch_sizes": {str(size): max(1, images // size)},
         "batches": "observed",
         "peak_memory_mb": 1000.0,
         "waves": None,

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     asked = parser.parse_args()
     asked_for = {"frameworks": FRAMEWORKS, "batch_sizes": list(range(1, asked.sizes + 1)), "control": False}
+    asked_for["datasets"] = dict.fromkeys(("sample", "full"), f"photos-{asked.sizes}")
     asked_for |= {"repeats": {"sample": asked.repeats, "full": 5}, "profile": False}
     Path("large.yaml").write_text(yaml.safe_dump(asked_for))
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--configfile", "large.yaml"]
