@@ -46,7 +46,10 @@ def find(config: Path, role: str, name: str) -> tuple[Grid, Cell]:
     Raises:
         UserError: the configuration is wrong or another machine's, or there is no such cell.
     """
-    Cell.parse(name)
+    try:
+        Cell.parse(name)
+    except UserError as error:
+        raise UserError(f"--cell {error}") from None
     grid = Grid(configuration.load(config))
     machine.check_configured(grid.config["machine"], grid.config["devices"])
     return grid, grid.find(role, name)
