@@ -2,23 +2,14 @@
 
 import re
 
-import analyse_runs
-import collect_records
-import derive_tables
 import describe_campaign
 import pytest
-import tabulate_physics
-import tabulate_stages
-import unpack_campaign
-import write_context
+from campaign_tables import CAMPAIGNS, tabulate
 
-from vitbench import tables
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
-from vitbench.records.archive import open_archive
 
-CAMPAIGNS = sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir() if path.is_dir())
 # Numbers with a unit of a measurement, in a page whose generated blocks and code were taken out.
 MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a pass)|\d\.\d+ \[")
 
@@ -27,21 +18,7 @@ MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a 
 def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     """A committed campaign, its tables made as the rules make them."""
     results = tmp_path_factory.mktemp(request.param)
-    archive = open_archive(HOME / "resources" / "campaigns" / request.param)
-    provenance = {"config": results / "provenance/config.yaml", "grid": results / "provenance/grid.json"}
-    unpack_campaign.main(archive, provenance)
-    runs, physics = results / "runs.csv", results / "physics.csv"
-    collect_records.main(archive, runs)
-    tabulate_physics.main(archive, tables.read(runs), physics)
-    names = {"summary": "summary", "budget": "time_budget", "best": "best_batch_size"}
-    names |= {name: name for name in ("images", "parity", "disagreements", "speedup")}
-    made = {name: results / f"{table}.csv" for name, table in names.items()}
-    analyse_runs.main(runs, physics, archive, made)
-    derived = [str(results / f"{table}.csv") for table in ("break_even", "effective_batches", "sustained")]
-    derive_tables.main(str(runs), str(made["parity"]), str(made["speedup"]), str(provenance["grid"]), *derived)
-    tabulate_stages.main(archive, runs, results / "stages.csv")
-    context = results / "provenance/context.json"
-    write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
+    tabulate(request.param, results)
     return describe_campaign.read(request.param, results)
 
 

@@ -12,6 +12,9 @@ from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import seconds_by_block
 from vitbench.cells import CONTROL, LEAST_BLOCKS, VARIANT
 
+# Flag of a repeat that is fast for the wrong reason.
+LOST = "images lost"
+
 
 def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> dict[str, Any]:
     """The best batch size of one variant: the fastest, or a smaller one that a test shows to be equivalent to it.
@@ -27,8 +30,8 @@ def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> d
     Returns:
         batch_size (None if no batch size worked), median (seconds), reason.
     """
-    whole = sweep[~sweep["flags"].fillna("").str.contains("images lost")]
-    if (whole.status == "ok").any():  # what loses images is fast for the wrong reason
+    whole = sweep[~sweep["flags"].fillna("").str.contains(LOST)]
+    if (whole.status == "ok").any():
         sweep = whole
     cells = {int(size): seconds_by_block(group) for size, group in sweep.groupby("batch_size")}
     cells = {size: blocks for size, blocks in cells.items() if blocks}

@@ -15,7 +15,7 @@ from vitbench.analysis.pairs import CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
 from vitbench.frameworks import FRAMEWORKS
-from vitbench.present import style
+from vitbench.present import projection, style
 from vitbench.present.answer import noise_line
 from vitbench.present.labels import Cell, number, number_of, percentage
 from vitbench.present.page import axes
@@ -42,8 +42,6 @@ from vitbench.present.page.parts import (
 from vitbench.series.replication import NOT_MEASURED, VERDICTS
 
 ONE_RUN = "one run"
-# Images that the projection begins with, and hours until which they should be done (the article's scale).
-IMAGES, DEADLINE = 40_000_000, 48.0
 MOST_IMAGES = 1e9  # beyond this no break-even is of use
 GLYPHS = {"cpu": "dot", "gpu": "square"}
 COLUMNS = ("ratio [low, high]", "n", "verdict", "images/s of both", "labels equal")
@@ -269,8 +267,7 @@ class Arm:
 
     def machines(self, images: float, hours: float) -> int | None:
         """The fewest machines, each of which starts once, that are done in time; None where starting takes longer."""
-        left = hours * 3600 - self.fixed
-        return max(1, math.ceil(images * self.each / left - 1e-9)) if left > 0 else None
+        return projection.machines(images, self.fixed, self.each, hours)
 
 
 def arms(runs: pd.DataFrame) -> list[Arm]:

@@ -13,6 +13,7 @@ import jinja2
 import pandas as pd
 
 from vitbench.errors import UserError
+from vitbench.present import projection
 from vitbench.present.charts.speedup import of_the_article
 from vitbench.present.labels import several
 from vitbench.present.page import cells, comparison, quality, series
@@ -131,8 +132,8 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         read=comparison.reading(shown),
         wrong=comparison.doubting(shown),
         arms=tuple(arms),
-        images=comparison.IMAGES,
-        deadline=comparison.DEADLINE,
+        images=projection.IMAGES,
+        deadline=projection.DEADLINE,
         believe=tuple(believe),
         doubt=tuple(doubt),
         links=links,
