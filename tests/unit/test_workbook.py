@@ -199,7 +199,7 @@ def test_of_published_runs_the_full_sheet_holds_those_that_were_picked(tmp_path)
 def test_a_failed_cell_is_a_gap_in_the_chart_data(run, tmp_path):
     book = opened(write(run, tmp_path / "book.xlsx"))
     rows = list(book["Sweep"].iter_rows(values_only=True))
-    header = next(row for row in rows if row[0] == "batch_size")
+    header = next(row for row in rows if row[0] == "batch_size (images)")
     last = rows[rows.index(header) + 3]
     assert last[0] == 16 and last[header.index("sparknlp/onnx")] is None
     assert last[header.index("huggingface/pipeline")] is not None

@@ -277,8 +277,7 @@ class _Book:
             name, heading, note, table.frame, formulas=table.formulas, named=named, meanings=live.MEANINGS, always=None,
             sortable=False,
         )  # fmt: skip
-        columns = enumerate(table.frame)
-        places = [place for place, column in columns if isinstance(column, tuple) and column[0] == "seconds"]
+        places = [place for place, column in enumerate(table.frame) if column.startswith(live.SECONDS)]
         if places:
             last = FIRST_ROW + max(1, len(table.frame))
             self.sheets.name(f"{named}_seconds", sheet, FIRST_ROW + 1, places[0], last, places[-1])

@@ -23,6 +23,7 @@ from vitbench.analysis.summary import NOT_FOR_CLAIMS, usable
 from vitbench.cells import CELL, LEAST_BLOCKS, VARIANT, cell_name
 from vitbench.present.workbook.sheets import Formula, Row
 
+SECONDS, COMMON = "seconds in block ", "common in block "  # with a number behind: columns
 # Verdicts of the workflow that forbid a ratio.
 GATES = ("parity failed", "impossible")
 PAIR = 100_000  # number of a pair: the baseline's cell times this, plus the candidate's
@@ -67,7 +68,7 @@ class Table:
     """A frame of values, and formulas for some of its columns."""
 
     frame: pd.DataFrame
-    formulas: Mapping[Any, Formula] = field(default_factory=dict)
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
 
 
 def cells(summary: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +143,7 @@ def of_runs(runs: pd.DataFrame, numbered: pd.DataFrame) -> Table:
     number = pd.Series([known.get(key) for key in _keys(frame)], dtype="float64")
     flags = frame["flags"].fillna("").astype(str)
     ok = (frame["status"] == "ok").astype(bool)
-    may = usable(frame).astype(bool)
+    may = usable(frame).astype(bool) if len(frame) else ok
     answered = frame["throughput"] * frame["wall_seconds"]
     whole = answered.round()
     columns = {
@@ -187,9 +188,9 @@ def block_numbers(runs: pd.DataFrame) -> list[int]:
     return sorted({int(block) for block in runs["block"].dropna()})
 
 
-def _in_block(row: Row, block: tuple[str, int], use: str) -> str:
-    """Formula of the seconds of a row's cell in one block, by the repeats that `use` allows; empty where none does."""
-    which = f"runs_cell,{row['cell']},runs_block,{row.header(block)},runs_{use},1"
+def _in_block(row: Row, column: str, use: str) -> str:
+    """Formula of the seconds of a row's cell in a column's block, by the repeats that `use` allows; else empty."""
+    which = f"runs_cell,{row['cell']},runs_block,{row.header(column)},runs_{use},1"
     return f'=IF(COUNTIFS({which})=0,"",AVERAGEIFS(runs_wall_seconds,{which}))'
 
 
@@ -203,7 +204,7 @@ def of_blocks(numbered: pd.DataFrame, runs: pd.DataFrame) -> Table:
     frame = numbered[["cell", "dataset", "name"]].reset_index(drop=True)
     seconds, formulas = by_block(runs), {}
     for block in block_numbers(runs):
-        column = ("seconds", block)
+        column = f"{SECONDS}{block}"
         frame[column] = [seconds.get(cell, {}).get(block, math.nan) for cell in frame["cell"]]
         formulas[column] = lambda row, column=column: _in_block(row, column, "usable")
     return Table(frame, formulas)
@@ -285,7 +286,7 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
     blocks = block_numbers(runs)
     frame = best.reset_index(drop=True)
     frame.insert(0, "choice", range(1, len(frame) + 1))
-    rows: list[dict[Any, Any]] = []
+    rows: list[dict[str, Any]] = []
     uses: list[str] = []
     for one in frame.to_dict("records"):
         sweep = runs[(runs["status"] != "skipped") & runs["batch_size"].notna() & runs["cell"].notna()]
@@ -299,15 +300,19 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
         rows += sized
         uses += [use] * len(sized)
     first = ["choice", "cell", *VARIANT, "batch_size", "effective_batch_size", "margin", "stands"]
-    seconds, common = ([(kind, block) for block in blocks] for kind in ("seconds", "common"))
+    seconds, common = ([f"{kind}{block}" for block in blocks] for kind in (SECONDS, COMMON))
     then = ["mean_ln", "fastest", "fastest_row", "against_blocks", "against_ln", "against_spread", "equivalent"]
-    sizes = pd.DataFrame(rows, columns=pd.Index([*first, *seconds, "blocks", "alive", *common, *then], dtype=object))
+    sizes = pd.DataFrame(rows, columns=[*first, *seconds, "blocks", "alive", *common, *then])
 
     def best_size(row: Row) -> str:
         mine = f"(sizes_choice={row['choice']})*(sizes_equivalent=1)*(sizes_batch_size<sizes_fastest)"
         return f"{{=MIN(IF({mine},sizes_batch_size,{look_up('sizes', 'fastest', row['choice'], 'choice')}))}}"
 
+    sized = frame["batch_size"].notna().to_list()
+
     def its_median(row: Row) -> str:
+        if not sized[row.place]:  # run at no stated size: there is nothing to look up
+            return ""
         place = f"MATCH(1,(sizes_choice={row['choice']})*(sizes_batch_size={row['batch_size']}),0)"
         return f"{{=MEDIAN(INDEX(sizes_seconds,{place},0))}}"
 
@@ -316,7 +321,7 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
 
 def _sizes(
     sweep: pd.DataFrame, choice: int, margin: float, blocks: list[int], collapse: bool
-) -> tuple[list[dict[Any, Any]], str]:
+) -> tuple[list[dict[str, Any]], str]:
     """A row a batch size of one variant, with what is known of it; and which repeats may choose."""
     whole = sweep[~sweep["flags"].str.contains(LOST)]
     use, considered = ("choosing", whole) if (whole["status"] == "ok").any() else ("usable", sweep)
@@ -340,11 +345,11 @@ def _sizes(
     rows = []
     for size, cell in numbers.items():
         of = sweep[sweep["cell"] == cell].iloc[0]
-        row: dict[Any, Any] = {"choice": choice, "cell": cell, "batch_size": size, "margin": margin}
+        row: dict[str, Any] = {"choice": choice, "cell": cell, "batch_size": size, "margin": margin}
         row |= {column: of[column] for column in VARIANT}
         row |= {"effective_batch_size": got.get(size, math.nan), "stands": int(size in alive or not seconds[size])}
-        row |= {("seconds", block): seconds[size].get(block, math.nan) for block in blocks}
-        row |= {("common", block): int(block in common or not alive) for block in blocks}
+        row |= {f"{SECONDS}{block}": seconds[size].get(block, math.nan) for block in blocks}
+        row |= {f"{COMMON}{block}": int(block in common or not alive) for block in blocks}
         row |= {"blocks": len(seconds[size]), "alive": int(size in alive), "fastest": fastest}
         row |= {"mean_ln": mean(size) if size in alive else math.nan, "against_blocks": 0, "equivalent": 0}
         row["fastest_row"] = order.index(fastest) + 1 if alive else math.nan
@@ -356,12 +361,12 @@ def _sizes(
     return rows, use
 
 
-def _size_formulas(blocks: list[int], uses: list[str]) -> dict[Any, Formula]:
+def _size_formulas(blocks: list[int], uses: list[str]) -> dict[str, Formula]:
     """Formulas of the sheet Sizes: per row the seconds in each block, and from them what makes a size the best."""
-    formulas: dict[Any, Formula] = {}
+    formulas: dict[str, Formula] = {}
     if not blocks:
         return formulas
-    seconds, common = ([(kind, block) for block in blocks] for kind in ("seconds", "common"))
+    seconds, common = ([f"{kind}{block}" for block in blocks] for kind in (SECONDS, COMMON))
 
     def mine(row: Row) -> str:
         return f"(sizes_choice={row['choice']})*(sizes_alive=1)"
@@ -374,8 +379,8 @@ def _size_formulas(blocks: list[int], uses: list[str]) -> dict[Any, Formula]:
         both = f"ISNUMBER({times(row)})*ISNUMBER({fastest})"
         return both, f'IF({both},LN({times(row)}/{fastest}),"")'
 
-    def shared(row: Row, block: int) -> str:
-        have = f"SUMPRODUCT({mine(row)}*ISNUMBER({row.all(('seconds', block))}))"
+    def shared(row: Row, column: str) -> str:
+        have = f"SUMPRODUCT({mine(row)}*ISNUMBER({row.all(column)}))"
         return f"=IF({have}=SUMPRODUCT({mine(row)}),1,0)"
 
     def mean(row: Row) -> str:
@@ -407,10 +412,9 @@ def _size_formulas(blocks: list[int], uses: list[str]) -> dict[Any, Formula]:
         inside = f"ABS({row['against_ln']})+{half}<=LN(1+{row['margin']})"
         return f"=IF({blocks}<{LEAST_BLOCKS},0,IF({inside},1,0))"
 
-    for block in blocks:
-        column = ("seconds", block)
+    for column, together in zip(seconds, common, strict=True):
         formulas[column] = lambda row, column=column: _in_block(row, column, uses[row.place])
-        formulas["common", block] = lambda row, block=block: shared(row, block)
+        formulas[together] = lambda row, column=column: shared(row, column)
     formulas["blocks"] = lambda row: f"=COUNT({times(row)})"
     formulas["alive"] = lambda row: f"=IF(AND({row['stands']}=1,{row['blocks']}>0),1,0)"
     return formulas | {
@@ -522,7 +526,7 @@ def of_check(numbered: pd.DataFrame, speedup: pd.DataFrame, best: pd.DataFrame, 
     for row in best.to_dict("records"):
         of = " ".join(str(row[column]) for column in ("machine", "dataset") if column in row)
         name = f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f} {of}".strip()
-        for column in ("batch_size", "median"):
+        for column in ("batch_size", "median") if pd.notna(row["batch_size"]) else ():
             rows.append((f"best {column}, {name}", row[column], look_up("best", column, row["choice"], "choice")))
     for place, row in enumerate(even.to_dict("records"), start=1):
         if pd.notna(row["early_cell"]) and pd.notna(row["late_cell"]):

@@ -24,6 +24,8 @@ from vitbench.present import columns
 WIDEST_PAGE = 320  # characters
 LONGEST_TEXT = 32_000  # Excel holds 32,767 characters in a cell; the CSV file has them all
 FIRST_ROW = 3  # of the tables, counted from 0: heading, note, an empty row above
+# A column of one block; its header is the block's number, which formulas read.
+OF_BLOCK = re.compile(r"(?:seconds|common) in block (\d+)")
 HEIGHT = 15  # of a line of text, points
 PIXELS = 7  # of a letter's width
 
@@ -61,25 +63,25 @@ class Row:
     """as spreadsheets count, from 1"""
     place: int
     """in the frame, from 0"""
-    letters: Mapping[Any, str]
+    letters: Mapping[str, str]
     first: int
     """number of the table's first row"""
     last: int
 
-    def __getitem__(self, column: Any) -> str:
+    def __getitem__(self, column: str) -> str:
         """Address of a cell of this row; the column stays where the formula is copied to."""
         return f"${self.letters[column]}{self.number}"
 
-    def span(self, first: Any, last: Any) -> str:
+    def span(self, first: str, last: str) -> str:
         """Address of the cells of this row from one column to another."""
         return f"${self.letters[first]}{self.number}:${self.letters[last]}{self.number}"
 
-    def all(self, column: Any) -> str:
+    def all(self, column: str) -> str:
         """Address of the whole column of the table."""
         letter = self.letters[column]
         return f"${letter}${self.first}:${letter}${self.last}"
 
-    def header(self, column: Any) -> str:
+    def header(self, column: str) -> str:
         """Address of the column's header."""
         return f"${self.letters[column]}${self.first - 1}"
 
@@ -94,7 +96,7 @@ class Explained:
 
     sheet: str
     column: str
-    unit: str
+    """its header"""
     kind: str
     meaning: str
 
@@ -147,7 +149,7 @@ class Sheets:
         frame: pd.DataFrame,
         *,
         of: str = "",
-        formulas: Mapping[Any, Formula] | None = None,
+        formulas: Mapping[str, Formula] | None = None,
         computed: Collection[str] = (),
         named: str = "",
         meanings: Mapping[str, str] | None = None,
@@ -182,12 +184,11 @@ class Sheets:
         self.widths[name] = widths
         self.block(sheet, top, 0, frame, of=of, formulas=formulas, computed=computed, always=always)
         for place, column in enumerate(frame):
-            if isinstance(column, str):
+            if not OF_BLOCK.fullmatch(column):
                 if named:
                     self.name(f"{named}_{column}", sheet, top + 1, place, top + max(1, len(frame)), place)
                 kind = "formula" if column in formulas else "computed by the workflow" if column in computed else ""
-                unit = columns.unit(of, column)
-                self.explained.append(Explained(name, headers[column], unit, kind, _meaning(of, column, meanings)))
+                self.explained.append(Explained(name, headers[column], kind, _meaning(of, column, meanings)))
         if frozen:
             sheet.freeze_panes(top + 1, 0)
         if sortable:
@@ -222,7 +223,7 @@ class Sheets:
         frame: pd.DataFrame,
         *,
         of: str = "",
-        formulas: Mapping[Any, Formula] | None = None,
+        formulas: Mapping[str, Formula] | None = None,
         computed: Collection[str] = (),
         always: Collection[str] | None = (),
     ) -> None:
@@ -239,8 +240,8 @@ class Sheets:
         for place, column in enumerate(frame, start=left):
             is_number = _holds_numbers(frame[column])
             everywhere = always is None or column in always
-            if isinstance(column, tuple):  # of one block, whose number formulas read
-                sheet.write_number(row, place, column[1], self.block_header)
+            if block := OF_BLOCK.fullmatch(column):
+                sheet.write_number(row, place, int(block[1]), self.block_header)
             else:
                 sheet.write_string(row, place, titles[column], self.number_header if is_number else self.header)
             for down, value in enumerate(frame[column]):
@@ -249,9 +250,9 @@ class Sheets:
                 self.cell(sheet, row + 1 + down, place, column, value, formula, of=of, computed=column in computed)
 
     @staticmethod
-    def _title(of: str, column: Any) -> str:
-        if isinstance(column, tuple):
-            return f"block {column[1]}"
+    def _title(of: str, column: str) -> str:
+        if block := OF_BLOCK.fullmatch(column):
+            return f"block {block[1]}"
         unit = columns.unit(of, column)
         return f"{column} ({unit})" if unit else column
 
@@ -268,7 +269,7 @@ class Sheets:
         sheet: Worksheet,
         row: int,
         place: int,
-        column: Any,
+        column: str,
         value: Any,
         formula: str = "",
         *,
@@ -290,7 +291,7 @@ class Sheets:
         elif _there(value):
             sheet.write_number(row, place, value, self._form(of, column, value, computed))
 
-    def _form(self, of: str, column: Any, value: Any, computed: bool) -> Any:
+    def _form(self, of: str, column: str, value: Any, computed: bool) -> Any:
         if isinstance(value, str) and value:
             return self.computed_text if computed else self.text
         if special := FORMS.get(f"{of}.{column}", FORMS.get(column)):

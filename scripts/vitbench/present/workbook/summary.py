@@ -235,7 +235,7 @@ def write(
         sheets.name(one.name, sheet, row, 1, row, 1)
         if len(rows):
             sheet.data_validation(row, 1, row, 1, _allowed(one))
-        sheets.explained.append(Explained(NAME, one.title, "", "yours", one.note))
+        sheets.explained.append(Explained(NAME, one.title, "yours", one.note))
     if len(rows):
         _live_lines(sheets, sheet, made, pair, figures, left)
 
