@@ -18,11 +18,17 @@ from vitbench.files import HOME, write_atomically
 PARAMETERS = "parameters"  # tag of the cell that says where the tables are
 SECONDS = 600  # that a cell may take
 # The page asks for nothing from anywhere: what the usual template would fetch is for formulas and widgets, and the
-# notebook has none.
+# notebook has none. A picture's text is the one that its cell has as `alt`.
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block data_png scoped -%}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
+alt="{{ cell.metadata.get('alt', '') | escape_html }}">
+</div>
+{%- endblock data_png -%}
 """
 
 
@@ -40,7 +46,7 @@ def main(notebook: Path, results: Path, out: Path) -> None:
     (cell,) = [cell for cell in book.cells if PARAMETERS in cell.metadata.get("tags", [])]
     given = {"checkout": os.path.relpath(HOME), "results": os.fspath(results)}
     cell.source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
-    with tempfile.TemporaryDirectory() as folder, own_jupyter(folder):
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, own_jupyter(folder):
         client = NotebookClient(
             book, timeout=SECONDS, kernel_name="python3", record_timing=False, resources={"metadata": {"path": "."}}
         )

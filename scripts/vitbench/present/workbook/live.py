@@ -265,7 +265,7 @@ def look_up(table: str, column: str, number: str | int, by: str = "cell") -> str
 
 def _find(numbered: pd.DataFrame, dataset: str, name: str, throughput: float = math.nan) -> int | None:
     """Number of the cell of this name; where several machines have it, of the one with this throughput."""
-    plain = numbered["name"].str.partition(" on ")[0]
+    plain = numbered["name"].str.split(" on ").str[0]
     same = numbered[(numbered["dataset"] == dataset) & (plain == name)]
     if len(same) > 1:
         same = same[(same["throughput"] / throughput - 1).abs() < SAME]

@@ -187,7 +187,7 @@ class Sheets:
             if not OF_BLOCK.fullmatch(column):
                 if named:
                     self.name(f"{named}_{column}", sheet, top + 1, place, top + max(1, len(frame)), place)
-                kind = "formula" if column in formulas else "computed by the workflow" if column in computed else ""
+                kind = "computed by the workflow" if column in computed else "formula" if column in formulas else ""
                 self.explained.append(Explained(name, headers[column], kind, _meaning(of, column, meanings)))
         if frozen:
             sheet.freeze_panes(top + 1, 0)
