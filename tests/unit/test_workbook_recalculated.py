@@ -30,14 +30,17 @@ LOST = ("huggingface/pipeline", 16, 2)
 
 
 def tied() -> Tables:
-    """Runs in which batch size 16 is ahead of 8 by 1% in each block: the smaller one is equivalent, and the best."""
+    """Runs in which batch size 16 is ahead of 8 by 1%, with a spread of 4%: the smaller is equivalent, and the best.
+
+    The spread lies where an interval of 90% is within the margin of 5% and one of 95% is not.
+    """
     run = example(FIVE, repeats=6)
     runs = run.runs
     sample = runs["dataset"] == "sample"
     small = runs[sample & (runs["batch_size"] == 8)].set_index(["framework", "variant", "block"])["wall_seconds"]
     large = runs[sample & (runs["batch_size"] == 16)]
     keys = list(zip(large["framework"], large["variant"], large["block"], strict=True))
-    runs.loc[large.index, "wall_seconds"] = [small[key] * 0.99 for key in keys]
+    runs.loc[large.index, "wall_seconds"] = [small[key] * 0.99 * math.exp(0.0383 * (-1) ** key[2]) for key in keys]
     runs.loc[large.index, "throughput"] = runs["images"] / runs["wall_seconds"]
     return analysed(run)
 

@@ -119,7 +119,13 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
     parts.append(f"protocol {context['protocol']}")
     counts = speedup["comparison"].value_counts(sort=False)
     results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
-    links = (("workbook", "benchmark.xlsx"), ("runs.csv", f"{results}runs.csv"), ("speedup.png", "speedup.png"))
+    notebook = () if source == "published" else (("notebook", "analysis.html"),)
+    links = (
+        ("workbook", "benchmark.xlsx"),
+        *notebook,
+        ("runs.csv", f"{results}runs.csv"),
+        ("speedup.png", "speedup.png"),
+    )
     return First(
         title=f"vitbench · {what} · {context['machine']}",
         line=" · ".join(parts),

@@ -17,6 +17,8 @@ HOW = (
     " wrote. It says OK until somebody changes a time.",
     "The ratio is the geometric mean over the blocks of baseline seconds / candidate seconds, on the same images. Only"
     " usable repeats count: ok, on a quiet machine, steady. Where labels differ too much there is no ratio.",
+    "A pair that the workflow did not compare has a ratio and no verdict: each of the two gave the labels of the"
+    " workflow's own baseline.",
     "Hours, machines and cost project the measured rate onto the images that you type: a process that classifies so"
     " many more images than were measured may behave otherwise. With several machines, each starts once.",
     "The columns to the right of Summary, behind the plus sign, join its rows to the other sheets. Formulas join by the"
