@@ -308,10 +308,10 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
         mine = f"(sizes_choice={row['choice']})*(sizes_equivalent=1)*(sizes_batch_size<sizes_fastest)"
         return f"{{=MIN(IF({mine},sizes_batch_size,{look_up('sizes', 'fastest', row['choice'], 'choice')}))}}"
 
-    sized = frame["batch_size"].notna().to_list()
+    stated = frame["batch_size"].notna().to_list()
 
     def its_median(row: Row) -> str:
-        if not sized[row.place]:  # run at no stated size: there is nothing to look up
+        if not stated[row.place]:  # there is no size to look up
             return ""
         place = f"MATCH(1,(sizes_choice={row['choice']})*(sizes_batch_size={row['batch_size']}),0)"
         return f"{{=MEDIAN(INDEX(sizes_seconds,{place},0))}}"
