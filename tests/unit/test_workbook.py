@@ -218,7 +218,8 @@ def test_words_from_data_never_run(run, tmp_path, text):
     book = openpyxl.load_workbook(path)
     found = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value == text]
     assert len(found) >= 6 and {cell.data_type for cell in found} == {"s"} and not any(cell.hyperlink for cell in found)
-    assert not [formula for formula in formulas_of(path) if text in formula or text.lstrip("=") == formula]
+    bare = text.strip("{=}")
+    assert not [formula for formula in formulas_of(path) if formula == bare or len(bare) > 4 and bare in formula]
 
 
 def test_a_very_long_list_is_cut_and_not_lost(run, tmp_path):
