@@ -299,8 +299,8 @@ _UNITS = {
     "times": """speedup speedup.low speedup.high compare.low compare.high machines.low machines.high floor floor_low
         floor_high smallest_detectable canary_gemm canary_decode published published_low published_high ours ours_low
         ours_high stated_ratio recomputed_ratio""",
-    "images": """images batch_size effective_batch_size warm_up_images kept measured_images break_even break_even.low
-        break_even.high compared duplicated""",
+    "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
+        break_even.low break_even.high compared duplicated""",
     "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
         collecting_share share_of_peak share_of_own stages.difference replication.difference margin""",
     "GFLOP": "gflop_per_image",

@@ -189,7 +189,7 @@ class _Book:
 
     def _sweep(self) -> list[charts.Drawing]:
         sample = _sorted(self.cells[self.cells["dataset"] == "sample"])
-        table = live.of_cells(sample[["cell", *self._measured()]])
+        table = live.of_cells(sample[[*self._measured(), "cell"]])
         sheet = self.sheets.table(
             "Sweep", "Batch sweep on the sample", _dataset(self.context, "sample"), table.frame, of="summary",
             formulas=table.formulas, meanings=live.MEANINGS,
@@ -208,7 +208,7 @@ class _Book:
         if "picked" in full:  # published: the full set, too, was run at several batch sizes
             full = full[full["picked"] == "True"].reset_index(drop=True)
         table = live.of_full(full, self.runs.frame)
-        shown = table.frame[["cell", *self._measured(), "fixed_seconds", "seconds_an_image"]]
+        shown = table.frame[[*self._measured(), "fixed_seconds", "seconds_an_image", "cell"]]
         sheet = self.sheets.table(
             "Full", "Full run, each variant at its best batch size", _dataset(self.context, "full"), shown,
             of="summary", formulas=table.formulas, named="full", meanings=live.MEANINGS,
@@ -240,9 +240,10 @@ class _Book:
         if not (self.runs.frame["pass_seconds"].fillna("") != "").any():
             return
         frame = live.of_passes(self.runs.frame)
+        shown = frame if self.cells["machine"].nunique() > 1 else frame.drop(columns="machine")
         sheet = self.sheets.table(
             "Passes", "How a process warms up: milliseconds an image, pass by pass", "median over the usable repeats"
-            " of the full run; pass 0 is cold, and the last ones are timed", frame, meanings=live.MEANINGS,
+            " of the full run; pass 0 is cold, and the last ones are timed", shown, meanings=live.MEANINGS,
         )  # fmt: skip
         charts.passes(self.sheets, sheet, frame, self.sheets.below(frame) + 1)
 
@@ -265,11 +266,12 @@ class _Book:
             "Sizes", "How the best batch size is chosen", self.sizes, "sizes",
             "seconds in each block, then 1 where all sizes that may be chosen have that block; do not sort",
         )  # fmt: skip
-        self.sheets.table(
+        sheet = self.sheets.table(
             "Check", "Recalculated figures beside what the workflow wrote", "OK on Summary means that no figure differs"
             f" by more than {live.SAME:.0e} of itself", check.frame, formulas=check.formulas, named="check",
             computed=["workflow"], meanings=live.MEANINGS,
         )  # fmt: skip
+        sheet.set_column(0, 0, 100)
 
     def _matrix(self, name: str, heading: str, table: live.Table, named: str, note: str) -> None:
         """A sheet whose rows formulas find by their place, with the name `…_seconds` for its columns of blocks."""

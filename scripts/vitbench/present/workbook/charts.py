@@ -87,6 +87,7 @@ def wall_time(sheets: Sheets, sheet: Worksheet, full: pd.DataFrame, row: int) ->
     height = 130 + 40 * len(data)
     block = row + _rows(height) + 1
     sheet.write_string(block - 1, 0, "Chart data: wall time of the full run, seconds", sheets.note)
+    sheets.widen(sheet, labels)
     sheets.block(sheet, block, 0, data, formulas=formulas)
 
     def draw() -> Any:
@@ -120,7 +121,7 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
     lowest, highest = measured[["speedup", "low"]].min(axis=None), measured[["speedup", "high"]].max(axis=None)
     limits = {
         "min": 2.0 ** min(-1, math.floor(math.log2(lowest))),
-        "max": 2.0 ** max(2, math.ceil(math.log2(highest))),
+        "max": 2.0 ** max(1, math.ceil(math.log2(highest))),
     }
     groups = list(measured.groupby("comparison", sort=False))
     block = row + len(groups) * _rows(420) + 1
@@ -141,6 +142,7 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         formulas = _around("speedup", "pair", "speedup", "claimed", "low", "high")
         formulas |= {column: formulas["claimed"] for column in ("inconclusive", "no verdict")}
         sheet.write_string(block - 1, 0, f"Chart data: {comparison} (variant, device, batch size)", sheets.note)
+        sheets.widen(sheet, labels)
         sheets.block(sheet, block, 0, data, formulas={name: _where(known, one) for name, one in formulas.items()})
         drawn.append(_speedup_drawing(sheets, sheet, comparison, data, block, limits))
         sheet.insert_chart(row, 0, drawn[-1](), {"object_position": 3})
@@ -205,7 +207,8 @@ def passes(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> l
         )
     chart.show_blanks_as("gap")
     _dress(chart, "How a process warms up: milliseconds an image, pass by pass", 760, height)
-    chart.set_x_axis({"name": "pass (0: cold)", "name_font": {"bold": False}})
+    every = max(1, len(wide) // 12)
+    chart.set_x_axis({"name": "pass (0: cold)", "name_font": {"bold": False}, "interval_unit": every})
     chart.set_y_axis({"name": "ms an image", "name_font": {"bold": False}, "min": 0, "major_gridlines": GRID})
     chart.set_legend({"position": "bottom"})
     sheet.insert_chart(FIRST_ROW, len(table.columns) + 1, chart, {"object_position": 3})
@@ -233,6 +236,7 @@ def stages(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> l
     height = 420
     block = row + _rows(height) + 1
     sheet.write_string(block - 1, 0, "Chart data: milliseconds an image; wall time: without instruments", sheets.note)
+    sheets.widen(sheet, labels)
     sheets.block(sheet, block, 0, data)
     chart = sheets.book.add_chart({"type": "column", "subtype": "stacked"})
     for place in range(1, count + 1):

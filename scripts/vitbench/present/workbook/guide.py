@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from xlsxwriter.worksheet import Worksheet
 
-from vitbench.present.workbook.sheets import Sheets
+from vitbench.present.workbook.sheets import HEIGHT, Sheets
 
 NAME = "Read me"
+LINE = 150  # letters of a paragraph that surely fit into a line
 HOW = (
     "This workbook computes its headline figures itself: median, rate, ratio, best batch size, hours, machines and cost"
     " are formulas over the sheet Runs. Change a time there, or a yellow cell on Summary, and they follow.",
@@ -57,12 +60,12 @@ def write(sheets: Sheets, sheet: Worksheet, headings: dict[str, str]) -> None:
     Args:
         headings: of the sheets that no list here knows.
     """
-    rows = pd.DataFrame(
-        [[one.sheet, one.column, one.kind, one.meaning] for one in sheets.explained],
-        columns=["sheet", "column", "kind", "meaning"],
-    )
     known = SHEETS | headings
     there = [one.name for one in sheets.book.worksheets() if one.name != NAME]
+    rows = pd.DataFrame(
+        [[one.sheet, one.column, one.kind, one.meaning] for name in there for one in sheets.explained
+         if one.sheet == name], columns=["sheet", "column", "kind", "meaning"],
+    )  # fmt: skip
     top = 3 + len(HOW) + 2 + len(there) + 3
     sheets.table(NAME, "What this workbook is, and what each column means", "kind: formula; computed by the workflow;"
                  " yours (to be typed); empty: a value from the records", rows, meanings=MEANINGS, frozen=False,
@@ -72,7 +75,7 @@ def write(sheets: Sheets, sheet: Worksheet, headings: dict[str, str]) -> None:
     for row, words in enumerate(HOW, start=3):
         sheet.merge_range(row, 0, row, 3, "", sheets.paragraph)
         sheet.write_string(row, 0, words, sheets.paragraph)
-        sheet.set_row(row, 32)
+        sheet.set_row(row, HEIGHT * math.ceil(len(words) / LINE))
     row = 3 + len(HOW) + 1
     sheet.write_string(row, 0, "Sheets", sheets.bold)
     for down, name in enumerate(there, start=row + 1):

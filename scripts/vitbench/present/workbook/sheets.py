@@ -25,7 +25,8 @@ WIDEST_PAGE = 320  # characters
 LONGEST_TEXT = 32_000  # Excel holds 32,767 characters in a cell; the CSV file has them all
 FIRST_ROW = 3  # of the tables, counted from 0: heading, note, an empty row above
 # A column of one block; its header is the block's number, which formulas read.
-OF_BLOCK = re.compile(r"(?:seconds|common) in block (\d+)")
+OF_BLOCK = re.compile(r"(seconds|common) in block (\d+)")
+WIDEST = 48  # a column, in letters
 HEIGHT = 15  # of a line of text, points
 PIXELS = 7  # of a letter's width
 
@@ -34,7 +35,7 @@ COUNTS = frozenset(
     """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
     warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared duplicated waves attempts
     set_aside alike blocks_never measured_images cell usable counted choosing answered baseline_cell candidate_cell pair
-    choice stands alive fastest fastest_row against_blocks equivalent best_batch_size pass machines pair_row
+    choice stands alive fastest fastest_row against_blocks equivalent best_batch_size place pass machines pair_row
     baseline_repeats candidate_repeats minute n nodes""".split()  # noqa: SIM905
 )
 # Number formats of other columns than counts, shares and quantities, by `table.column` or the column alone.
@@ -50,7 +51,7 @@ FORMS = {
     "mean_ln": "0.0000",
     "against_ln": "0.0000",
     "against_spread": "0.0000",
-    "p_holm": "0.0000",
+    "p_holm": "[<0.0001]0.0E+00;0.0000",
     "relative_difference": "0.0E+00",
 }
 
@@ -119,7 +120,10 @@ class Sheets:
         header = {"bold": True, "bg_color": "#DDE6ED", "bottom": 1, "valign": "top", "text_wrap": True}
         self.header = add(header | {"align": "left", "indent": 1})
         self.number_header = add(header | {"align": "right"})
-        self.block_header = add(header | {"align": "right", "num_format": '"block "0'})
+        self.block_header = {
+            kind: add(header | {"align": "right", "num_format": f'"{words} "0'})
+            for kind, words in (("seconds", "block"), ("common", "common"))
+        }
         text = {"valign": "top", "align": "left", "indent": 1}
         self.label = add(text | {"text_wrap": True})
         self.text = add(text)
@@ -202,6 +206,12 @@ class Sheets:
         sheet.hide_gridlines(1)
         return sheet
 
+    def widen(self, sheet: Worksheet, texts: Iterable[str]) -> None:
+        """Make the first column of a sheet as wide as these texts."""
+        widths = self.widths[sheet.name]
+        widths[0] = min(max([widths[0], *(len(text) + 3 for text in texts)]), WIDEST)
+        sheet.set_column(0, 0, widths[0])
+
     def right_of(self, name: str, pixels: int) -> int:
         """The first column of a sheet that begins so many pixels from its left, or further."""
         begin = 0
@@ -238,10 +248,10 @@ class Sheets:
         letters = {column: xl_col_to_name(place) for place, column in enumerate(frame, start=left)}
         first, last = row + 2, row + 1 + max(1, len(frame))
         for place, column in enumerate(frame, start=left):
-            is_number = _holds_numbers(frame[column])
+            is_number = _holds_numbers(frame[column]) or column in FORMS
             everywhere = always is None or column in always
             if block := OF_BLOCK.fullmatch(column):
-                sheet.write_number(row, place, int(block[1]), self.block_header)
+                sheet.write_number(row, place, int(block[2]), self.block_header[block[1]])
             else:
                 sheet.write_string(row, place, titles[column], self.number_header if is_number else self.header)
             for down, value in enumerate(frame[column]):
@@ -252,7 +262,7 @@ class Sheets:
     @staticmethod
     def _title(of: str, column: str) -> str:
         if block := OF_BLOCK.fullmatch(column):
-            return f"block {block[1]}"
+            return f"{block[1]} {block[2]}"
         unit = columns.unit(of, column)
         return f"{column} ({unit})" if unit else column
 
@@ -296,7 +306,7 @@ class Sheets:
             return self.computed_text if computed else self.text
         if special := FORMS.get(f"{of}.{column}", FORMS.get(column)):
             form = special
-        elif column in COUNTS or column == "value" and isinstance(value, numbers.Real) and float(value).is_integer():
+        elif column in COUNTS or column.startswith("common in block") or _is_whole_fact(column, value):
             form = "0"
         else:
             form = "0.0%" if column in SHARES else "0.00"
@@ -305,7 +315,8 @@ class Sheets:
     @staticmethod
     def _width(title: str, values: Iterable) -> float:
         longest = max([0, *(len(value) if isinstance(value, str) else 6 for value in values)])
-        return min(max(len(title) + 5, longest + 3, 12), 48)  # + 5: the filter's button covers the end of the header
+        word = max(map(len, title.split(" ("))) + 5  # the filter's button covers the end of the header
+        return min(max(word, longest + 3, 12), WIDEST)
 
 
 def _there(value: Any) -> bool:
@@ -320,6 +331,11 @@ def _plain(value: Any) -> float | int | str:
     if isinstance(value, str):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _is_whole_fact(column: str, value: Any) -> bool:
+    """Whether it is one of the values of all kinds of the sheet Environment, and a whole number."""
+    return column == "value" and isinstance(value, numbers.Real) and float(value).is_integer()
 
 
 def _holds_numbers(values: pd.Series) -> bool:

@@ -21,12 +21,12 @@ NAME = "Summary"
 INPUTS = 5  # row of the first one
 HEADER = 13  # row of the table's header
 NOTHING = "–"
-NO_BLOCK, NOT_COMPARED, BASELINE = "no common block", "not compared", "baseline"
+NO_BLOCK, NOT_COMPARED, BASELINE, ELSEWHERE = "no common block", "not compared", "baseline", "another machine"
 SHOWN = tuple(
     """framework variant device workers precision batch_size best_batch_size repeats median throughput speedup low high
     verdict agreement hours machines cost""".split()  # noqa: SIM905
 )
-HELPERS = ("cell", "choice", "gate", "pair_row", "fixed_seconds", "seconds_an_image", "name")
+HELPERS = ("cell", "choice", "gate", "place", "pair_row", "fixed_seconds", "seconds_an_image", "name")
 COMPUTED = ("low", "high", "verdict", "agreement", "gate")
 
 MEANINGS = live.MEANINGS | {
@@ -40,6 +40,7 @@ MEANINGS = live.MEANINGS | {
     "machines": "machines that are done before the deadline typed above, each of which starts once",
     "cost": "what these machines cost at the price typed above; empty without a price",
     "gate": "why the workflow gives no ratio of this cell",
+    "place": "number of the machine; across machines there is a ratio only where the workflow gave one",
     "pair_row": "row of this pair on the sheet Speedup; 0 where there is none",
     "name": "name for the lists of baselines and candidates",
 }
@@ -76,6 +77,7 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame) -> pd.D
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),
         choice=pd.Series([row.get("choice", math.nan) for row in found], dtype="float64"),
         gate=pd.Series([gates.get(cell, "") for cell in rows["cell"]], dtype=str),
+        place=pd.factorize(rows["machine"])[0] + 1,
     )
 
 
@@ -106,7 +108,9 @@ def table(rows: pd.DataFrame, speedup: pd.DataFrame, seconds: dict[int, dict[int
         place = pairs.get(int(base["cell"]) * PAIR + int(row["cell"]))
         pair = speedup.iloc[place] if place is not None else {}
         times = ratio(seconds.get(int(base["cell"]), {}), seconds.get(int(row["cell"]), {}))
-        gate = base["gate"] or row["gate"] or (NO_BLOCK if math.isnan(times) else "")
+        gate = base["gate"] or row["gate"]
+        gate = gate or (ELSEWHERE if place is None and row["place"] != base["place"] else "")
+        gate = gate or (NO_BLOCK if math.isnan(times) else "")
         values["speedup"].append(gate or times)
         values["low"].append(pair.get("low", math.nan))
         values["high"].append(pair.get("high", math.nan))
@@ -133,6 +137,7 @@ def _formulas(shown: pd.DataFrame) -> dict[str, Formula]:
     def times(row: Row) -> str:
         mean, count, _ = ratio_formula("baseline_cell", row["cell"])
         found = f'IF({count}=0,"{NO_BLOCK}",{mean})'
+        found = f'IF(AND({row["pair_row"]}=0,{row["place"]}<>baseline_place),"{ELSEWHERE}",{found})'
         return f'{{=IF(baseline_gate<>"",baseline_gate,IF({row["gate"]}<>"",{row["gate"]},{found}))}}'
 
     def of_pair(column: str) -> Formula:
@@ -208,6 +213,7 @@ def write(
         sheet.set_column(place, place, sheets.widths[NAME][place])
     left = list(rows).index(HELPERS[0])
     sheet.set_column(left, left + len(HELPERS) - 1, 12, None, {"level": 1, "hidden": True})
+    sheet.fit_to_pages(1, 0)
     sheet.set_column(left + len(HELPERS), left + len(HELPERS), None, None, {"collapsed": True})
     sheet.write_string(INPUTS - 1, 0, "Yellow cells are yours: what is below follows.", sheets.note)
     names = rows["name"].to_list() if len(rows) else ["", ""]
@@ -259,9 +265,11 @@ def _live_lines(
         where = f"=INDEX(summary_cell,MATCH({who}_name,summary_name,0))"
         sheet.write_formula(row, left, where, sheets.number("0"), int(of["cell"]))
         sheets.name(f"{who}_cell", sheet, row, left, row, left)
-    gate = f'{look_up("summary", "gate", "baseline_cell")}&""'
-    sheet.write_formula(INPUTS, left + 2, f"={gate}", sheets.text, base["gate"])
+    gate, place = (look_up("summary", column, "baseline_cell") for column in ("gate", "place"))
+    sheet.write_formula(INPUTS, left + 2, f'={gate}&""', sheets.text, base["gate"])
+    sheet.write_formula(INPUTS, left + 3, f"={place}", sheets.number("0"), int(base["place"]))
     sheets.name("baseline_gate", sheet, INPUTS, left + 2, INPUTS, left + 2)
+    sheets.name("baseline_place", sheet, INPUTS, left + 3, INPUTS, left + 3)
 
     times = look_up("summary", "speedup", "candidate_cell")
     found = other["speedup"]
