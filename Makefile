@@ -64,9 +64,9 @@ doctor: .interpreter
 install: .ready
 	@"$(PYTHON)" scripts/install.py
 
-# What a developer runs after each change: no JVM, no browser, no network, no installation, no whole run.
+# What a developer runs after each change: no JVM, no browser, no LibreOffice, no network, no installation, no whole run.
 check:
-	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm and not browser" $(ARGS)
+	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm and not browser and not office" $(ARGS)
 
 test: install
 	@$(in_environment) .venv/bin/python -m pytest $(ARGS)

@@ -22,6 +22,7 @@ include: "rules/analyse.smk"
 include: "rules/profile.smk"
 include: "rules/figures.smk"
 include: "rules/workbook.smk"
+include: "rules/notebook.smk"
 include: "rules/published.smk"
 include: "rules/replication.smk"
 include: "rules/campaigns.smk"
@@ -34,6 +35,7 @@ rule all:
     input:
         rules.figures.input,
         rules.workbook.input,
+        rules.notebook.input,
         rules.report.input,
         # Named here, since Snakemake makes no missing file again that only stands between others that are up to date.
         str(GRID.peak),

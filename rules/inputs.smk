@@ -123,9 +123,7 @@ def name_cell(wildcards, batch_size):
 
 def get_cell(wildcards):
     """The cell that the path of a record names."""
-    return GRID.find(
-        get_dataset(wildcards), name_cell(wildcards, wildcards.batch_size)
-    )
+    return GRID.find(get_dataset(wildcards), name_cell(wildcards, wildcards.batch_size))
 
 
 def get_order(wildcards):

@@ -81,7 +81,7 @@ def get_campaign_products(name):
         form=["png", "svg"],
     ) + [
         f"<reports>/campaigns/{name}/{product}"
-        for product in ("benchmark.xlsx", "report.html")
+        for product in ("benchmark.xlsx", "report.html", "analysis.html")
     ]
 
 
@@ -207,8 +207,15 @@ def get_templates():
     ]
 
 
+def get_workbook_tables(wildcards):
+    """What the workbook is written of besides the tables that every source has."""
+    names = ("disagreements", "replication", "replication_curves", "sustained")
+    more = {name: f"<results>/{wildcards.source}{name}.csv" for name in names}
+    return get_sheets(wildcards) | ({} if wildcards.source == "published/" else more)
+
+
 def get_sheets(wildcards):
-    """Tables of the workbook that only the published numbers have, or only what was measured."""
+    """Tables of workbook and page that only the published numbers have, or only what was measured."""
     if wildcards.source != "published/":
         return {
             name: f"<results>/{wildcards.source}{name}.csv"

@@ -4,7 +4,7 @@
 
 rule write_workbook:
     input:
-        unpack(get_sheets),
+        unpack(get_workbook_tables),
         runs="<results>/{source}runs.csv",
         summary="<results>/{source}summary.csv",
         best="<results>/{source}best_batch_size.csv",

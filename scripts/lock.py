@@ -83,7 +83,7 @@ CONDA = {
     "report": {
         "conda": [
             *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "xlsxwriter", "openpyxl", "pillow"),
-            *("psutil", "pyyaml", "jsonschema", "jinja2", "pygments"),
+            *("psutil", "pyyaml", "jsonschema", "jinja2", "pygments", "nbformat", "nbclient", "nbconvert", "ipykernel"),
         ]
     },
 }

@@ -27,6 +27,7 @@ ANALYSED = {"analyse_runs", "derive_tables", "tabulate_replication", "write_cont
 TABLES = {"collect_records", "tabulate_physics", "tabulate_stages"} | ANALYSED
 CHARTS = {f"plot_{name}" for name, chart in REGISTRY.items() if chart.target == "figures"}
 WORKBOOK, PAGE = {"write_workbook"}, {"write_page"}
+PRODUCTS = WORKBOOK | PAGE | {"execute_notebook"}
 
 # What an edit of a module of the library makes again, and nothing else.
 EDITS: dict[str, set[str]] = {
@@ -37,11 +38,12 @@ EDITS: dict[str, set[str]] = {
     "present/charts/replication.py": set(),  # not asked for by `all`
     "present/style.py": CHARTS | PAGE,
     "present/workbook/book.py": WORKBOOK,
+    "present/projection.py": WORKBOOK | PAGE,
     "present/page/cells.py": PAGE,
     "present/page/templates/style.css": PAGE,
     # The answer is in each context.
-    "present/answer.py": {"tabulate_replication", "write_context", "write_summary"} | WORKBOOK | PAGE | CHARTS,
-    "analysis/statistics.py": ANALYSED | WORKBOOK | PAGE | CHARTS,
+    "present/answer.py": {"tabulate_replication", "write_context", "write_summary"} | CHARTS | PRODUCTS,
+    "analysis/statistics.py": ANALYSED | CHARTS | PRODUCTS,
     "plan/estimate.py": set(),
     "measure/harness.py": set(),
     "frameworks/sparknlp/adapter.py": set(),

@@ -48,9 +48,7 @@ def main() -> None:
     archive = open_archive(Path())
     table = runs_table(archive, record_paths(archive.grid))
     seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{len(table)} records collected: {seconds:.1f} s, peak memory {after / 1024:.0f} MB ({before / 1024:.0f} before)"
-    )
+    print(f"{len(table)} records collected: {seconds:.1f} s, {before / 1024:.0f} MB before, {after / 1024:.0f} at most")
 
 
 if __name__ == "__main__":

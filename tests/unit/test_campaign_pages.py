@@ -1,27 +1,19 @@
 """What README and docs say of a campaign is what its records say; and no measured number there was typed."""
 
 import re
-from pathlib import Path
 
-import analyse_runs
-import collect_records
-import derive_tables
 import describe_campaign
 import planted
 import pytest
-import tabulate_physics
-import tabulate_stages
-import unpack_campaign
-import write_context
+from campaign_tables import CAMPAIGNS, packed, tabulate
 
 from vitbench import tables
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
-from vitbench.records.archive import Packed, open_archive
+from vitbench.records.archive import open_archive
 
-CAMPAIGNS = sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir() if path.is_dir())
 # Numbers with a unit of a measurement, in a page whose generated blocks and code were taken out.
 MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a pass)|\d\.\d+ \[")
 
@@ -30,35 +22,14 @@ MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a 
 def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     """A committed campaign, its tables made as the rules make them."""
     results = tmp_path_factory.mktemp(request.param)
-    derive(open_archive(HOME / "resources" / "campaigns" / request.param), results)
+    tabulate(packed(request.param), results)
     return describe_campaign.read(request.param, results)
-
-
-def derive(archive: Packed, results: Path) -> None:
-    """Make the tables of a campaign in `results`, as the rules do."""
-    provenance = {"config": results / "provenance/config.yaml", "grid": results / "provenance/grid.json"}
-    unpack_campaign.main(archive, provenance)
-    runs, physics = results / "runs.csv", results / "physics.csv"
-    collect_records.main(archive, runs)
-    tabulate_physics.main(archive, tables.read(runs), physics)
-    names = {"summary": "summary", "budget": "time_budget", "best": "best_batch_size"}
-    names |= {name: name for name in ("images", "parity", "disagreements", "speedup")}
-    made = {name: results / f"{table}.csv" for name, table in names.items()}
-    analyse_runs.main(runs, physics, archive, made)
-    given = {"runs": runs, "physics": physics, "grid": provenance["grid"]}
-    given |= {name: made[name] for name in ("parity", "speedup")}
-    derived = {name: results / f"{name}.csv" for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
-    derive_tables.main(given, derived | {"batches": results / "effective_batches.csv"})
-    tabulate_stages.main(archive, runs, results / "stages.csv")
-    context = results / "provenance/context.json"
-    write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
 
 
 def test_a_campaign_with_data_sets_of_several_sizes_has_their_parts(sized, tmp_path, monkeypatch):
     campaigns = tmp_path / "resources" / "campaigns"
     pack(open_archive(sized), "sized", campaigns, "v1")
-    archive = open_archive(campaigns / "sized")
-    derive(archive, tmp_path / "results")
+    tabulate(open_archive(campaigns / "sized"), tmp_path / "results")
     monkeypatch.setattr(describe_campaign, "HOME", tmp_path)
     page = describe_campaign.describe(describe_campaign.read("sized", tmp_path / "results"))
     assert "## Hours for a million images" in page and "## Data sets of several sizes" in page

@@ -10,6 +10,8 @@ from vitbench.cells import CELL
 INTERRUPTION = 60
 # Flags of a repeat on which no claim may rest.
 NOT_FOR_CLAIMS = ("suspect", "no steady state")
+# Flag of a repeat that is fast for the wrong reason.
+LOST = "images lost"
 
 
 def usable(runs: pandas.DataFrame) -> pandas.Series:
@@ -20,7 +22,7 @@ def usable(runs: pandas.DataFrame) -> pandas.Series:
 
 def whole(runs: pandas.DataFrame) -> pandas.Series:
     """Which rows of the runs table answered for every image: what leaves some out is fast for the wrong reason."""
-    return ~runs["flags"].fillna("").str.contains("images lost")
+    return ~runs["flags"].fillna("").str.contains(LOST)
 
 
 def summary(runs: pandas.DataFrame) -> pandas.DataFrame:

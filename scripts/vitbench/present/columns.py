@@ -1,4 +1,4 @@
-"""What the tables of `results/` are, and what each of their columns means, in words."""
+"""What the tables of `results/` are, what each of their columns means, in words, and in which unit its numbers are."""
 
 from __future__ import annotations
 
@@ -264,6 +264,92 @@ COLUMNS = {
     "machines.low": "lower end of that ratio's interval",
     "machines.high": "upper end of it",
 }
+
+# Columns that only the tables of the published series have (`vitbench.series`), likewise.
+SERIES = {
+    "part": "part of the series",
+    "hardware": "hardware, as the series states it",
+    "framework_version": "version of the framework, as stated",
+    "comment": "what else is to be said of the run",
+    "picked": "`True`: the run that the post picked as the best",
+    "basis": "where the number of partitions is known from",
+    "baseline_hardware": "hardware of the baseline, as stated",
+    "candidate_hardware": "hardware of the candidate, as stated",
+    "claims.id": "number of the claim",
+    "claims.claim": "what the series claims",
+    "claims.dataset": "data set that the claim speaks of",
+    "claims.device": "device that it speaks of",
+    "claims.stated": "number as stated",
+    "claims.recomputed": "number that follows from the seconds of the runs that the posts picked",
+    "claims.recomputed_from_whole_seconds": "the same from the seconds that the posts print, rounded",
+    "claims.stated_ratio": "stated number as a ratio",
+    "claims.recomputed_ratio": "recomputed number as a ratio",
+    "claims.verdict": "whether the two agree",
+    "claims.reason": "runs that the number is made of, or why it cannot be tested",
+    "claims.source": "where it is stated",
+    "claims.reply": "what its author answered",
+    "claims.reply_date": "when",
+    "claims.reply_link": "where",
+    "hardware.environment": "name of the environment",
+    "hardware.role": "what ran there",
+    "hardware.provider": "who provided it",
+    "hardware.instance_type": "kind of machine",
+    "hardware.nodes": "number of machines",
+    "hardware.vcpu_or_cores": "processors or cores of each",
+    "hardware.ram": "memory of each",
+    "hardware.gpu": "GPU of each",
+    "hardware.dbu_per_hour": "Databricks units an hour",
+    "hardware.price": "price, as stated",
+    "hardware.runtime_version": "system or runtime",
+    "hardware.spark_version": "version of Spark",
+    "hardware.scala_version": "version of Scala",
+    "hardware.cpu_model": "processor",
+    "hardware.gpu_driver_cuda": "driver and CUDA",
+    "hardware.library_versions": "versions of libraries",
+    "hardware.settings": "settings that matter",
+    "hardware.notes": "what else is known",
+    "hardware.source": "where it is stated",
+    "repeats.batch_sizes": "batch sizes that came to the same batches, `;` between them",
+    "repeats.n": "how many they are",
+    "repeats.mean": "mean of their wall times, seconds",
+    "repeats.low": "least wall time, seconds",
+    "repeats.high": "greatest wall time, seconds",
+    "repeats.cv": "standard deviation / mean of the wall times",
+    "repeats.picked": "the one that the post picked",
+    "figures.name": "name of the figure",
+    "figures.title": "its title",
+    "figures.chart": "kind of chart that was drawn, `none` where there are no numbers",
+    "figures.reason": "why it cannot be drawn again",
+}
+
+# Unit → columns whose numbers have it and whose name does not say so; "": counts, numbers without a dimension.
+_UNITS = {
+    "s": """median summary.low summary.high cold_median start_median load_median best_batch_size.median repeats.mean
+        repeats.low repeats.high""",
+    "images/s": """throughput throughput_low throughput_high baseline_throughput candidate_throughput decode_per_core
+        decode_ceiling""",
+    "times": """speedup speedup.low speedup.high compare.low compare.high machines.low machines.high floor floor_low
+        floor_high smallest_detectable canary_gemm canary_decode published published_low published_high ours ours_low
+        ours_high stated_ratio recomputed_ratio""",
+    "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
+        break_even.low break_even.high compared duplicated""",
+    "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
+        collecting_share share_of_peak share_of_own stages.difference replication.difference margin""",
+    "GFLOP": "gflop_per_image",
+    "GFLOP/s": "gflops peak_gflops own_gflops",
+    "°C": "celsius",
+    "": """protocol workers repeat block order timed_passes last_change threads slots partitions waves attempts repeats
+        set_aside blocks faster_blocks p_holm blocks_needed blocks_never probability_difference alike wave_factor
+        minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
+        disagreements.blocks""",
+}
+UNITS = {column: unit for unit, names in _UNITS.items() for column in names.split()}
+SAID = ("seconds", "_mb", "hours", "joules")  # what a name says of its unit, if it does
+
+
+def unit(table: str, column: str) -> str:
+    """Unit of the numbers in `column` of `table`; "" where they have none, or the column's name says it."""
+    return UNITS.get(f"{table}.{column}", UNITS.get(column, ""))
 
 
 def meaning(table: str, column: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from vitbench.analysis.break_even import Line as Cost
 from vitbench.analysis.break_even import full_cells, line, measured_images
 from vitbench.cells import Cell, cell_name
+from vitbench.present import projection
 from vitbench.present.labels import (
     hardware_of,
     name_of,
@@ -33,9 +34,6 @@ from vitbench.present.page.parts import (
     of_words,
 )
 
-# Images that the projection begins with, and hours until which they should be done (the article's scale).
-IMAGES, DEADLINE = 40_000_000, 48.0
-
 MOST_IMAGES = 1e9  # beyond this no break-even is of use
 
 
@@ -55,8 +53,7 @@ class Arm:
 
     def machines(self, images: float, hours: float) -> int | None:
         """The fewest machines, each of which starts once, that are done in time; None where starting takes longer."""
-        left = hours * 3600 - self.fixed
-        return max(1, math.ceil(images * self.each / left - 1e-9)) if left > 0 else None
+        return projection.machines(images, self.fixed, self.each, hours)
 
 
 def arms(runs: pd.DataFrame, total: pd.DataFrame) -> list[Arm]:

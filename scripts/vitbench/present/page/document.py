@@ -13,6 +13,7 @@ import jinja2
 import pandas as pd
 
 from vitbench.errors import UserError
+from vitbench.present import projection
 from vitbench.present.charts.speedup import of_the_article
 from vitbench.present.labels import several
 from vitbench.present.page import break_even, cells, comparison, costs, machine, quality, replication, series, sizes
@@ -119,7 +120,13 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
     parts.append(f"protocol {context['protocol']}")
     counts = speedup["comparison"].value_counts(sort=False)
     results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
-    links = (("workbook", "benchmark.xlsx"), ("runs.csv", f"{results}runs.csv"), ("speedup.png", "speedup.png"))
+    notebook = () if source == "published" else (("notebook", "analysis.html"),)
+    links = (
+        ("workbook", "benchmark.xlsx"),
+        *notebook,
+        ("runs.csv", f"{results}runs.csv"),
+        ("speedup.png", "speedup.png"),
+    )
     return First(
         title=f"vitbench · {what} · {context['machine']}",
         line=" · ".join(parts),
@@ -132,8 +139,8 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         read=comparison.reading(shown),
         wrong=comparison.doubting(shown),
         arms=tuple(arms),
-        images=break_even.IMAGES,
-        deadline=break_even.DEADLINE,
+        images=projection.IMAGES,
+        deadline=projection.DEADLINE,
         believe=tuple(believe),
         doubt=tuple(doubt),
         links=links,

@@ -1,77 +1,109 @@
-"""The Excel workbook: the tables of `results/` with numbers as numbers, and charts that Excel draws itself.
+"""The Excel workbook: which sheets it has, in which order, and what stands on each.
 
-`workbook_charts` draws; this module writes the sheets.
+`sheets` writes tables, `live` has what the workbook computes itself, `summary` the first sheet, `charts` draws, `guide`
+explains.
 """
 
 from __future__ import annotations
 
 import datetime
 import io
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xlsxwriter
-from xlsxwriter.worksheet import Worksheet
 
 from vitbench.files import write_atomically
-from vitbench.present.workbook import charts as workbook_charts
+from vitbench.present import answer
+from vitbench.present.workbook import charts, guide, live, summary
+from vitbench.present.workbook.sheets import FIRST_ROW, Sheets
 
-WIDEST_PAGE = 320  # characters
-LONGEST_TEXT = 32_000  # Excel holds 32,767 characters in a cell; the CSV file has them all
-
-# Most telling first; Summary has them all, Sweep and Full the first half.
+# Most telling first; Cells has them all, Sweep and Full the first half.
 MEASURED = tuple(
     """framework variant device workers batch_size status repeats median low high cv throughput throughput_low
     throughput_high cold_median accuracy flags""".split()  # noqa: SIM905
 )
 CELLS = (
-    "dataset", *MEASURED, "start_median", "load_median", "precision", "setting", "images", "effective_batch_size",
-    "model", "machine", "protocol", "source",
+    "dataset", *MEASURED, "set_aside", "start_median", "load_median", "precision", "setting", "images",
+    "effective_batch_size", "model", "machine", "protocol", "source",
 )  # fmt: skip
 SPEEDUP = tuple(
     """family comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm smallest_detectable
     blocks_needed hours_needed agreement candidate_throughput baseline_throughput images dataset margin floor floor_low
     floor_high reason""".split()  # noqa: SIM905
 )
-# Tables that only some sources have: sheet, heading, note; in the order of the sheets, those in LAST after Runs.
+# Columns that the workflow computed by methods that no formula repeats, by table.
+COMPUTED = {
+    "speedup": """low high verdict p_holm smallest_detectable blocks_needed hours_needed agreement floor floor_low
+        floor_high reason""".split(),  # noqa: SIM905
+    "best_batch_size": ["kept", "reason"],
+    "break_even": "low high blocks blocks_never verdict extrapolated reason".split(),  # noqa: SIM905
+    "replication": """published published_low published_high published_verdict ours ours_low ours_high our_verdict
+        verdict reason""".split(),  # noqa: SIM905
+    "replication_curves": """published published_low published_high ours ours_low ours_high verdict
+        reason""".split(),  # noqa: SIM905
+}
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A sheet of a table that only some sources have."""
+
+    title: str
+    heading: str
+    note: str
+    draw: Callable | None = None
+    empty: bool = True
+    """whether the sheet is there when the table has no row"""
+
+
 DERIVED = {
-    "break_even": (
+    "break_even": Derived(
         "Break-even", "From how many images on what starts later, but is faster an image, is ahead",
         "full set; low and high: range over the blocks; where blocks_never counts any, late never catches up in those",
     ),
-    "stages": (
+    "stages": Derived(
         "Stages", "Where the time goes: seconds of a pass by stage, from profiling repeats",
         "full set; wall_seconds: median of the repeats without instruments; difference: of the sum from that",
+        charts.stages,
     ),
-    "physics": (
+    "physics": Derived(
         "Physics", "Throughput as a share of what the machine can do",
         "peak: the highest GEMM rate of any library in use; own: of the library that this cell multiplies "
         "with, where it can be measured",
     ),
-    "effective_batches": (
+    "effective_batches": Derived(
         "Batches", "The batches that the engines got",
         "effective_batch_sizes and partition_rows: size:how many; batches: observed at the model, or computed"
         " from the rows of the partitions; wave_factor 1: no slot waits idle",
     ),
-    "images": (
+    "disagreements": Derived(
+        "Disagreements", "Images to which the two of a compared pair gave different labels",
+        "label: what the image shows, as its manifest says", empty=False,
+    ),
+    "replication": Derived(
+        "Replication", "What the series published, and the same comparison in our records",
+        "grey: computed by the workflow; a ratio is baseline / candidate; of a curve it is the time relative to its"
+        " best", empty=False,
+    ),
+    "replication_curves": Derived(
+        "Replication curves", "Times by batch size, relative to the best one: theirs and ours",
+        "grey: computed by the workflow", empty=False,
+    ),
+    "sustained": Derived(
+        "Sustained", "Whether a rate holds: a row a minute of a long repeat", "", empty=False,
+    ),
+    "images": Derived(
         "Images", "What the data sets hold: forms of the images used, and what was left out, for every framework alike",
         "first: the first of each; file by file it stands in the data set's manifest.csv",
     ),
-    "time_budget": ("Time budget", "Where the time of the run went", "seconds, from the records"),
+    "time_budget": Derived("Time budget", "Where the time of the run went", "seconds, from the records"),
 }  # fmt: skip
-LAST = ("images", "time_budget")
-SHARES = frozenset(
-    """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share difference
-    share_of_peak margin""".split()  # noqa: SIM905
-)
-COUNTS = frozenset(
-    """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
-    warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared duplicated waves attempts
-    set_aside alike blocks_never measured_images""".split()  # noqa: SIM905
-)
-FIRST_ROW = 3  # of the tables, counted from 0: answer, machine, an empty row above
+BEFORE, BETWEEN = ("stages", "physics", "effective_batches"), ("disagreements", "replication", "replication_curves")
+LAST = ("sustained", "images", "time_budget")
 
 
 def write(
@@ -93,144 +125,183 @@ def write(
     day = datetime.date.fromisoformat(context["date"][:10])
     created = datetime.datetime(day.year, day.month, day.day)
     book.set_properties({"title": "vitbench", "comments": context["answer"], "created": created})
-    sheets = Sheets(book)
-
-    summary = summary.reindex(columns=[*CELLS, *(column for column in summary if column not in CELLS)])
-    speedup = speedup.reindex(columns=[*SPEEDUP, *(column for column in speedup if column not in SPEEDUP)])
-    sample, full = (_sorted(summary[summary["dataset"] == role]) for role in ("sample", "full"))
-    if "picked" in full:  # published: the full set, too, was run at several batch sizes
-        full = full[full["picked"] == "True"].reset_index(drop=True)
-    measured = [*MEASURED, *(["machine"] if summary["machine"].nunique() > 1 else [])]
-    where = f"{context['machine_text']} · {context['model']} · {context['date']} · protocol {context['protocol']}"
-
-    sheets.table("Summary", context["answer"], where, summary)
-    sheet = sheets.table("Sweep", "Batch sweep on the sample", _dataset(context, "sample"), sample[measured])
-    workbook_charts.sweep(sheets, sheet, sample, sheets.below(sample))
-    sheet = sheets.table("Full", "Full run, each variant at its best batch size", _dataset(context, "full"),
-                         full[measured])  # fmt: skip
-    row = workbook_charts.wall_time(sheets, sheet, full, sheets.below(full))
-    sheet.write_string(row, 0, "Best batch size: what the sweep says now, and what the full run kept", sheets.note)
-    sheets.block(sheet, row + 1, 0, best)
-    sheet = sheets.table(
-        "Speedup", "Ratio of wall times, baseline / candidate, paired by block: above 1 the candidate is faster",
-        "low and high: 95% interval; where the verdict is \"too few repeats\", the range of the block ratios"
-        " · blocks_needed: to tell the margin apart at this noise", speedup,
-    )  # fmt: skip
-    workbook_charts.speedup(sheets, sheet, speedup, sheets.below(speedup))
-    _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name not in LAST})
-    note = " · ".join(filter(None, ["image by image, top-1", context.get("label_note")]))
-    sheets.table("Parity", "Do baseline and candidate give the same labels?", note, parity)
-    sheets.table("Runs", "One row a repeat (a fresh process); everything else follows from these", where, runs)
-    _derived(sheets, {name: frame for name, frame in (derived or {}).items() if name in LAST})
-    for name, (heading, frame) in (more or {}).items():
-        sheets.table(name, heading, where, frame)
-    facts = pd.DataFrame(list(_flat(context)), columns=["key", "value"])
-    sheets.table("Environment", "What was measured, where and with what", where, facts)
+    _Book(Sheets(book), summary, runs, best, parity, speedup, context, derived or {}).write(more or {})
     book.close()
     write_atomically(Path(path), content.getvalue())
 
 
-def _derived(sheets: Sheets, tables: dict[str, pd.DataFrame]) -> None:
-    """A sheet for each of these tables, in the order of DERIVED; under the stages their chart."""
-    for name, (title, heading, note) in DERIVED.items():
-        if name in tables:
-            sheet = sheets.table(title, heading, note, tables[name])
-            if name == "stages":
-                workbook_charts.stages(sheets, sheet, tables[name], sheets.below(tables[name]))
+class _Book:
+    """All sheets of one workbook, in their order."""
 
+    def __init__(
+        self, sheets: Sheets, summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, parity: pd.DataFrame,
+        speedup: pd.DataFrame, context: dict, derived: dict[str, pd.DataFrame],
+    ) -> None:  # fmt: skip
+        self.sheets, self.parity, self.context, self.derived = sheets, parity, context, derived
+        ordered = summary.reindex(columns=[*CELLS, *(column for column in summary if column not in CELLS)])
+        self.cells = live.cells(ordered)
+        self.runs = live.of_runs(runs, self.cells)
+        ordered = speedup.reindex(columns=[*SPEEDUP, *(column for column in speedup if column not in SPEEDUP)])
+        self.speedup = live.of_speedup(ordered, self.cells)
+        self.best, self.sizes = live.of_best(best, speedup, self.runs.frame)
+        self.blocks = live.of_blocks(self.cells, self.runs.frame)
+        self.where = (
+            f"{context['machine_text']} · {context['model']} · {context['date']} · protocol {context['protocol']}"
+        )
 
-class Sheets:
-    """Writes tables in one style: heading, frozen header row, filter, widths, number formats."""
+    def write(self, more: dict[str, tuple[str, pd.DataFrame]]) -> None:
+        """Every sheet; Summary and Read me stand first and are filled last."""
+        first = self.sheets.book.add_worksheet(summary.NAME)
+        read_me = self.sheets.book.add_worksheet(guide.NAME)
+        lines = self._sweep()
+        full = self._full()
+        points = self._speedup()
+        even = self._break_even(full.frame)
+        self._passes()
+        self._some(BEFORE)
+        note = " · ".join(filter(None, ["image by image, top-1", self.context.get("label_note")]))
+        self.sheets.table("Parity", "Do baseline and candidate give the same labels?", note, self.parity, of="parity")
+        self._some(BETWEEN)
+        check = live.of_check(self.cells, self.speedup.frame, self.best.frame, even)
+        self._behind(check)
+        self._some(LAST)
+        for name, (heading, frame) in more.items():
+            self.sheets.table(name, heading, self.where, frame, of=name.lower())
+        facts = pd.DataFrame(list(_flat(self.context)), columns=["key", "value"])
+        self.sheets.table(
+            "Environment", "What was measured, where and with what", self.where, facts,
+            meanings={"key": "name of the fact, parts joined by points", "value": "what it is"},
+        )  # fmt: skip
+        self._summary(first, full.frame, len(check.frame), [*points[:1], *lines[:1]])
+        guide.write(self.sheets, read_me, {name: heading for name, (heading, _) in more.items()})
 
-    def __init__(self, book: xlsxwriter.Workbook):
-        self.book = book
-        self.widths: dict[str, list[float]] = {}
-        self.heading = book.add_format({"bold": True, "font_size": 14})
-        self.note = book.add_format({"font_color": "#505050"})
-        header = {"bold": True, "bg_color": "#DDE6ED", "bottom": 1, "valign": "top", "text_wrap": True}
-        self.header = book.add_format(header | {"align": "left", "indent": 1})
-        self.number_header = book.add_format(header | {"align": "right"})
-        self.label = book.add_format({"valign": "top", "align": "left", "indent": 1, "text_wrap": True})
-        self.text = book.add_format({"valign": "top", "align": "left", "indent": 1})
-        # Excel writes the word by itself, LibreOffice would write 1 and 0.
-        self.truth = book.add_format({"valign": "top", "align": "left", "indent": 1,
-                                      "num_format": '"TRUE";"TRUE";"FALSE"'})  # fmt: skip
-        self.wrong = book.add_format({"valign": "top", "align": "left", "indent": 1, "bg_color": "#FBE3D6"})
-        self.count = book.add_format({"num_format": "0", "valign": "top"})
-        self.share = book.add_format({"num_format": "0.0%", "valign": "top"})
-        self.measure = book.add_format({"num_format": "0.00", "valign": "top"})
+    def _summary(self, sheet: Any, full: pd.DataFrame, figures: int, drawn: list[charts.Drawing]) -> None:
+        rows = summary.frame(full, self.best.frame, self.speedup.frame)
+        chosen = answer.headline(self.speedup.frame)
+        pair = summary.first_pair(rows, self.speedup.frame, chosen)
+        made = summary.table(rows, self.speedup.frame, live.by_block(self.runs.frame), pair[0])
+        summary.write(self.sheets, sheet, self.context, self.where, made, pair, figures)
+        row, pixels = self.sheets.below(rows, summary.HEADER), 0
+        for draw in drawn:
+            chart = draw()
+            sheet.insert_chart(row, self.sheets.right_of(summary.NAME, pixels), chart, {"object_position": 3})
+            pixels += chart.width + 20
 
-    @staticmethod
-    def below(frame: pd.DataFrame) -> int:
-        """The row where a chart under the sheet's table begins."""
-        return FIRST_ROW + len(frame) + 2
+    def _sweep(self) -> list[charts.Drawing]:
+        sample = _sorted(self.cells[self.cells["dataset"] == "sample"])
+        table = live.of_cells(sample[[*self._measured(), "cell"]])
+        sheet = self.sheets.table(
+            "Sweep", "Batch sweep on the sample", _dataset(self.context, "sample"), table.frame, of="summary",
+            formulas=table.formulas, meanings=live.MEANINGS,
+        )  # fmt: skip
+        lines = charts.sweep(self.sheets, sheet, sample, self.sheets.below(sample))
+        self.sheets.table(
+            "Best batch", "Best batch size: what the sweep says now, and what the full run kept",
+            "the fastest size, or a smaller one that two one-sided tests show to be equivalent to it (sheet Sizes);"
+            " grey: computed by the workflow", self.best.frame, of="best_batch_size", formulas=self.best.formulas,
+            computed=COMPUTED["best_batch_size"], named="best", meanings=live.MEANINGS,
+        )  # fmt: skip
+        return lines
 
-    def table(self, name: str, heading: str, note: str, frame: pd.DataFrame) -> Worksheet:
-        """A sheet with `frame` under two lines of words."""
-        sheet = self.book.add_worksheet(name)
-        sheet.write_string(0, 0, heading, self.heading)
-        sheet.write_string(1, 0, note, self.note)
-        widths = [self._width(column, frame[column]) for column in frame]
-        for place, width in enumerate(widths):
-            sheet.set_column(place, place, width)
-        self.widths[name] = widths
-        self.block(sheet, FIRST_ROW, 0, frame)
-        sheet.freeze_panes(FIRST_ROW + 1, 0)
-        sheet.autofilter(FIRST_ROW, 0, FIRST_ROW + len(frame), len(frame.columns) - 1)
-        sheet.set_landscape()
-        if sum(widths) <= WIDEST_PAGE:
-            sheet.fit_to_pages(1, 0)
-        else:  # fitted to one page it could not be read
-            sheet.set_print_scale(60)
-        sheet.repeat_rows(FIRST_ROW)
-        sheet.hide_gridlines(1)
-        return sheet
+    def _full(self) -> live.Table:
+        full = _sorted(self.cells[self.cells["dataset"] == "full"])
+        if "picked" in full:  # published: the full set, too, was run at several batch sizes
+            full = full[full["picked"] == "True"].reset_index(drop=True)
+        table = live.of_full(full, self.runs.frame)
+        shown = table.frame[[*self._measured(), "fixed_seconds", "seconds_an_image", "cell"]]
+        sheet = self.sheets.table(
+            "Full", "Full run, each variant at its best batch size", _dataset(self.context, "full"), shown,
+            of="summary", formulas=table.formulas, named="full", meanings=live.MEANINGS,
+        )  # fmt: skip
+        charts.wall_time(self.sheets, sheet, full, self.sheets.below(full))
+        return table
 
-    def block(self, sheet: Worksheet, row: int, left: int, frame: pd.DataFrame) -> None:
-        """Write header and values at `row`, `left`; long headers and labels take the lines that they need."""
-        widths = self.widths[sheet.name][left:]
-        self._grow(sheet, row, zip(frame, widths, strict=False))
-        if "label" in frame:
-            for down, label in enumerate(frame["label"], start=row + 1):
-                self._grow(sheet, down, [(label, widths[list(frame).index("label")])])
-        for place, column in enumerate(frame, start=left):
-            is_number = pd.api.types.is_float_dtype(frame[column])
-            sheet.write_string(row, place, column, self.number_header if is_number else self.header)
-            for down, value in enumerate(frame[column], start=row + 1):
-                self._cell(sheet, down, place, column, value)
+    def _speedup(self) -> list[charts.Drawing]:
+        frame = self.speedup.frame
+        sheet = self.sheets.table(
+            "Speedup", "Ratio of wall times, baseline / candidate, paired by block: above 1 the candidate is faster",
+            "grey: computed by the workflow · low and high: 95% interval; where the verdict is \"too few repeats\", the"
+            " range of the block ratios · blocks_needed: to tell the margin apart at this noise", frame, of="speedup",
+            formulas=self.speedup.formulas, computed=COMPUTED["speedup"], named="speedup", meanings=live.MEANINGS,
+        )  # fmt: skip
+        return charts.speedup(self.sheets, sheet, frame, self.sheets.below(frame))
 
-    @staticmethod
-    def _grow(sheet: Worksheet, row: int, texts: Iterable[tuple[str, float]]) -> None:
-        # - 4: a line ends before the word that does not fit
-        fits = [(len(text), width - 1, width - 4) for text, width in texts]
-        lines = max(1 if length <= whole else math.ceil(length / part) for length, whole, part in fits)
-        if lines > 1:
-            sheet.set_row(row, 15 * lines)
+    def _break_even(self, full: pd.DataFrame) -> pd.DataFrame:
+        if "break_even" not in self.derived:
+            return pd.DataFrame(columns=["early", "late", "break_even", "early_cell", "late_cell"])
+        table = live.of_break_even(self.derived["break_even"], full)
+        about = DERIVED["break_even"]
+        self.sheets.table(about.title, about.heading, about.note, table.frame, of="break_even",
+                          formulas=table.formulas, computed=COMPUTED["break_even"], named="even",
+                          meanings=live.MEANINGS)  # fmt: skip
+        return table.frame
 
-    def _cell(self, sheet: Worksheet, row: int, place: int, column: str, value: object) -> None:
-        if isinstance(value, bool) or hasattr(value, "dtype") and value.dtype == bool:
-            sheet.write_boolean(row, place, bool(value), self.truth)
-        elif isinstance(value, str):
-            if value:
-                wrong = column == "status" and value != "ok"
-                text = value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…"
-                kind = self.wrong if wrong else self.label if column == "label" else self.text
-                sheet.write_string(row, place, text, kind)
-        elif value is not None and math.isfinite(value):
-            kind = self.count if column in COUNTS else self.share if column in SHARES else self.measure
-            if column == "value" and float(value).is_integer():
-                kind = self.count
-            sheet.write_number(row, place, value, kind)
+    def _passes(self) -> None:
+        if not (self.runs.frame["pass_seconds"].fillna("") != "").any():
+            return
+        frame = live.of_passes(self.runs.frame)
+        shown = frame if self.cells["machine"].nunique() > 1 else frame.drop(columns="machine")
+        sheet = self.sheets.table(
+            "Passes", "How a process warms up: milliseconds an image, pass by pass", "median over the usable repeats"
+            " of the full run; pass 0 is cold, and the last ones are timed", shown, meanings=live.MEANINGS,
+        )  # fmt: skip
+        charts.passes(self.sheets, sheet, frame, self.sheets.below(frame) + 1)
 
-    @staticmethod
-    def _width(column: str, values: Iterable) -> float:
-        longest = max([0, *(len(value) if isinstance(value, str) else 6 for value in values)])
-        return min(max(len(column) + 5, longest + 3, 12), 48)  # + 5: the filter's button covers the end of the header
+    def _behind(self, check: live.Table) -> None:
+        """The sheets that the others are computed from."""
+        cells = live.of_cells(self.cells)
+        self.sheets.table(
+            "Cells", "Every cell that was measured", self.where, cells.frame, of="summary", formulas=cells.formulas,
+            named="cells", meanings=live.MEANINGS,
+        )  # fmt: skip
+        self.sheets.table(
+            "Runs", "One row a repeat (a fresh process); everything else follows from these", self.where,
+            self.runs.frame, of="runs", formulas=self.runs.formulas, named="runs", meanings=live.MEANINGS,
+        )  # fmt: skip
+        self._matrix(
+            "Blocks", "Seconds of each cell in each block, where its repeat is usable", self.blocks, "blocks",
+            "row by row in the order of the cells' numbers: do not sort",
+        )  # fmt: skip
+        self._matrix(
+            "Sizes", "How the best batch size is chosen", self.sizes, "sizes",
+            "seconds in each block, then 1 where all sizes that may be chosen have that block; do not sort",
+        )  # fmt: skip
+        sheet = self.sheets.table(
+            "Check", "Recalculated figures beside what the workflow wrote", "OK on Summary means that no figure differs"
+            f" by more than {live.SAME:.0e} of itself", check.frame, formulas=check.formulas, named="check",
+            computed=["workflow"], meanings=live.MEANINGS,
+        )  # fmt: skip
+        sheet.set_column(0, 0, 100)
+
+    def _matrix(self, name: str, heading: str, table: live.Table, named: str, note: str) -> None:
+        """A sheet whose rows formulas find by their place, with the name `…_seconds` for its columns of blocks."""
+        sheet = self.sheets.table(
+            name, heading, note, table.frame, formulas=table.formulas, named=named, meanings=live.MEANINGS, always=None,
+            sortable=False,
+        )  # fmt: skip
+        places = [place for place, column in enumerate(table.frame) if column.startswith(live.SECONDS)]
+        if places:
+            last = FIRST_ROW + max(1, len(table.frame))
+            self.sheets.name(f"{named}_seconds", sheet, FIRST_ROW + 1, places[0], last, places[-1])
+
+    def _some(self, names: Collection[str]) -> None:
+        """A sheet for each of these tables that there is; under it its chart."""
+        for name in names:
+            about, frame = DERIVED[name], self.derived.get(name)
+            if frame is None or frame.empty and not about.empty:
+                continue
+            sheet = self.sheets.table(about.title, about.heading, about.note, frame, of=name,
+                                      computed=COMPUTED.get(name, ()))  # fmt: skip
+            if about.draw:
+                about.draw(self.sheets, sheet, frame, self.sheets.below(frame))
+
+    def _measured(self) -> list[str]:
+        return [*MEASURED, *(["machine"] if self.cells["machine"].nunique() > 1 else [])]
 
 
 def _sorted(cells: pd.DataFrame) -> pd.DataFrame:
     """Rows of one variant stand together, so that a chart's series is one range."""
-    order = cells[["machine", "framework", "variant", "device", "workers"]].apply(tuple, axis=1) if len(cells) else []
+    order = [tuple(row) for row in cells[["machine", "framework", "variant", "device", "workers"]].to_numpy()]
     first = {key: place for place, key in enumerate(dict.fromkeys(order))}
     return (
         cells.assign(_first=[first[key] for key in order])
