@@ -1,7 +1,5 @@
 """Run the notebook over a source's tables and write it, with all it shows, as one page: the rule `execute_notebook`."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +46,12 @@ def main(notebook: Path, results: Path, out: Path) -> None:
     cell.source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, own_jupyter(folder):
         client = NotebookClient(
-            book, timeout=SECONDS, kernel_name="python3", record_timing=False, resources={"metadata": {"path": "."}}
+            book,
+            timeout=SECONDS,
+            kernel_name="python3",
+            record_timing=False,
+            resources={"metadata": {"path": "."}},
+            extra_arguments=["--log-level=ERROR"],  # or it says of each run that it talks to this machine by TCP
         )
         client.execute()
         page, _ = HTMLExporter(raw_template=TEMPLATE, exclude_anchor_links=True).from_notebook_node(book)

@@ -68,6 +68,7 @@ def test_it_is_written_with_its_tables_and_charts(page):
     context = page[page.index("<body") :]
     assert context.count('src="data:image/png;base64') >= 4 and context.count("<table") >= 6
     assert "No description has been provided" not in context
+    assert "vnd.jupyter.stderr" not in context, "a cell warned of something"
     assert "sparknlp/onnx" in context or "huggingface/" in context
 
 
