@@ -15,7 +15,6 @@ def test_sizes_add_their_own_measurements_tables_and_chart(tree, tmp_path):
     asked, grid = ("--configfile", str(mine)), Grid(load(mine))
     planned = tree.planned(*asked)
     assert planned["measure"] == 2 * 2 * 4 and planned["build_dataset"] == 4 and planned["plot_data_set_sizes"] == 1
-    assert "choose_batch_size" not in planned and "plot_data_set_sizes" not in tree.planned()
 
     sizes = [str(grid.manifest(dataset)) for dataset in grid.datasets if dataset.startswith("sizes-")]
     tree.snakemake(*sizes, *asked)
@@ -32,4 +31,3 @@ def test_sizes_add_their_own_measurements_tables_and_chart(tree, tmp_path):
     assert list(by_size.images) == [16, 24, 32, 40] * 2 and by_size.speedup.notna().sum() == 4
     summary = (tree.root / "results/summary.txt").read_text()
     assert "A million images: huggingface/pipeline" in summary and "through 4 sizes" in summary
-    assert "measure" not in tree.planned(*asked)
