@@ -606,6 +606,10 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
 }
 
 
+# The rows for which a Java virtual machine is started.
+STARTS_JAVA = ("Spark NLP's jars not found", "a port taken", "… found by Java only")
+
+
 def message(act: Callable[[Path], Any]) -> str:
     """The one line that an action ends in, without what differs from machine to machine."""
     before = Path.cwd()
@@ -658,22 +662,22 @@ def became(content: bytes) -> str:
     return f"rendered: `{taken.form}`" if taken.rendered else "used as it is"
 
 
-def table() -> str:
-    """The Markdown tables, each bad input given for real."""
+def table(java: bool = True) -> str:
+    """The Markdown tables, each bad input given for real; without the rows for which Java is started if not `java`."""
     lines = ["### Each key", "| given | what is said |", "| --- | --- |"]
     for key, value in VALUES.items():
         given = yaml.safe_dump(nested(key, value), default_flow_style=True, width=1000).strip().removesuffix("\n...")
         given = given.removeprefix("{").removesuffix("}")
-        lines.append(_row(f"`{given}`", message(lambda folder, k=key, v=value: configured(folder, nested(k, v)))))
+        lines.append(row(f"`{given}`", message(lambda folder, k=key, v=value: configured(folder, nested(k, v)))))
     for title, cases in CLASSES.items():
         lines += ["", f"### {title}", "| given | what is said |", "| --- | --- |"]
-        lines += [_row(given, message(act)) for given, act in cases.items()]
+        lines += [row(given, message(act)) for given, act in cases.items() if java or given not in STARTS_JAVA]
     lines += ["", "### Image files", "| given | what becomes of it |", "| --- | --- |"]
     lines += [f"| {given} | {became(content)} |" for given, content in IMAGES.items()]
     return "\n".join(lines) + "\n"
 
 
-def _row(given: str, line: str) -> str:
+def row(given: str, line: str) -> str:
     quoted = f"`` {line} ``" if "`" in line else f"`{line}`"
     return f"| {given} | {quoted.replace('|', chr(92) + '|')} |"
 
@@ -683,6 +687,12 @@ def written() -> str:
     return next(
         block["lines"] for block in BLOCK.finditer(DOCS.read_text(encoding="utf-8")) if block["source"] == SOURCE
     )
+
+
+def written_of(given: str) -> str:
+    """The row of a bad input as it stands in the documentation, with the end of its line."""
+    (line,) = (one for one in written().splitlines(keepends=True) if one.startswith(f"| {given} |"))
+    return line
 
 
 if __name__ == "__main__":

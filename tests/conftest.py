@@ -1,32 +1,41 @@
 """With CI=true a skipped test fails the run: what was not run was not shown. And who runs what, beside whom."""
 
+import ast
 import os
-import re
 from functools import cache
 
 import pytest
 from tree import ROOT
 from xdist.scheduler import LoadScopeScheduling
 
-
-def pytest_collection_modifyitems(items):
-    """What waits longest comes first."""
-    order = ("smoke", "workflow", "unit")
-    items.sort(key=lambda item: order.index(item.path.parent.name))
-
-
-# What the tests of a folder share and is dear to make: a finished run, a tree in which everything is measured.
-SHARED = {
-    "smoke": re.compile(r"def test_\w+\([^)]*\bsmoke\b"),
-    "workflow": re.compile(r"def test_\w+\([^)]*\b(measured|tree)\b"),
-}
+# Fixtures that are dear to make: a finished run, and a tree in which everything is measured. All files with a test that
+# asks for one, itself or by other fixtures, stay together.
+SHARED = {"smoke": "smoke", "measured": "measured", "tree": "measured"}
+# What takes longest comes first, so that all workers end together: beginnings of scopes, in their order.
+FIRST = ("smoke", "measured", "tests/smoke/", "tests/workflow/test_install", "tests/workflow/")
 
 
 @cache
 def scope(file: str) -> str:
-    """What stays together with the tests of a file: itself, or the files of its folder that share a dear fixture."""
-    folder = file.split("/")[1]
-    return folder if folder in SHARED and SHARED[folder].search((ROOT / file).read_text()) else file
+    """What stays on one worker with the tests of a file: itself, or all files that share a dear fixture."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    arguments = {name: {one.arg for one in node.args.args} for name, node in functions.items()}
+    fixtures = {name for name, node in functions.items() if any("fixture" in ast.dump(d) for d in node.decorator_list)}
+    imported = {name.asname or name.name for node in body if isinstance(node, ast.ImportFrom) for name in node.names}
+    asked = set().union(*(given for name, given in arguments.items() if name.startswith("test_")))
+    while more := set().union(*(arguments[name] for name in asked & fixtures)) - asked:
+        asked |= more
+    # A fixture of that name which the file defines, or imports, is another one.
+    return next((shared for name, shared in SHARED.items() if name in asked - fixtures - imported), file)
+
+
+def pytest_collection_modifyitems(items):
+    def place(item: pytest.Item) -> int:
+        of_file = scope(item.nodeid.partition("::")[0])
+        return next((number for number, begin in enumerate(FIRST) if of_file.startswith(begin)), len(FIRST))
+
+    items.sort(key=place)
 
 
 class Together(LoadScopeScheduling):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import write_configuration
 
@@ -262,12 +263,12 @@ def plant_run(root: Path, grid: Grid) -> Path:
     return root
 
 
-def plant_peak(root: Path, grid: Grid) -> Path:
-    """Write what the planted machine can do below `root`."""
+def plant_peak(root: Path, grid: Grid, **changes: Any) -> Path:
+    """Write what the planted machine can do below `root`, with changes."""
     path = root / grid.peak
     about = {"machine": grid.config["machine"], "protocol": grid.config["protocol"], "model": grid.model.slug}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(PEAK | about))
+    path.write_text(json.dumps(PEAK | about | changes))
     return path
 
 

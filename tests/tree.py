@@ -21,8 +21,8 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def snakemake(self, *arguments: str, check: bool = True, **variables: str) -> str:
-        """Run Snakemake in the tree; its whole output."""
+    def snakemake(self, *arguments: str, fails: bool = False, **variables: str) -> str:
+        """Run Snakemake in the tree, which works, or fails as expected; its whole output."""
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.root,
@@ -31,7 +31,7 @@ class Tree:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert not check or done.returncode == 0, done.stdout[-6000:]
+        assert (done.returncode != 0) == fails, done.stdout[-6000:]
         return done.stdout
 
     def planned(self, *arguments: str) -> dict[str, int]:
@@ -43,13 +43,22 @@ class Tree:
         rows = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
         return {rule: int(count) for rule, count in rows if rule not in ("all", "total")}
 
+    def makes(self, path: str) -> bool:
+        """Whether a dry run knows how to make a file."""
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--", path]
+        return subprocess.run(command, cwd=self.root, capture_output=True).returncode == 0
+
     def copy(self, to: Path) -> "Tree":
         shutil.copytree(self.root, to, symlinks=True)
         return Tree(to)
 
 
-def clone(to: Path) -> Tree:
-    """What git tracks, and what it would track, copied to `to`."""
+# What a run in a clone does not read: pictures of the docs, the tests, and campaigns, which take a minute to draw.
+UNREAD = ("docs/images/", "tests/", "resources/campaigns/")
+
+
+def clone(to: Path, without: tuple[str, ...] = UNREAD) -> Tree:
+    """What git tracks, and what it would track, copied to `to`, but for what begins with one of `without`."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -57,17 +66,21 @@ def clone(to: Path) -> Tree:
         check=True,
     )
     for name in listing.stdout.decode().split("\0"):
-        if name and (ROOT / name).exists():
+        if name and not name.startswith(without) and (ROOT / name).exists():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, to / name)
     return Tree(to)
 
 
-def smoke(folder: Path, *arguments: str, check: bool = True) -> str:
-    """Run this checkout's workflow in `folder`, on config/smoke.yaml and what more.yaml there changes; its output."""
+def smoke_options(folder: Path) -> list[str]:
+    """Snakemake's options for this checkout's workflow on config/smoke.yaml and what more.yaml in `folder` changes."""
     more = [str(path) for path in folder.glob("more.yaml")]
-    configuration = ["--configfile", str(ROOT / "config" / "smoke.yaml"), *more]
-    return Tree(folder).snakemake("--snakefile", str(ROOT / "Snakefile"), *arguments, *configuration, check=check)
+    return ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(ROOT / "config" / "smoke.yaml"), *more]
+
+
+def smoke(folder: Path, *arguments: str, fails: bool = False) -> str:
+    """Run the workflow in `folder` with these options; its output."""
+    return Tree(folder).snakemake(*arguments, *smoke_options(folder), fails=fails)
 
 
 def hear_signals() -> None:

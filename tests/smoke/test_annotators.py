@@ -79,13 +79,13 @@ def test_its_probabilities_are_those_of_pytorch(smoke, model, images, tmp_path, 
 
 
 def classify(smoke, model, images, folder, engine):
-    """Image → metadata of its annotation, from the saved annotator in a Spark of its own."""
+    """Image → metadata of its annotation, from the saved annotator in a Spark of its own, an image a batch."""
     jar_folder = smoke / "resources" / "jars" / f"{engine}-cpu"
     task = {
         "variant": {"engine": engine, "onednn": True},
         "device": "cpu",
         "workers": 1,
-        "batch_size": 4,
+        "batch_size": 1,
         "threads": 2,
         "images": [(path.stem, str(path)) for path in images.iterdir()],
         "images_folder": str(images),

@@ -28,7 +28,20 @@ status = subprocess.run(sys.argv[1:]).returncode
 print("asked the network", count() - before, "times")
 sys.exit(status)
 """
+# Variables of a process that does not wait long between two tries.
+STARTUP = {"PYTHONPATH": str(tree.ROOT / "tests" / "startup")}
 CUT_OFF = ["unshare", "--map-root-user", "--net", sys.executable, "-c", COUNTED]
+
+# scripts/measure_peak.py, in which every library does each product for a moment only.
+SHORT_PEAK = """
+from functools import partial
+import measure_peak
+from vitbench.errors import exit_with_user_errors
+from vitbench.measure import peak
+peak.measure_rates = partial(peak.measure_rates, rounds=1, seconds=0.01)
+peak.decode_rate = partial(peak.decode_rate, seconds=0.01)
+exit_with_user_errors(measure_peak.main)
+"""
 
 pytestmark = pytest.mark.skipif(
     subprocess.run([*CUT_OFF, "true"], capture_output=True).returncode != 0,
@@ -36,9 +49,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     """The smoke configuration's workflow in `folder`, without a network and without anybody's settings of one."""
-    clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")} | variables
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(tree.ROOT / "Snakefile"), *arguments]
     more = [str(path) for path in folder.glob("more.yaml")]
     return subprocess.run(
@@ -55,9 +68,10 @@ def test_the_counter_counts(tmp_path):
 
 def test_what_the_machine_can_do_is_measured_without_asking_anybody(smoke, tmp_path):
     """ONNX Runtime would report its use from native threads, which no setting of Python's shows."""
-    measure = [sys.executable, str(tree.ROOT / "scripts/measure_peak.py"), "--config", "results/provenance/config.yaml"]
+    measure = [sys.executable, "-c", SHORT_PEAK, "--config", "results/provenance/config.yaml"]
     command = [*CUT_OFF, *measure, "--threads", "1", "--out", str(tmp_path / "peak.json")]
-    done = subprocess.run(command, cwd=smoke, capture_output=True, text=True)
+    ours = os.environ | {"PYTHONPATH": str(tree.ROOT / "scripts")}
+    done = subprocess.run(command, cwd=smoke, env=ours, capture_output=True, text=True)
     assert done.returncode == 0 and "asked the network 0 times" in done.stdout, done.stdout + done.stderr
 
 
@@ -76,7 +90,7 @@ def test_with_everything_present_no_request_is_made(smoke, tmp_path):
 
 def test_a_missing_jar_is_one_line_with_its_place(smoke, tmp_path, monkeypatch):
     monkeypatch.setenv("M2_REPO", str(tmp_path / "no repository"))
-    done = snakemake(tmp_path, "resources/jars/onnx-cpu")
+    done = snakemake(tmp_path, "resources/jars/onnx-cpu", **STARTUP)
     lines = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "vitbench: cannot" in line]
     assert done.returncode == 1 and len(set(lines)) == 1, done.stderr[-3000:]
     assert ".jar" in lines[0] and str(tmp_path / "no repository") in lines[0] and "put the file at" in lines[0]
@@ -85,7 +99,7 @@ def test_a_missing_jar_is_one_line_with_its_place(smoke, tmp_path, monkeypatch):
 def test_a_missing_model_of_the_hub_is_one_line_with_its_place(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "no cache"))
     (tmp_path / "more.yaml").write_text("model: vit-base-patch16-224\nframeworks: [huggingface/pipeline]\n")
-    done = snakemake(tmp_path, "prepare")
+    done = snakemake(tmp_path, "prepare", **STARTUP)
     lines = [line for line in done.stdout.splitlines() + done.stderr.splitlines() if "vitbench: model google" in line]
     assert done.returncode == 1 and len(set(lines)) == 1, done.stderr[-3000:]
     for word in ("model.safetensors", "no cache", "cannot be reached", "/download"):

@@ -1,14 +1,35 @@
 """What a reader sees of a figure: its words, and whether any of them touch."""
 
 import itertools
+from collections.abc import Callable, Iterator, Mapping
 
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vitbench.present import style
 
 
+class Figures(Mapping[str, Figure]):
+    """Charts by their names, each drawn when it is first asked for."""
+
+    def __init__(self, **draw: Callable[[], Figure]) -> None:
+        self._draw = draw
+        self._drawn: dict[str, Figure] = {}
+
+    def __getitem__(self, name: str) -> Figure:
+        if name not in self._drawn:
+            self._drawn[name] = self._draw[name]()
+        return self._drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._draw)
+
+    def __len__(self) -> int:
+        return len(self._draw)
+
+
 def drawn_texts(figure, monkeypatch) -> list[Text]:
-    """The texts that really are drawn (tick labels outside the axes are not)."""
+    """The texts that really are drawn (tick labels outside the axes are not); no pixel is, which takes longest."""
     seen, draw = [], Text.draw
 
     def recording(self, renderer, *more):
@@ -19,7 +40,7 @@ def drawn_texts(figure, monkeypatch) -> list[Text]:
     monkeypatch.setattr(Text, "draw", recording)
     with style.theme():
         figure.set_dpi(100)
-        figure.canvas.draw()
+        figure.draw_without_rendering()
     monkeypatch.setattr(Text, "draw", draw)
     return list(dict.fromkeys(seen))
 

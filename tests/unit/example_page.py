@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -129,8 +130,9 @@ class _Reader(HTMLParser):
         self.open[-1].texts.append(data)
 
 
+@cache
 def parsed(html: str) -> Node:
-    """The page as a tree; raises AssertionError where an element is not closed."""
+    """The page as a tree, to be read only; raises AssertionError where an element is not closed."""
     reader = _Reader()
     reader.feed(html)
     reader.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import zlib
 from collections import Counter
@@ -62,14 +63,23 @@ def typed(rows: list[dict], table: str) -> pd.DataFrame:
 def example(
     variants=TWO, sizes=(1, 8, 16), repeats=3, devices=("cpu",), failed=None, flags=None, verdict=None, floor=None
 ) -> Tables:
-    """Tables of a run.
+    """Tables of a run, which belong to the one who asks: the same ones are made once and copied.
 
     `failed` maps (variant, batch size) or a variant to its status (oom, timeout, error, skipped); `flags` maps
     (variant, batch size), or those and a repeat, to its flags on the sample, and with "full" before them to those on
     the full set; `verdict` overrides the verdict of every comparison that has a number; `floor`: with an A/A control of
     each framework, whose pooled noise floor this is.
     """
-    failed, flags = failed or {}, flags or {}
+    how = (variants, sizes, repeats, devices, failed or {}, flags or {}, verdict, floor)
+    if repr(how) not in _MADE:
+        _MADE[repr(how)] = _make(*how)
+    return copy.deepcopy(_MADE[repr(how)])
+
+
+_MADE: dict[str, Tables] = {}
+
+
+def _make(variants, sizes, repeats, devices, failed, flags, verdict, floor) -> Tables:
     images = {"sample": 32, "full": 48}
     rows = []
     for device in devices:

@@ -4,6 +4,7 @@ import ast
 import errno
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import bad_inputs
@@ -25,15 +26,37 @@ def test_the_line_begins_with_the_key(key):
     assert line.startswith(key.partition(".")[0]), line
 
 
+AGAIN = "run: PYTHONPATH=scripts:tests/unit python tests/bad_inputs.py"
+
+
 def test_the_table_in_the_documentation_is_what_is_said():
-    table = bad_inputs.table()
-    assert bad_inputs.written() == table, "run: PYTHONPATH=scripts:tests/unit python tests/bad_inputs.py"
-    assert all(len(row) < 600 for row in table.splitlines())
+    written = bad_inputs.written()
+    assert all(len(row) < 600 for row in written.splitlines())
+    for given in bad_inputs.STARTS_JAVA:
+        written = written.replace(bad_inputs.written_of(given), "")
+    assert written == bad_inputs.table(java=False), AGAIN
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("Spark NLP's jars not found", ("'JavaPackage' object is not callable", "remove that folder and run again")),
+        ("a port taken", ("a port that Spark wants is taken",)),
+        ("… found by Java only", ("ended before Spark was up", "memory", "heap is")),
+    ],
+)
+def test_a_spark_that_does_not_start_is_explained_as_the_documentation_says(given, words):
+    assert given in bad_inputs.STARTS_JAVA
+    line = bad_inputs.message(bad_inputs.CLASSES["The machine"][given])
+    assert bad_inputs.row(given, line) + "\n" == bad_inputs.written_of(given), AGAIN
+    assert all(word in line for word in words)
 
 
 # --- the tables that are written by hand
 
 
+@cache
 def strings() -> list[str]:
     """What the program may say: its string literals, with … for what varies, the Makefile, and the system's words."""
     found = [os.strerror(number) for number in (errno.ENOSPC, errno.EROFS, errno.EACCES)]

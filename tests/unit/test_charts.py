@@ -4,7 +4,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import collisions, drawn_texts, words
+from drawn import Figures, collisions, drawn_texts, words
 from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import Rectangle
@@ -26,13 +26,13 @@ def published(run: Tables) -> pd.DataFrame:
     return one.assign(speedup=1.15, low=np.nan, high=np.nan, verdict="one run", blocks=1, comparison="published")
 
 
-def figures(run: Tables, with_published=False) -> dict:
+def figures(run: Tables, with_published=False) -> Figures:
     more = published(run) if with_published else None
-    return {
-        "speedup": speedup.draw(run.speedup, run.summary, run.context, more),
-        "batch_sweep": batch_sweep.draw(run.summary, run.runs, run.best, run.context),
-        "wall_time": wall_time.draw(run.summary, run.runs, run.context),
-    }
+    return Figures(
+        speedup=lambda: speedup.draw(run.speedup, run.summary, run.context, more),
+        batch_sweep=lambda: batch_sweep.draw(run.summary, run.runs, run.best, run.context),
+        wall_time=lambda: wall_time.draw(run.summary, run.runs, run.context),
+    )
 
 
 def ratio_chart(run: Tables):
@@ -386,7 +386,7 @@ def test_a_dollar_sign_in_a_name_is_a_dollar_sign(monkeypatch):
 
 def test_drawing_changes_no_global_setting():
     before = dict(matplotlib.rcParams)
-    figures(example())
+    assert all(figures(example()).values())
     assert dict(matplotlib.rcParams) == before
 
 

@@ -99,6 +99,12 @@ def test_slots_and_their_threads_are_the_cores(place, labels, threads_a_slot, sl
     assert (described["slots"], described["threads"]) == (slots, 2 // slots)
 
 
+def test_a_batch_of_one_image_gives_the_same_labels(place, labels):
+    predictions, described = run(place, "huggingface/pipeline", batch_size=1)
+    assert {one.id: one.label for one in predictions} == labels
+    assert described["effective_batch_sizes"] == {"1": len(labels)}
+
+
 def test_a_batch_that_is_not_full_is_the_last_one(place, labels):
     given = tiny.task(place, "onnxruntime/float32", batch_size=5)
     predictions, described = tiny.run(import_module(tiny.module("onnxruntime/float32")).Adapter(given))

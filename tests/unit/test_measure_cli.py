@@ -25,7 +25,13 @@ from vitbench.plan.grid import Grid
 from vitbench.records import record as records
 
 HF = "huggingface/pipeline/cpu/w1"
-CONFIG = HOME / "config" / "config.yaml"
+# Few passes, on a machine as busy as it may be: what a repeat does does not depend on how often.
+QUICK = """
+passes: {warm_images: 6, warm_seconds: 0, shift: 1, settling: 100, timed: 2, timed_images: 6, extensions: 0,
+  most_seconds: 60}
+quiet: {canary_seconds: 0.01, gemm_slower: 0.99, decode_slower: 0.99, steal: 1, foreign_cpu: 1, free_memory_gb: 0,
+  retries: 0}
+"""
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -111,7 +117,8 @@ def test_a_wrong_configuration_is_refused(tmp_path):
 def place(tmp_path, monkeypatch) -> Grid:
     """A working directory with a data set of three text files, which the fake framework reads, and a model's folder."""
     monkeypatch.chdir(tmp_path)
-    grid = Grid(load(CONFIG))
+    Path("quick.yaml").write_text(QUICK)
+    grid = Grid(load(Path("quick.yaml")))
     for role in grid.datasets:
         manifest = Path(grid.manifest(role))
         (manifest.parent / "images").mkdir(parents=True)
@@ -130,6 +137,12 @@ def place(tmp_path, monkeypatch) -> Grid:
     return grid
 
 
+def recorded(*arguments: str, out: str = "rep0.json") -> dict:
+    """The record that the command writes with few passes."""
+    assert measure.main([*arguments, "--config", "quick.yaml", "--out", out]) == 0
+    return records.read(Path(out))
+
+
 def refusal(*arguments: str) -> str:
     before = sorted(Path().rglob("*"))
     with pytest.raises(UserError) as raised:
@@ -139,10 +152,8 @@ def refusal(*arguments: str) -> str:
 
 
 def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
-    out = Path("some where/rep0.json")
-    assert measure.main(["--cell", f"{HF}/bs8", "--out", str(out), "--repeat", "0", "--threads", "1"]) == 0
-    record = records.read(out)
-    assert sorted(path.name for path in out.parent.iterdir()) == ["rep0.json", "rep0.predictions.csv"]
+    record = recorded("--cell", f"{HF}/bs8", "--repeat", "0", "--threads", "1", out="some where/rep0.json")
+    assert sorted(path.name for path in Path("some where").iterdir()) == ["rep0.json", "rep0.predictions.csv"]
     assert (record["status"], record["images"], record["valid_predictions"], record["accuracy"]) == ("ok", 3, 3, 1)
     assert (record["framework"], record["variant"], record["batch_size"], record["repeat"]) == (
         "huggingface",
@@ -155,13 +166,15 @@ def test_a_repeat_is_recorded_under_the_name_that_was_given(place, capsys):
     assert record["identity"]["definition"] == {"image_processor": "pil"}
     assert record["hashes"]["manifest"] == sha256(Path(place.manifest("sample"))) and record["hashes"]["jars"] is None
     assert record["measuring"] == {key: place.config[key] for key in ("passes", "quiet", "timeout_minutes", "seed")}
+    # Two passes of three images to become warm, and two timed ones: those of the configuration.
+    assert [one["phase"] for one in record["passes"]] == ["cold", "warm-up", "timed", "timed"]
     assert f"{HF}/bs8 on sample, repeat 0: ok, " in capsys.readouterr().out
 
 
 def test_the_record_says_on_what_it_was_measured(place):
-    measure.main(["--cell", f"{HF}/bs8", "--out", "rep0.json"])
-    told = records.read(Path("rep0.json"))["environment"]
-    assert told["id"] == machine.machine_id() == records.read(Path("rep0.json"))["machine"]
+    record = recorded("--cell", f"{HF}/bs8")
+    told = record["environment"]
+    assert told["id"] == machine.machine_id() == record["machine"]
     assert told["cores"] == machine.cores() and told["processor"]["logical"] >= told["cores"]
     assert told["packages"]["numpy"] == numpy.__version__ and told["python"] == platform.python_version()
 
@@ -169,8 +182,7 @@ def test_the_record_says_on_what_it_was_measured(place):
 def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):
     canaries = [{"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in (1.0, 2.0, 6.0)]
     Path("ready.json").write_text(json.dumps({"canaries": canaries}))
-    measure.main(["--cell", f"{HF}/bs8", "--out", "rep0.json", "--ready", "ready.json"])
-    reference = records.read(Path("rep0.json"))["quiet"]["reference"]
+    reference = recorded("--cell", f"{HF}/bs8", "--ready", "ready.json")["quiet"]["reference"]
     assert reference == {"gemm_gflops": 2.0, "decode_per_second": 4.0, "canaries": 3}
 
 
@@ -187,13 +199,11 @@ def test_another_machine_than_the_configured_one_is_refused(place):
 
 def test_only_labels_that_the_model_knows_count_for_accuracy(place):
     model = Path(place.model_folder(place.sweep[0]))
-    arguments = ["--cell", f"{HF}/bs8", "--out", "rep0.json"]
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
     prepared = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1)
     assert prepared.labels == {"i0": "cat", "i1": "", "i2": ""}
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "mouse"}}))
-    assert measure.main(arguments) == 0
-    record = records.read(Path("rep0.json"))
+    record = recorded("--cell", f"{HF}/bs8")
     assert record["accuracy"] is None and record["labels"] == {"cat": None, "dog": None, "owl": None}
 
 
@@ -222,25 +232,32 @@ def test_an_image_that_changed_under_the_manifest_is_refused(place, change, how)
     assert how in line and "images/i1.txt" in line
 
 
-def choose(place, choice: dict) -> None:
-    """Write what `choose_batch_size` writes of the baseline's full run."""
-    path = Path(place.choice(place.find("full", f"{HF}/bsbest")))
+def choose(place, choice: dict, cell: str = f"{HF}/bsbest") -> None:
+    """Write what `choose_batch_size` writes of a full run, the baseline's or another."""
+    path = Path(place.choice(place.find("full", cell)))
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(choice))
 
 
 def test_a_full_run_takes_the_batch_size_that_was_chosen(place):
     choose(place, {"batch_size": 16, "median": 1.0, "reason": "fastest"})
-    measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
-    record = records.read(Path("rep0.json"))
+    record = recorded("--dataset", "full", "--cell", f"{HF}/bsbest")
     assert (record["status"], record["batch_size"], record["dataset"]) == ("ok", 16, "full")
+
+
+def test_a_control_is_measured_as_its_twin_under_a_name_of_its_own(place):
+    control = HF.replace("pipeline", "pipeline-control")
+    choose(place, {"batch_size": 16, "median": 1.0, "reason": "fastest"}, f"{control}/bsbest")
+    record = recorded("--dataset", "full", "--cell", f"{control}/bsbest")
+    assert (record["status"], record["variant"], record["batch_size"]) == ("ok", "pipeline-control", 16)
+    assert record["identity"]["definition"] == place.variants["huggingface/pipeline"].definition
+    assert record["accelerator"] == "cpu" and record["labels"] == {}
 
 
 def test_a_full_run_without_a_batch_size_is_a_row_with_the_reason(place, capsys):
     reason = "no batch size of the sweep worked"
     choose(place, {"batch_size": None, "median": None, "reason": reason})
-    measure.main(["--dataset", "full", "--cell", f"{HF}/bsbest", "--out", "rep0.json"])
-    record = records.read(Path("rep0.json"))
+    record = recorded("--dataset", "full", "--cell", f"{HF}/bsbest")
     assert (record["status"], record["reason"], record["batch_size"]) == ("error", reason, None)
     assert f"{HF}/bsbest on full, repeat 0: error: {reason}" in capsys.readouterr().out
 

@@ -77,28 +77,51 @@ def test_a_module_that_is_not_there_is_a_mistake(tmp_path):
         behind("no_such_script")
 
 
-def imported(*modules: str) -> set[str]:
-    """Files of ours that Python reads when it imports these modules, each set in a process of its own."""
-    code = (
-        "import importlib, json, sys\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
-        "print(json.dumps([getattr(one, '__file__', None) for one in list(sys.modules.values())]))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    paths = [Path(path) for path in json.loads(done.stdout.splitlines()[-1]) if path]
-    return names([path for path in paths if SCRIPTS in path.parents])
+SETS = [
+    *((script,) for script in DERIVING if script != "plot_chart"),
+    *(("plot_chart", CHARTS[name].source) for name in ("speedup", "replication")),
+    ("vitbench.frameworks",),
+    ("measure",),
+]
+ADAPTERS = ("measure", *(f"vitbench.frameworks.{name}.adapter" for name in ("huggingface", "sparknlp")))
+# For each set of modules, the files of all that its import brings: each in a process of its own, forked from one that
+# has the heavy packages of others already.
+IMPORT = """
+import importlib, json, os, sys
+import jsonschema, matplotlib.figure, numpy, pandas, scipy.stats, yaml
+for modules in json.load(sys.stdin):
+    if child := os.fork():
+        _, status = os.waitpid(child, 0)
+        assert status == 0, modules
+        continue
+    for name in modules:
+        importlib.import_module(name)
+    print(json.dumps([getattr(one, "__file__", None) for one in list(sys.modules.values())]), flush=True)
+    os._exit(0)
+"""
 
 
-@pytest.mark.parametrize(
-    "modules",
-    [(script,) for script in DERIVING if script != "plot_chart"]
-    + [("plot_chart", CHARTS[name].source) for name in ("speedup", "replication")]
-    + [("vitbench.frameworks",), ("measure",)],
-    ids=" ".join,
-)
-def test_all_that_python_reads_is_found_without_importing(modules):
-    assert imported(*modules) <= names(behind(*modules))
+@pytest.fixture(scope="module")
+def imported() -> dict[tuple[str, ...], set[str]]:
+    """Set of modules → the files of ours that Python reads when it imports them."""
+    asked = [*SETS, ADAPTERS]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT],
+        input=json.dumps(asked), env=os.environ | {"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    # What a module prints when it is imported stands before its line.
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    paths = [[Path(path) for path in line if path] for line in lines]
+    found = [names([path for path in one if SCRIPTS in path.parents]) for one in paths]
+    return dict(zip(asked, found, strict=True))
+
+
+@pytest.mark.parametrize("modules", SETS, ids=" ".join)
+def test_all_that_python_reads_is_found_without_importing(imported, modules):
+    first = modules[0].replace(".", "/")
+    assert imported[modules] & {f"{first}.py", f"{first}/__init__.py"}
+    assert imported[modules] <= names(behind(*modules))
 
 
 def test_rules_name_the_script_that_they_run():
@@ -111,10 +134,9 @@ def test_rules_name_the_script_that_they_run():
     assert len(pairs) >= 12 and all(library == script for library, script in pairs)
 
 
-def test_measuring_sources_are_what_the_measuring_process_runs_of_two_rooms():
+def test_measuring_sources_are_what_the_measuring_process_runs_of_two_rooms(imported):
     found = names(measuring())
-    run = imported("measure", *(f"vitbench.frameworks.{name}.adapter" for name in ("huggingface", "sparknlp")))
-    rooms = {name for name in run if name.startswith(("vitbench/measure/", "vitbench/frameworks/"))}
+    rooms = {name for name in imported[ADAPTERS] if name.startswith(("vitbench/measure/", "vitbench/frameworks/"))}
     assert "vitbench/measure/harness.py" in rooms and rooms | {"measure.py"} <= found
     assert {"vitbench/frameworks/huggingface/profiler.py", "vitbench/frameworks/stages.py"} <= found
     assert not [name for name in found if name.startswith(("vitbench/analysis/", "vitbench/present/"))]

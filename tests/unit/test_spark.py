@@ -1,77 +1,19 @@
-"""Spark that does not start: what Java, Scala, ports, network and memory say, made one line with what to do."""
+"""Spark that does not start: what Java, Scala, ports, network and memory say, made one line with what to do.
+
+That it says so is in tests/unit/test_bad_inputs.py, and that the user's own Spark is left out in test_environment.py.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from vitbench.errors import UserError
-from vitbench.files import HOME
 from vitbench.frameworks import spark
 from vitbench.inputs.java import Java
 
 JAVA = Java(Path("/opt/java"), "17.0.9", "PATH")
-
-# Starts a session in the folder that is its first argument, as an entry point does; the rest is run before that.
-START = """
-import sys
-from pathlib import Path
-from vitbench.errors import exit_with_user_errors
-from vitbench.frameworks.spark import start_session
-folder, prelude = Path(sys.argv[1]), sys.argv[2]
-settings = {}
-exec(prelude)
-exit_with_user_errors(lambda: start_session([], folder, "local[1]", folder, settings) and None)
-"""
-
-
-def start(folder: Path, prelude: str = "", before: tuple[str, ...] = ()) -> str:
-    """The line of vitbench that a real start of Spark without any jar ends in."""
-    command = [*before, sys.executable, "-c", START, str(folder), prelude]
-    done = subprocess.run(
-        command, env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HOME / "scripts")}, capture_output=True, text=True
-    )
-    lines = [line for line in done.stderr.splitlines() if line.startswith("vitbench: ")]
-    assert done.returncode == 1 and len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return lines[0]
-
-
-@pytest.mark.jvm
-def test_without_spark_nlps_jars_the_java_package_is_explained(tmp_path):
-    line = start(tmp_path)
-    assert "'JavaPackage' object is not callable" in line and "remove that folder and run again" in line
-
-
-@pytest.mark.jvm
-def test_a_port_that_is_taken_is_explained(tmp_path):
-    line = start(
-        tmp_path,
-        "import socket; taken = socket.create_server(('127.0.0.1', 0));"
-        "settings = {'spark.driver.port': str(taken.getsockname()[1]), 'spark.port.maxRetries': '0'}",
-    )
-    assert "a port that Spark wants is taken" in line
-
-
-@pytest.mark.jvm
-def test_a_java_that_cannot_have_its_memory_is_explained(tmp_path):
-    line = start(tmp_path, before=("bash", "-c", 'ulimit -v 5000000; exec "$@"', "-"))
-    assert "ended before Spark was up" in line and "memory" in line and "heap is" in line
-
-
-@pytest.mark.jvm
-def test_the_users_own_spark_and_its_settings_are_left_out(tmp_path):
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "spark-defaults.conf").write_text("spark.master yarn\n")
-    line = start(
-        tmp_path,
-        f"import os; os.environ.update(SPARK_HOME='/no/such/spark', SPARK_CONF_DIR={str(tmp_path / 'conf')!r},"
-        " PYSPARK_SUBMIT_ARGS='--master yarn pyspark-shell')",
-    )
-    assert "'JavaPackage'" in line  # so Spark itself came up
 
 
 @pytest.mark.parametrize(

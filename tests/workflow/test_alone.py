@@ -94,12 +94,16 @@ def alone(output: str) -> int:
     return count
 
 
-@pytest.mark.parametrize(
-    "flags", [["--cores", "4", "-j", "4", "--resources", "gpu=2"], ["--cores", "8", "--set-threads", "measure=1"]]
-)
-def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
-    output = unmeasured.snakemake(*flags, "--verbose", "--configfile", "two.yaml")
+# Each of them takes away something that might keep jobs apart: cores, the resources of the profile, threads.
+FLAGS = ("--cores", "8", "-j", "8", "--resources", "gpu=2", "--set-threads", "measure=1", "profile_cell=1")
+# All that is measured, and what may be made as soon as no repeat is missing: tables and a chart, beside the profiles.
+TARGETS = ("full", "results/stages.csv", "reports/wall_time.svg")
+
+
+def test_a_measurement_runs_alone_whatever_the_flags(unmeasured):
+    output = unmeasured.snakemake(*TARGETS, *FLAGS, "--verbose", "--configfile", "two.yaml")
     assert alone(output) == 1 + 2 * (6 + 4) + 2
+    assert output.count("drawing wall_time") and output.count("comparing the cells")
     # Snakemake looks for jobs when one has ended, and does not wake up while a measurement runs.
     assert 20 < output.count("Ready jobs: ") <= output.count("Finished jobid: ") + 1
     intervals = sorted(
@@ -117,13 +121,13 @@ def test_a_measurement_runs_alone_whatever_the_flags(unmeasured, flags):
 
 
 def test_fewer_cores_than_the_machine_has_are_refused_before_the_first_measurement(unmeasured):
-    output = unmeasured.snakemake("--cores", "1", "--configfile", "two.yaml", check=False)
+    output = unmeasured.snakemake("--cores", "1", "--configfile", "two.yaml", fails=True)
     assert "a measurement takes all" in output and "--cores all" in output
     assert not (unmeasured.root / "intervals.txt").exists()
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_the_first_measurement(unmeasured):
     (unmeasured.root / "gpu.yaml").write_text("devices: [cpu, gpu]\nframeworks: [huggingface/pipeline]\n")
-    output = unmeasured.snakemake("--configfile", "gpu.yaml", check=False, PATH="/usr/bin:/bin")
+    output = unmeasured.snakemake("--configfile", "gpu.yaml", fails=True, PATH="/usr/bin:/bin")
     assert "devices: gpu was asked for, and this machine shows none" in output
     assert not (unmeasured.root / "intervals.txt").exists()

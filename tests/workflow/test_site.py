@@ -16,7 +16,7 @@ UV = Path(sys.executable).with_name("uv")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The site as `make docs` builds it, in a clone with the environment of this checkout."""
-    tree = clone(tmp_path_factory.mktemp("docs") / "a clone").root
+    tree = clone(tmp_path_factory.mktemp("docs") / "a clone", without=()).root
     (tree / ".venv").symlink_to(Path(sys.prefix))
     command = ["make", "-o", "install", "docs"]
     done = subprocess.run(command, cwd=tree, env=os.environ, capture_output=True, text=True)
