@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from vitbench.campaigns import checker
+from vitbench.cells import repeats_of, role_of
 from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.records.archive import CAMPAIGN, SAME, Folder, Packed, is_record, record_paths
@@ -40,6 +41,7 @@ def pack(archive: Folder, name: str, to: Path, version: str) -> str:
     if not NAME.fullmatch(name):
         raise UserError(f"campaign: {name}: letters, digits, hyphens and dots make a name, such as standard-2026")
     _refuse_missing(archive)
+    _refuse_left_out(archive)
     _refuse_wrong(archive)
     files = _files(archive) if not isinstance(archive, Packed) else _copied(archive)
     about = _about(archive, files) | {"vitbench": archive.version or version}
@@ -65,6 +67,27 @@ def _refuse_missing(archive: Folder) -> None:
             f"{len(missing)} of {len(wanted)} records are missing in {archive.root} (the first: {missing[0]}); measure "
             "them with `snakemake` and the same configuration, then pack"
         )
+
+
+def _refuse_left_out(archive: Folder) -> None:
+    """Refuse to leave out blocks that were measured, by `make settle` for instance: nobody may choose among them."""
+    grid, wanted = archive.grid, set(record_paths(archive.grid))
+    roles = {cell["folder"]: role_of(cell["dataset"]) for cell in grid["cells"]}
+    more = [path for path in archive.paths() if is_record(path) and path not in wanted and _folder(path) in roles]
+    if not more:
+        return
+    repeats = {role: repeats_of(grid["repeats"], role) for role in dict.fromkeys(roles.values())}
+    for path in more:
+        repeats[roles[_folder(path)]] = max(repeats[roles[_folder(path)]], archive.record(path)["repeat"] + 1)
+    wish = ", ".join(f"{role}: {number}" for role, number in repeats.items())
+    raise UserError(
+        f"{len(more)} records lie beyond the repeats that this configuration asks for (the first: {more[0]}), and a "
+        f"campaign holds every block that was measured: add --config repeats='{{{wish}}}'"
+    )
+
+
+def _folder(path: str) -> str:
+    return str(PurePosixPath(path).parent)
 
 
 def _refuse_wrong(archive: Folder) -> None:
@@ -133,7 +156,7 @@ def _belonging(archive: Folder) -> list[str]:
     return sorted(
         path
         for path in archive.paths()
-        if (path in wanted if is_record(path) else str(PurePosixPath(path).parent) in folders)
+        if (path in wanted if is_record(path) else _folder(path) in folders)
     )
 
 
