@@ -18,6 +18,7 @@ from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records.archive import open_archive
 from vitbench.records.record import predictions_path
+from vitbench.records.turns import out_of_turn
 
 HOME = Path(__file__).parents[2]
 
@@ -441,6 +442,18 @@ def test_what_was_changed_in_a_data_set_of_the_sizes_is_named(sized_run, tamper,
     tamper(sized_run)
     found = reasons(sized_run)
     assert any(told in one for one in found), found
+
+
+def test_a_size_that_came_after_its_turn_among_the_others_is_named():
+    """A block is that of the role: within its own data set nothing is out of order."""
+    at = [(16, 0), (48, 9), (32, 2), (40, 4)]
+    rows = [
+        {"record": f"rep of {size}", "dataset": f"sizes-photos-{size}", "block": 0, "order": order}
+        | {"started": f"2026-11-23T12:0{minute}:00+00:00"}
+        for order, (size, minute) in enumerate(at)
+    ]
+    assert out_of_turn(rows) == {"rep of 48"}
+    assert out_of_turn(row for row in rows if row["record"] != "rep of 48") == set()
 
 
 @pytest.mark.parametrize("slug", ["../elsewhere", "sample-photos-32-00000000", None])

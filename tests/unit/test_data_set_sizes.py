@@ -19,7 +19,7 @@ from vitbench.analysis.pairs import comparisons
 from vitbench.analysis.total_time import MANY, fit, total_time
 from vitbench.cells import cell_name
 from vitbench.present.charts import data_set_sizes as chart
-from vitbench.present.page import comparison
+from vitbench.present.page import break_even
 
 HF, TF = TWO
 SIZES = (16, 32, 48, 100, 200)
@@ -114,7 +114,7 @@ def test_the_interval_is_student_s_over_the_blocks():
 def test_hours_hold_the_truth_and_a_line_is_seldom_called_bent(blocks):
     found = simulations.fits(blocks, trials=800)
     assert 0.93 <= simulations.hours_coverage(found) <= 0.98  # 95%, but for what 800 trials know
-    assert simulations.called_bent(found) <= 0.07
+    assert 0.03 <= simulations.called_bent(found) <= 0.07
 
 
 def test_noise_that_is_a_share_of_the_time_has_its_weights():
@@ -340,13 +340,13 @@ def test_the_page_has_a_section_that_everybody_can_read(tmp_path):
 def test_the_projection_takes_the_line_where_there_is_one():
     full = example(TWO, sizes=(8,)).runs
     table = runs(noise=0.01)
-    plain = {arm.name: arm for arm in comparison.arms(full, typed([], "total_time"))}
+    plain = {arm.name: arm for arm in break_even.arms(full, typed([], "total_time"))}
     known = lines(table)
-    for arm in comparison.arms(full, known):
+    for arm in break_even.arms(full, known):
         one = known[known.variant == arm.name.partition(",")[0].partition("/")[2]].iloc[0]
         assert (arm.fixed, arm.each) == (one.fixed_seconds, one.seconds_an_image) != (plain[arm.name].fixed, arm.each)
     bent = lines(runs(noise=0.002, seconds=lambda _, images: 0.1 * images**0.9))
-    assert {arm.name: arm for arm in comparison.arms(full, bent)} == plain
+    assert {arm.name: arm for arm in break_even.arms(full, bent)} == plain
 
 
 def test_the_rule_of_the_sizes_has_a_fixed_number_of_blocks():
