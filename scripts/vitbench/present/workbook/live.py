@@ -303,7 +303,7 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
     sizes = pd.DataFrame(rows, columns=[*first, *seconds, "blocks", "alive", *common, *then])
 
     def best_size(row: Row) -> str:
-        mine = f"(sizes_choice={row['choice']})*(sizes_equivalent=1)*(sizes_batch_size<sizes_fastest)"
+        mine = f"(sizes_choice={row['choice']})*(sizes_equivalent=1)"
         return f"{{=MIN(IF({mine},sizes_batch_size,{look_up('sizes', 'fastest', row['choice'], 'choice')}))}}"
 
     stated = frame["batch_size"].notna().to_list()
