@@ -84,12 +84,12 @@ def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
     assert {"huggingface/pipeline", "sparknlp/tensorflow"} <= set(listed)
     cpu = {
         f"{framework}/{name}"
-        for framework in ("huggingface", "onnxruntime")
+        for framework in ("huggingface", "onnxruntime", "spark-huggingface", "spark-onnxruntime")
         for name, settings in tiny.VARIANTS[framework].items()
         # TF32 is NVIDIA's, float16 has no products on most processors.
         if settings.get("precision") not in ("tensorfloat32", "float16")
     }
-    assert set(tiny.ENGINES) == cpu
+    assert {*tiny.ENGINES, *tiny.IN_SPARK} == cpu
 
 
 @pytest.mark.parametrize(("threads_a_slot", "slots"), [(1, 2), (2, 1), ("cores", 1), (7, 1)])
