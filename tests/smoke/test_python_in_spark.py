@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("python in spark")
     changes = {"frameworks": ["huggingface/pipeline", NAME], "batch_sizes": [4], "control": False}
     (folder / "more.yaml").write_text(json.dumps(changes))
-    (folder / "output.txt").write_text(tree.smoke(folder))
+    tree.smoke(folder, "results/summary.txt", "results/parity.csv", "results/stages.csv")
     return folder
 
 
