@@ -42,9 +42,20 @@ def get_batch_sizes():
     return sorted({cell.batch_size for cell in GRID.sweep})
 
 
+# What stands in the place of a set of jars where Spark is started without one.
+PYTHON = "python"
+
+
+def get_checked_jars(wildcards):
+    """The jars that Spark is started with; none where its tasks run Python alone."""
+    folders = {GRID.jars(cell) for cell in GRID.sweep} - {None}
+    return [str(folder) for folder in folders if folder.name == wildcards.set]
+
+
 def get_spark_checks():
-    """One start of Spark for each set of jars that is needed."""
-    sets = {folder.name for cell in GRID.sweep if (folder := GRID.jars(cell))}
+    """One start of Spark for each set of jars that is needed, and one for tasks that run Python alone."""
+    needs = [GRID.needs(cell) for cell in GRID.sweep]
+    sets = {one.jars or PYTHON for one in needs if one.spark}
     return [f"results/provenance/spark-{name}.json" for name in sorted(sets)]
 
 

@@ -47,7 +47,7 @@ rule check_ready:
         machine=GRID.config["machine"],
         devices=GRID.config["devices"],
         batch_sizes=get_batch_sizes(),
-        wants_spark=bool(get_spark_checks()),
+        wants_spark=any(GRID.jars(cell) for cell in GRID.sweep),
         canary_seconds=GRID.config["quiet"]["canary_seconds"],
     message:
         "checking the machine, and reading every file once, before the first measurement"

@@ -190,10 +190,10 @@ rule fetch_pretrained:
         "../scripts/fetch_pretrained.py"
 
 
-# Spark is started once, in about ten seconds: what would fail in each measurement of Spark NLP fails here.
+# Spark is started once, in about ten seconds: what would fail in each measurement that Spark makes fails here.
 rule check_spark:
     input:
-        "<resources>/jars/{set}",
+        get_checked_jars,
     output:
         "<results>/provenance/spark-{set}.json",
     log:
@@ -207,6 +207,6 @@ rule check_spark:
         # The check is made again for another Java.
         java_home=os.environ.get("JAVA_HOME", ""),
     message:
-        "starting Spark once with the jars of {wildcards.set}"
+        "starting Spark once ({wildcards.set})"
     script:
         "../scripts/check_spark.py"

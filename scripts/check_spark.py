@@ -1,4 +1,4 @@
-"""Start Spark with one set of jars and stop it again: what does not fit is said before anything is measured."""
+"""Start Spark once, as it will be measured, and stop it again: what does not fit is said before any measurement."""
 
 import json
 import tempfile
@@ -7,28 +7,34 @@ from pathlib import Path
 from vitbench.errors import run_logged
 from vitbench.files import HOME, write_atomically
 from vitbench.frameworks.spark import heap_gigabytes, start_session
+from vitbench.frameworks.spark_tasks import check_worker, python_alone
 from vitbench.inputs import jars
 from vitbench.inputs.java import Java, find_java
 
 
-def main(jar_folder: Path, natives: Path, out: Path) -> None:
-    """Write which Java, Spark and Spark NLP work together; UserError says why they do not."""
+def main(jar_folder: Path | None, natives: Path, out: Path) -> None:
+    """Write which Java, Spark and Spark NLP work together; UserError says why they do not.
+
+    Without a folder of jars it is Spark alone, with a task that runs Python.
+    """
     import pyspark
-    import sparknlp
 
     java = Java(*find_java())
-    paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
+    facts = {"java": java.version, "java_from": java.origin, "heap_gigabytes": heap_gigabytes()}
+    facts["pyspark"] = pyspark.__version__
     # On the disk that is measured on: the system's folder for temporary files may be small, or forbid to run anything.
     with tempfile.TemporaryDirectory(prefix=".spark-", dir=out.parent) as scratch:
-        spark = start_session(paths, Path(scratch).resolve(), "local[1]", natives.resolve())
+        temporary = Path(scratch).resolve()
+        if jar_folder:
+            import sparknlp
+
+            paths = [path.resolve() for path in jars.verify(HOME / "envs" / "jars" / jar_folder.name, jar_folder)]
+            spark = start_session(paths, temporary, "local[1]", natives.resolve())
+            facts["spark-nlp"] = sparknlp.version()
+        else:
+            spark = python_alone(temporary, natives.resolve(), cores=1, threads=1)
+            check_worker(spark)
         spark.stop()
-    facts = {
-        "java": java.version,
-        "java_from": java.origin,
-        "heap_gigabytes": heap_gigabytes(),
-        "pyspark": pyspark.__version__,
-        "spark-nlp": sparknlp.version(),
-    }
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 
 
@@ -36,7 +42,7 @@ if __name__ == "__main__":
     run_logged(
         snakemake.log[0],
         main,
-        Path(snakemake.input[0]),
+        Path(snakemake.input[0]) if snakemake.input else None,
         Path("resources/jars/natives"),
         Path(snakemake.output[0]),
     )

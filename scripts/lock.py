@@ -1,7 +1,7 @@
 """`make lock`: every lock and what is derived from it (conda files, sizes); a second run changes nothing.
 
 envs/*.in -> envs/*.txt (hashes for all platforms, no address), envs/jars/*/jgo.toml -> jgo.lock.toml,
-then envs/downloads.json (bytes by platform) and envs/{huggingface,onnxruntime,sparknlp,model,report}.yaml.
+then envs/downloads.json (bytes by platform) and the conda files envs/*.yaml.
 """
 
 from __future__ import annotations
@@ -56,6 +56,20 @@ CONDA = {
             *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
         ],
         "pip": ["simplejpeg"],
+    },
+    "spark-huggingface": {
+        "extra": ["openjdk=17"],
+        "conda": [
+            *("pyspark", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+        ],
+    },
+    "spark-onnxruntime": {
+        "extra": ["openjdk=17"],
+        "conda": [
+            *("pyspark", "onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow"),
+            *("numpy", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+        ],
     },
     "sparknlp": {
         "extra": ["openjdk=17"],

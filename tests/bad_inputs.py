@@ -112,6 +112,10 @@ VALUES: dict[str, Any] = {
     "define.variants": {"keras": {"plain": {}}},
     "define.variants.huggingface": {"mine": {"image_processor": "opencv"}},
     "define.variants.onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": 0}},
+    "define.variants.spark-huggingface": {
+        "mine": {"image_processor": "pil", "precision": "float64", "threads_a_slot": 1}
+    },
+    "define.variants.spark-onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": "cores"}},
     "define.variants.sparknlp": {"mine": {"engine": "onnx", "threads": 2}},
 }
 

@@ -20,12 +20,10 @@ TWO_PASSES = Passes(
     warm_images=1, warm_seconds=0, shift=1, settling=100, timed=1, timed_images=1, extensions=0, most_seconds=600
 )
 VARIANTS = yaml.safe_load((ROOT / "resources/variants.yaml").read_text(encoding="utf-8"))
-# Of the frameworks that need no Java, those which config/engines.yaml measures.
-ENGINES = [
-    name
-    for name in yaml.safe_load((ROOT / "config/engines.yaml").read_text(encoding="utf-8"))["frameworks"]
-    if not name.startswith("sparknlp/")
-]
+# Of what config/engines.yaml measures: what needs no Java, and what runs inside Spark without its jars.
+_LISTED = yaml.safe_load((ROOT / "config/engines.yaml").read_text(encoding="utf-8"))["frameworks"]
+ENGINES = [name for name in _LISTED if not name.startswith("spark")]
+IN_SPARK = [name for name in _LISTED if name.startswith("spark-")]
 
 
 def definition(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The variants that start interpreters or a compiler give the pipeline's labels, in the precision of their name."""
+"""Variants that start interpreters, Spark or a compiler give the pipeline's labels, in the precision of their name."""
 
 from __future__ import annotations
 
@@ -69,19 +69,21 @@ def expected(place):
 
 # Compiling takes half a minute a variant, and a C++ compiler.
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
+    + [pytest.param(name, marks=pytest.mark.jvm) for name in tiny.IN_SPARK],
 )
 def test_labels_precision_and_batches(place, expected, name):
     labels, described = run(place, name)
-    wanted = "bfloat16" if "bfloat16" in name else "float32"
+    wanted = next((word for word in ("bfloat16", "int8") if word in name), "float32")
     if wanted == "bfloat16" and not HAS_BFLOAT16:
         assert labels is None and "no products in bfloat16" in described
         return
     assert labels is not None, described
     same = sum(labels[image] == label for image, label in expected.items())
-    assert labels.keys() == expected.keys() and same >= len(expected) - (wanted == "bfloat16")
+    assert labels.keys() == expected.keys() and same >= len(expected) - (wanted != "float32")
     assert described["precision"] == wanted and described["executed"]["products"][wanted] > 0
-    if "threads_a_process" in tiny.definition(name):
+    if "compile" not in tiny.definition(name):
         assert (described["slots"], described["threads"]) == (2, 1)
         assert described["partition_rows"] == {"6": 2} and described["effective_batch_sizes"] == {"2": 2, "4": 2}
     else:

@@ -69,6 +69,8 @@ BAD = {
         {"variants": {"huggingface": {"mine": {"image_processor": "pil", "threads_a_process": 0}}}},
         {"variants": {"onnxruntime": {"mine": {"image_processor": "pil"}}}},
         {"variants": {"onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": 1, "quantization": "qat"}}}},
+        {"variants": {"spark-huggingface": {"mine": {"image_processor": "pil", "threads_a_slot": 1}}}},
+        {"variants": {"spark-onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": "cores"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "openvino"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "threads": 2}}}}, [],
     ],

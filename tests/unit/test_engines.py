@@ -12,7 +12,8 @@ import yaml
 from example_records import example_record
 from tree import ROOT
 
-from vitbench.frameworks import Adapter, Unavailable
+from vitbench.frameworks import Adapter, Unavailable, spark_profiler, spark_tasks
+from vitbench.frameworks.stages import STAGES
 from vitbench.records import record as records
 
 # Those that start interpreters or a compiler are in tests/smoke/test_engines_apart.py.
@@ -79,17 +80,47 @@ def test_a_variant_gives_the_pipelines_labels_in_the_precision_that_it_is_named_
         assert set(executed["products"]) == {"float32"} and executed["error"] < 1e-5
 
 
+@pytest.mark.parametrize("name", tiny.IN_SPARK)
+def test_what_a_task_does_inside_spark_gives_the_pipelines_labels_and_proves_its_precision(
+    place, labels, name, monkeypatch
+):
+    """Without Spark: the tasks' functions one after another, in this process."""
+    wanted = next((word for word in ("bfloat16", "int8") if word in name), "float32")
+    monkeypatch.setattr(spark_tasks, "_own", None)
+    adapter = import_module(tiny.module(name)).Adapter(tiny.task(place, name))
+    module, inner, shares = adapter.module, adapter.inner, adapter.shares
+    refused = [one for one in spark_tasks.load(module, inner, shares) if one is not None]
+    if wanted == "bfloat16" and not HAS_BFLOAT16:
+        assert len(refused) == 2 and "bfloat16" in str(refused[0])
+        return
+    assert refused == []
+    batches = list(spark_tasks.classify(module, inner, shares))
+    assert [len(batch) for batch in batches] == [4, 2, 4, 2]
+    answers = {image: label for batch in batches for image, label, _ in batch}
+    assert answers.keys() == labels.keys()
+    assert sum(answers[image] == label for image, label in labels.items()) >= len(labels) - (wanted != "float32")
+    (first, second) = spark_tasks.describe(module, inner, shares)
+    assert first["precision"] == second["precision"] == wanted and first["threads"] == 1
+    assert check_executed(first)["products"][wanted] >= 12
+    before = dict(vars(spark_tasks._own))
+    (seconds,) = spark_profiler.timed(module, inner, shares)
+    assert all(seconds[stage] > 0 for stage in STAGES if stage != "other") and seconds["other"] == 0
+    assert (
+        vars(spark_tasks._own).keys() == before.keys() and list(spark_tasks.classify(module, inner, shares)) == batches
+    )
+
+
 def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
     listed = yaml.safe_load((ROOT / "config/engines.yaml").read_text())["frameworks"]
     assert {"huggingface/pipeline", "sparknlp/tensorflow"} <= set(listed)
     cpu = {
         f"{framework}/{name}"
-        for framework in ("huggingface", "onnxruntime")
+        for framework in ("huggingface", "onnxruntime", "spark-huggingface", "spark-onnxruntime")
         for name, settings in tiny.VARIANTS[framework].items()
         # TF32 is NVIDIA's, float16 has no products on most processors.
         if settings.get("precision") not in ("tensorfloat32", "float16")
     }
-    assert set(tiny.ENGINES) == cpu
+    assert {*tiny.ENGINES, *tiny.IN_SPARK} == cpu
 
 
 @pytest.mark.parametrize(("threads_a_slot", "slots"), [(1, 2), (2, 1), ("cores", 1), (7, 1)])

@@ -1,9 +1,10 @@
 """The frameworks that can be measured: each is a package here that declares itself, behind one small interface.
 
-A new framework is one package with `FRAMEWORK` (`vitbench.frameworks.declaration`) in its `__init__`, the class
-`Adapter` in `adapter.py` (or a module for each way of running it: `Framework.adapter`) and the function `profile` in
-`profiler.py`, and the definitions of its variants in `resources/variants.yaml` (docs/extend.md). Heavy imports stay
-inside the adapter's methods, so that a declaration costs nothing to read.
+A new framework is one package with its name (a hyphen as an underscore), with `FRAMEWORK`
+(`vitbench.frameworks.declaration`) in its `__init__`, the class `Adapter` in `adapter.py` (or a module for each way of
+running it: `Framework.adapter`) and the function `profile` in `profiler.py`, and the definitions of its variants in
+`resources/variants.yaml` (docs/extend.md). Heavy imports stay inside the adapter's methods, so that a declaration
+costs nothing to read.
 """
 
 from __future__ import annotations
@@ -90,15 +91,21 @@ class Unavailable(Exception):
     """The framework works, but not with what was asked for here (no such device, say); the record says why."""
 
 
+def _module_of(framework: str) -> str:
+    """The package here that declares a framework, by its name as Python allows it to be written."""
+    return framework.replace("-", "_")
+
+
 FRAMEWORKS: dict[str, Framework] = {
-    module.name: import_module(f"{__name__}.{module.name}").FRAMEWORK
+    framework.name: framework
     for module in pkgutil.iter_modules(__path__)
     if module.ispkg
+    for framework in [import_module(f"{__name__}.{module.name}").FRAMEWORK]
 }
 
 
 def _adapter_of(framework: Framework) -> Callable[[dict[str, Any]], str]:
-    return lambda definition: f"{__name__}.{framework.name}.{framework.adapter(definition)}"
+    return lambda definition: f"{__name__}.{_module_of(framework.name)}.{framework.adapter(definition)}"
 
 
 # Framework → (a variant's definition → module of its class `Adapter`, imported in the process that measures alone).

@@ -21,7 +21,9 @@ class Needs:
     export: str | None = None
     """the export of the checkpoint that `form` is made of (`onnx`, `tensorflow`), whose logits are checked"""
     jars: str | None = None
-    """set of jars, a folder of envs/jars/; who needs jars needs Java and Spark"""
+    """set of jars, a folder of envs/jars/"""
+    spark: bool = False
+    """whether it runs inside Spark, which needs Java"""
     library: str | None = None
     """library of `peak.json` that multiplies its matrices; None where its own rate cannot be measured"""
     precision: str = "float32"
@@ -30,7 +32,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Framework:
-    """The declaration of a framework: `FRAMEWORK` in `vitbench.frameworks.<name>`."""
+    """The declaration of a framework: `FRAMEWORK` in `vitbench.frameworks.<name>` (its hyphens as underscores)."""
 
     name: str
     title: str

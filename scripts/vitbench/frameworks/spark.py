@@ -1,4 +1,5 @@
-"""A local Spark session with Spark NLP's jars that binds to this machine only and keeps its files in one folder."""
+"""A local Spark session that binds to this machine only and keeps its files in one folder; with Spark NLP's jars, or
+with none where its tasks run Python alone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitbench import environment
 from vitbench.errors import UserError
@@ -55,11 +56,13 @@ def start_session(
     settings: dict[str, str] | None = None,
     hadoop: Path | None = None,
     engine: dict[str, str] | None = None,
+    spark_nlp: bool = True,
 ) -> SparkSession:
     """Start Spark in this process's own JVM.
 
     Args:
-        jars: the class path of Spark NLP and its engine, protobuf first where there is one that must win.
+        jars: the class path of Spark NLP and its engine, protobuf first where there is one that must win; none for a
+            session whose tasks run Python alone.
         temporary: the folder for everything that Spark, the JVM and Python write meanwhile; the caller removes it.
         master: as Spark spells it, `local[*]` for the single node of the article.
         natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
@@ -68,6 +71,7 @@ def start_session(
         hadoop: folder with the configuration of a Hadoop cluster, for a session that is to use one; without it, files
             are those of this machine, whatever HADOOP_CONF_DIR says.
         engine: variables that the JVM inherits, since its native engine reads them at start.
+        spark_nlp: whether Spark NLP's classes must be there.
 
     Raises:
         UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
@@ -133,8 +137,35 @@ def start_session(
         if line := explain(str(error), java):
             raise UserError(line) from error
         raise
-    _check_classes(spark, jars)
+    if spark_nlp:
+        _check_classes(spark, jars)
     return spark
+
+
+def compiling_seconds(spark: SparkSession) -> float:
+    """What the JVM's compilers have taken since it started."""
+    beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
+    return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
+
+
+def collecting_seconds(spark: SparkSession) -> float:
+    """What the JVM's garbage collectors have taken since it started."""
+    beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
+    return sum(bean.getCollectionTime() for bean in beans.getGarbageCollectorMXBeans()) / 1000
+
+
+def virtual_machine(spark: SparkSession) -> dict[str, Any]:
+    """Which virtual machine runs, with what flags (but those that only name places) and collectors."""
+    jvm = spark.sparkContext._jvm
+    beans, properties = jvm.java.lang.management.ManagementFactory, jvm.java.lang.System
+    runtime = jvm.java.lang.Runtime.getRuntime()
+    return {
+        "name": f"{properties.getProperty('java.vm.name')} {properties.getProperty('java.vm.version')}",
+        "flags": [flag for flag in beans.getRuntimeMXBean().getInputArguments() if "/" not in flag],
+        "collectors": [bean.getName() for bean in beans.getGarbageCollectorMXBeans()],
+        "processors": runtime.availableProcessors(),
+        "heap_bytes": runtime.maxMemory(),
+    }
 
 
 def check_scala(jars: list[Path], pyspark: Path | None = None) -> None:

@@ -50,3 +50,18 @@ class Stopwatch:
             now = time.perf_counter()
             self.seconds[name] += now - since
             self._open[-1] = (name, now)
+
+
+@contextmanager
+def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
+    """Give an object's or a module's attribute another value while the block runs."""
+    own = name in vars(owner)
+    old = getattr(owner, name)
+    setattr(owner, name, new)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, old)
+        else:
+            delattr(owner, name)

@@ -92,6 +92,8 @@ def prepare(
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
     if cell.device == "gpu" and not machine.gpus():
         raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
+    if grid.needs(cell).spark:
+        find_java()
     lock, jar_paths = _jars(grid, cell)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
@@ -156,7 +158,6 @@ def _jars(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
     folder = grid.jars(cell)
     if not folder:
         return None, []
-    find_java()
     locked = HOME / "envs" / "jars" / folder.name
     return locked / "jgo.lock.toml", [path.resolve() for path in jars.verify(locked, Path(folder))]
 

@@ -170,7 +170,7 @@ def check_start(grid: Grid) -> None:
     """
     if not missing(grid):
         return
-    if any(grid.jars(cell) for cell in grid.cells):
+    if any(grid.needs(cell).spark for cell in grid.cells):
         check_spark(Path())
     for name, dataset in grid.datasets.items():
         images = sources.count(dataset.definition)

@@ -114,11 +114,11 @@ class Adapter(adapter.Adapter):
         self.forward = self.make_ready(self.model)
         self.workers = workers.number(variant["loader_workers"], task.threads)
         self.handed_over = gcd(task.batch_size, HANDED_OVER)
-        processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
+        self.processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
         if self.workers:
             workers.name_sockets_shortly()
         self.loader = DataLoader(
-            Images([path for _, path in task.images], processor),
+            Images([path for _, path in task.images], self.processor),
             batch_size=self.handed_over,
             num_workers=self.workers,
             prefetch_factor=PREFETCHED if self.workers else None,
@@ -188,11 +188,33 @@ class Adapter(adapter.Adapter):
             if self.accelerator == "cuda":
                 # A CUDA graph writes its answer where the last one was: what follows makes tensors of its own.
                 torch.compiler.cudagraph_mark_step_begin()
-            best = self.forward(pixel_values=pixels).logits.float().softmax(-1).max(-1)
+            best = self._best(pixels)
             numbers.append(best.indices)
             scores.append(best.values)
         # Only this waits, for everything that was begun.
         return torch.cat(numbers).tolist(), torch.cat(scores).tolist()
+
+    def _best(self, pixels: Any) -> Any:
+        """The most probable class of each image of a batch, and its probability."""
+        return self.forward(pixel_values=pixels).logits.float().softmax(-1).max(-1)
+
+    def answer(self, paths: list[str]) -> list[tuple[str, float]]:
+        """Label and probability of each of these files, which are one batch: what a task inside Spark does."""
+        import torch
+
+        with torch.inference_mode():
+            best = self._best(self.pixels_of(paths))
+        names = self.model.config.id2label
+        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [(names[number], score) for number, score in found]
+
+    def pixels_of(self, paths: list[str]) -> Any:
+        """The pixels of these files as one batch, on the device and in the precision of the weights."""
+        import torch
+
+        images = Images(paths, self.processor)
+        parts = [images[place] for place in range(len(images))]
+        return torch.stack(parts).to(self.accelerator).to(self.dtype)
 
     def describe(self) -> dict[str, Any]:
         described = super().describe()

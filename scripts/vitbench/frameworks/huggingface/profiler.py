@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from vitbench.frameworks.stages import Stopwatch
+from vitbench.frameworks.stages import Stopwatch, replaced
 
 METHOD = "timers"
 
@@ -69,20 +69,5 @@ def _timers(pipeline: Any, watch: Stopwatch) -> Iterator[None]:
             (pipeline, "forward", forward),
             (pipeline, "postprocess", watch.timed("postprocess", pipeline.postprocess)),
         ):
-            stack.enter_context(_replaced(owner, name, new))
+            stack.enter_context(replaced(owner, name, new))
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
-    """Give an object's or a module's attribute another value while the block runs."""
-    own = name in vars(owner)
-    old = getattr(owner, name)
-    setattr(owner, name, new)
-    try:
-        yield
-    finally:
-        if own:
-            setattr(owner, name, old)
-        else:
-            delattr(owner, name)

@@ -62,26 +62,34 @@ class Adapter:
         self.batches.clear()
         images, size = self.task.images, self.task.batch_size
         batches = [images[begin : begin + size] for begin in range(0, len(images), size)]
-        names = self.config.id2label
-        for batch, (numbers, scores) in zip(batches, self.pool.map(self._answer, batches), strict=True):
+        paths = [[path for _, path in batch] for batch in batches]
+        for batch, answers in zip(batches, self.pool.map(self.answer, paths), strict=True):
             self.batches[len(batch)] += 1
-            for (image, _), number, score in zip(batch, numbers, scores, strict=True):
-                yield Prediction(image, names[number], score)
+            for (image, _), answer in zip(batch, answers, strict=True):
+                yield Prediction(image, *answer)
 
-    def _answer(self, batch: list[tuple[str, str]]) -> tuple[list[int], list[float]]:
-        """Class number and probability of each image of a batch; runs in a slot."""
+    def answer(self, paths: list[str]) -> list[tuple[str, float]]:
+        """Label and probability of each of these files, which are one batch; runs in a slot."""
         import numpy
+
+        logits = self.forward(self.pixels_of(paths))
+        best = logits.argmax(-1)
+        shares = numpy.exp(logits - logits.max(-1, keepdims=True))
+        scores = (shares.max(-1) / shares.sum(-1)).tolist()
+        names = self.config.id2label
+        return [(names[number], score) for number, score in zip(best.tolist(), scores, strict=True)]
+
+    def pixels_of(self, paths: list[str]) -> Any:
+        """The pixels of these files as one batch."""
         from transformers.image_utils import load_image
 
         # What `pipeline` calls, so that the pixels are the same.
-        images = [load_image(path) for _, path in batch]
-        logits = self.session.run(["logits"], {"pixel_values": self._pixels(images)})[0]
-        best = logits.argmax(-1)
-        shares = numpy.exp(logits - logits.max(-1, keepdims=True))
-        return best.tolist(), (shares.max(-1) / shares.sum(-1)).tolist()
-
-    def _pixels(self, images: list[Any]) -> Any:
+        images = [load_image(path) for path in paths]
         return self.processor(images=images, return_tensors="np")["pixel_values"]
+
+    def forward(self, pixels: Any) -> Any:
+        """The logits of a batch."""
+        return self.session.run(["logits"], {"pixel_values": pixels})[0]
 
     def settling_seconds(self) -> float:
         return 0.0  # nothing is compiled while it runs

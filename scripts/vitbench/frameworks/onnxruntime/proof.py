@@ -8,6 +8,7 @@ does not say with which instructions.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,8 @@ def profile_of(adapter: Adapter, pixels: Any) -> list[dict[str, Any]]:
     """ONNX Runtime's profile of one batch through a second session with the adapter's settings."""
     options = adapter.options()
     options.enable_profiling = True
-    options.profile_file_prefix = str(Path(adapter.task.temporary) / "onnxruntime")
+    # Several processes may do so at the same time, in the same folder.
+    options.profile_file_prefix = str(Path(adapter.task.temporary) / f"onnxruntime-{os.getpid()}")
     session = adapter.session_of(str(Path(adapter.task.model) / "model.onnx"), options)
     session.run(["logits"], {"pixel_values": pixels})
     return json.loads(Path(session.end_profiling()).read_text())

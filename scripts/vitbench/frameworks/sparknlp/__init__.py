@@ -19,6 +19,7 @@ def needs(definition: dict[str, Any], device: str) -> Needs:
         form=f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}",
         export=None if pretrained else engine,
         jars=f"{engine}-{device}",
+        spark=True,
         library=LIBRARIES.get(engine),
         # TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to.
         precision="tensorfloat32" if device == "gpu" else "float32",

@@ -9,7 +9,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from vitbench.frameworks import Prediction, Task, Unavailable
-from vitbench.frameworks.spark import ONEDNN, engine_environment, start_session
+from vitbench.frameworks.spark import (
+    ONEDNN,
+    collecting_seconds,
+    compiling_seconds,
+    engine_environment,
+    start_session,
+    virtual_machine,
+)
 
 
 class Adapter:
@@ -70,14 +77,10 @@ class Adapter:
                 yield Prediction(image, label, None if score is None else float(score))
 
     def settling_seconds(self) -> float:
-        """What the JVM's compilers have taken since it started."""
-        beans = self.spark.sparkContext._jvm.java.lang.management.ManagementFactory
-        return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
+        return compiling_seconds(self.spark)
 
     def collecting_seconds(self) -> float:
-        """What the JVM's garbage collectors have taken since it started."""
-        beans = self.spark.sparkContext._jvm.java.lang.management.ManagementFactory
-        return sum(bean.getCollectionTime() for bean in beans.getGarbageCollectorMXBeans()) / 1000
+        return collecting_seconds(self.spark)
 
     def describe(self) -> dict[str, Any]:
         import pyspark
@@ -117,7 +120,7 @@ class Adapter:
                 "pyspark": pyspark.__version__,
                 "java": jvm.java.lang.System.getProperty("java.version"),
             },
-            "environment": {"jvm": self._jvm()},
+            "environment": {"jvm": virtual_machine(self.spark)},
         }
 
     def _rows_of_partitions(self) -> list[int]:
@@ -127,19 +130,6 @@ class Adapter:
         images = self.images()
         counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
-
-    def _jvm(self) -> dict[str, Any]:
-        """Which virtual machine runs, with what flags (but those that only name places) and collectors."""
-        jvm = self.spark.sparkContext._jvm
-        beans, properties = jvm.java.lang.management.ManagementFactory, jvm.java.lang.System
-        runtime = jvm.java.lang.Runtime.getRuntime()
-        return {
-            "name": f"{properties.getProperty('java.vm.name')} {properties.getProperty('java.vm.version')}",
-            "flags": [flag for flag in beans.getRuntimeMXBean().getInputArguments() if "/" not in flag],
-            "collectors": [bean.getName() for bean in beans.getGarbageCollectorMXBeans()],
-            "processors": runtime.availableProcessors(),
-            "heap_bytes": runtime.maxMemory(),
-        }
 
     def profile(self, passes: int) -> dict[str, Any]:
         from vitbench.frameworks.sparknlp import profiler as sparknlp
