@@ -153,11 +153,7 @@ def _belonging(archive: Folder) -> list[str]:
     wanted = set(record_paths(archive.grid))
     cells = {cell["folder"] for cell in archive.grid["cells"]}
     folders = cells | {str(parent) for folder in cells for parent in PurePosixPath(folder).parents}
-    return sorted(
-        path
-        for path in archive.paths()
-        if (path in wanted if is_record(path) else _folder(path) in folders)
-    )
+    return sorted(path for path in archive.paths() if (path in wanted if is_record(path) else _folder(path) in folders))
 
 
 def _predictions(archive: Folder) -> tuple[dict[str, int], bytes]:
