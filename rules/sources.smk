@@ -210,6 +210,7 @@ def get_templates():
 def get_workbook_tables(wildcards):
     """What the workbook is written of besides the tables that every source has."""
     names = ("disagreements", "replication", "replication_curves", "sustained")
+    names += ("data_set_sizes", "total_time")
     more = {name: f"<results>/{wildcards.source}{name}.csv" for name in names}
     return get_sheets(wildcards) | ({} if wildcards.source == "published/" else more)
 

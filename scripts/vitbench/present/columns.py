@@ -325,23 +325,23 @@ SERIES = {
 # Unit → columns whose numbers have it and whose name does not say so; "": counts, numbers without a dimension.
 _UNITS = {
     "s": """median summary.low summary.high cold_median start_median load_median best_batch_size.median repeats.mean
-        repeats.low repeats.high""",
+        repeats.low repeats.high fixed_low fixed_high each_low each_high""",
     "images/s": """throughput throughput_low throughput_high baseline_throughput candidate_throughput decode_per_core
         decode_ceiling""",
     "times": """speedup speedup.low speedup.high compare.low compare.high machines.low machines.high floor floor_low
         floor_high smallest_detectable canary_gemm canary_decode published published_low published_high ours ours_low
-        ours_high stated_ratio recomputed_ratio""",
+        ours_high stated_ratio recomputed_ratio ratio ratio_low ratio_high speedup_low speedup_high""",
     "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
-        break_even.low break_even.high compared duplicated""",
+        break_even.low break_even.high compared duplicated smallest largest departure_images""",
     "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
-        collecting_share share_of_peak share_of_own stages.difference replication.difference margin""",
+        collecting_share share_of_peak share_of_own stages.difference replication.difference margin departure""",
     "GFLOP": "gflop_per_image",
     "GFLOP/s": "gflops peak_gflops own_gflops",
     "°C": "celsius",
     "": """protocol workers repeat block order timed_passes last_change threads slots partitions waves attempts repeats
         set_aside blocks faster_blocks p_holm blocks_needed blocks_never probability_difference alike wave_factor
         minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
-        disagreements.blocks""",
+        disagreements.blocks data_sets lack_of_fit_p""",
 }
 UNITS = {column: unit for unit, names in _UNITS.items() for column in names.split()}
 SAID = ("seconds", "_mb", "hours", "joules")  # what a name says of its unit, if it does

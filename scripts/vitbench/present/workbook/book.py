@@ -40,6 +40,10 @@ COMPUTED = {
     "speedup": """low high verdict p_holm smallest_detectable blocks_needed hours_needed agreement floor floor_low
         floor_high reason""".split(),  # noqa: SIM905
     "best_batch_size": ["kept", "reason"],
+    "data_set_sizes": """seconds_low seconds_high ratio ratio_low ratio_high verdict floor within_floor speedup
+        speedup_low speedup_high speedup_verdict reason""".split(),  # noqa: SIM905
+    "total_time": """fixed_seconds fixed_low fixed_high seconds_an_image each_low each_high hours hours_low hours_high
+        departure departure_images lack_of_fit_p reason""".split(),  # noqa: SIM905
     "break_even": "low high blocks blocks_never verdict extrapolated reason".split(),  # noqa: SIM905
     "replication": """published published_low published_high published_verdict ours ours_low ours_high our_verdict
         verdict reason""".split(),  # noqa: SIM905
@@ -80,6 +84,15 @@ DERIVED = {
         "effective_batch_sizes and partition_rows: size:how many; batches: observed at the model, or computed"
         " from the rows of the partitions; wave_factor 1: no slot waits idle",
     ),
+    "data_set_sizes": Derived(
+        "Data set sizes", "Whether the size of the data set changes the answer", "grey: computed by the workflow",
+        empty=False,
+    ),
+    "total_time": Derived(
+        "Total time", "Total seconds as a line through data sets of several sizes, and hours for a million images",
+        "grey: computed by the workflow; where there is such a line, the page projects by it, and Summary by one data"
+        " set's pass", empty=False,
+    ),
     "disagreements": Derived(
         "Disagreements", "Images to which the two of a compared pair gave different labels",
         "label: what the image shows, as its manifest says", empty=False,
@@ -102,7 +115,8 @@ DERIVED = {
     ),
     "time_budget": Derived("Time budget", "Where the time of the run went", "seconds, from the records"),
 }  # fmt: skip
-BEFORE, BETWEEN = ("stages", "physics", "effective_batches"), ("disagreements", "replication", "replication_curves")
+BEFORE = ("data_set_sizes", "total_time", "stages", "physics", "effective_batches")
+BETWEEN = ("disagreements", "replication", "replication_curves")
 LAST = ("sustained", "images", "time_budget")
 
 

@@ -34,6 +34,8 @@ SHEETS = {
     "Best batch": "best batch size: what the sweep says now, and what the full run kept",
     "Speedup": "every comparison, with its interval and verdict",
     "Break-even": "from how many images on what starts later is ahead",
+    "Data set sizes": "whether the size of the data set changes the answer",
+    "Total time": "total seconds as a line through data sets of several sizes",
     "Passes": "how a process warms up",
     "Stages": "where the time of a pass goes",
     "Physics": "throughput as a share of what the machine can do",
