@@ -166,7 +166,9 @@ def _row(tried: pandas.DataFrame) -> dict[str, Any]:
         return row | {"reason": _join(lacking, f"{bent}, more than noise explains (p = {found.p:.2g})")}
     if found.hours.high > WIDEST * found.hours.low:
         return row | {
-            "reason": _join(lacking, f"too noisy: the ends of the interval lie a factor of {WIDEST:.0f} apart")
+            "reason": _join(
+                lacking, f"too noisy: the ends of the interval lie more than a factor of {WIDEST:.0f} apart"
+            )
         }
     row |= {"hours": found.hours.value, "hours_low": found.hours.low, "hours_high": found.hours.high}
     return row | {"reason": lacking or None}
