@@ -158,6 +158,14 @@ def test_too_few_sizes_or_blocks_say_so_and_give_no_interval(how, reason):
         assert found.seconds_an_image.notna().all()
 
 
+def test_an_interval_that_says_nothing_is_not_said():
+    table = runs(blocks=2)
+    table.loc[table.block == 1, "wall_seconds"] *= 3
+    wild = lines(table)
+    assert wild.hours.isna().all() and wild.reason.str.startswith("too noisy").all()
+    assert wild.each_high.notna().all() and (wild.lack_of_fit_p == 1).all()
+
+
 def test_only_blocks_in_which_every_size_is_usable_count():
     table = flagged(flagged(runs(), 48, 1, flags="suspect"), 100, 3, flags="batch size not reached")
     assert set(lines(table).blocks) == {4}

@@ -20,6 +20,8 @@ from vitbench.cells import NAME_COLUMNS, SIZES, cell_name, role_of
 
 # Fewer sizes leave too little to see a bend by, and fewer blocks nothing to see noise by.
 LEAST_SIZES, LEAST = 4, 2
+# Hours of which so little is known that the ends of their interval lie this factor apart are not worth saying.
+WIDEST = 10.0
 MANY = 1_000_000
 HOUR = 3600.0
 NO_SLOPE = "in block {block} more images take no longer: no line"
@@ -115,8 +117,8 @@ def _lack_of_fit(residuals: numpy.ndarray, shared: numpy.ndarray) -> float:
 def total_time(runs: pandas.DataFrame, impossible: Collection[tuple[str, str]] = ()) -> pandas.DataFrame:
     """A row a variant that was measured on data sets of several sizes (`tables.COLUMNS["total_time"]`).
 
-    Hours need LEAST_SIZES sizes, LEAST blocks in which all of them are usable, and a line that the seconds lie on but
-    for noise; otherwise `reason` says what is missing.
+    Hours need LEAST_SIZES sizes, LEAST blocks in which all of them are usable, a line that the seconds lie on but for
+    noise, and noise that leaves an interval worth saying; otherwise `reason` says what is missing.
 
     Args:
         impossible: (dataset, cell name) of cells above the machine's peak, which are in no line.
@@ -162,6 +164,12 @@ def _row(tried: pandas.DataFrame) -> dict[str, Any]:
     if found.p < ALPHA:
         bent = f"no line: {sizes[farthest]} images lie {found.departures[farthest]:+.1%} off it"
         return row | {"reason": _join(lacking, f"{bent}, more than noise explains (p = {found.p:.2g})")}
+    if found.hours.high > WIDEST * found.hours.low:
+        return row | {
+            "reason": _join(
+                lacking, f"too noisy: the ends of the interval lie more than a factor of {WIDEST:.0f} apart"
+            )
+        }
     row |= {"hours": found.hours.value, "hours_low": found.hours.low, "hours_high": found.hours.high}
     return row | {"reason": lacking or None}
 
