@@ -220,7 +220,8 @@ def main():
     told["profile"] = adapter.profile(2)
     told["answers"].append(sorted(map(list, adapter.classify())))
     told["workers"].append(workers())
-    below = psutil.Process().children(recursive=True)
+    # Spark's start script leaves a dead process that the JVM never collects.
+    below = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
     told["unmarked"] = sorted({one.pid for one in below} - {one.pid for one in marked(os.environ[MARK])})
     told["environments"] = [psutil.Process(pid).environ() for pid in workers()]
     told["memory"] = harness.memory_mb(harness.RESIDENT)
