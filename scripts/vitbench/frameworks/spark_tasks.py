@@ -38,7 +38,8 @@ Share = list[tuple[str, str]]
 Answer = tuple[str, str, float]
 # An exception that was raised in a Python worker, as the JVM knows it: its message is Python's traceback.
 RAISED = "org.apache.spark.api.python.PythonException"
-DIED = "Python worker exited unexpectedly"
+# What the JVM says of a worker that is gone: whether it had read all that it was sent decides which.
+DIED, RESET = "Python worker exited unexpectedly", "java.net.SocketException"
 _FRAME = re.compile(r'^  File "(.+?)", line \d+', re.MULTILINE)
 
 # In a Python worker, the adapter of the framework that it runs, from its first task on.
@@ -219,8 +220,9 @@ def _collected(rows: RDD) -> list[Any]:
         causes = list(_causes(error.java_exception))
         raised = next((text for kind, text in causes if kind == RAISED), None)
         if raised is None:
-            if any(DIED in text for _, text in causes):
-                raise UserError(f"a process of Spark's tasks died while it worked ({DIED})") from error
+            if any(DIED in text or kind == RESET for kind, text in causes):
+                last = " ".join(causes[-1][1].split())
+                raise UserError(f"a process of Spark's tasks died while it worked ({last})") from error
             raise
         if Path(_FRAME.findall(raised)[-1]).is_relative_to(HOME / "scripts"):
             # A line of ours raised it, as this one does.
