@@ -5,9 +5,8 @@ without Spark. The process that runs a task, Spark's *Python worker*, stays for 
 loaded once a slot. What is done with a batch is the framework's own adapter's: files, image processor, weights and
 precision are the same with and without Spark.
 
-The shares are rows of an RDD. The two ways that a data frame has, `mapInArrow` and `predict_batch_udf`, run their
-Python in the same workers, and need pyarrow, which is not among the locked packages; what differs is how a path of a
-hundred letters goes to the worker and a label comes back.
+The shares are rows of an RDD. The two ways that a data frame has, `mapInArrow` and `predict_batch_udf`, need pyarrow,
+which is not among the locked packages (docs/methodology.md, "Python inside Spark").
 """
 
 from __future__ import annotations
