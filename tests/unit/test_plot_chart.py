@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from vitbench.present.charts import CHARTS
 from vitbench.series import published, replication
 from vitbench.sources import behind
 
+# A script of which Snakemake makes another one.
+RUN = re.compile(r'^ *script:\n *"\.\./scripts/(\w+\.py)"$', re.MULTILINE)
 # Those of one source; what is drawn of two sets of records is tested with them (test_sets.py).
 DRAWN = [name for name, chart in CHARTS.items() if not chart.of_sets]
 FLAGS = {("sparknlp/tensorflow", 8, 2): "suspect", ("full", "huggingface/pipeline", 16, 3): "not warm;suspect"}
@@ -102,7 +105,14 @@ def test_a_module_that_draws_a_chart_is_no_other_chart_s(results):
         assert behind_it & drawing == {f"{chart.module}.py"}
 
 
-@pytest.mark.parametrize("module", [plot_chart, derive_tables])
-def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(module):
+SCRIPTS = sorted({name for path in (HOME / "rules").glob("*.smk") for name in RUN.findall(path.read_text())})
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_entry_points_compile_behind_the_lines_that_snakemake_puts_first(script):
     # A `from __future__` line would have to be the first.
-    compile("import sys\n" + Path(module.__file__).read_text(), module.__name__, "exec")
+    compile("import sys\n" + (HOME / "scripts" / script).read_text(), script, "exec")
+
+
+def test_the_scripts_that_snakemake_runs_are_found_in_the_rules():
+    assert {"plot_chart.py", "derive_tables.py", "check_ready.py"} <= set(SCRIPTS) and "measure.py" not in SCRIPTS
