@@ -9,7 +9,6 @@ from example_tables import FIVE, SIX, TWO, Tables, empty, example, typed
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.patches import Rectangle
 
-from vitbench.errors import UserError
 from vitbench.present import labels, style
 from vitbench.present.charts import batch_sweep, speedup, wall_time
 
@@ -400,11 +399,6 @@ def test_batch_sizes_in_words():
 def test_numbers_in_words():
     assert [labels.number(value) for value in (0.1234, 12.34, 1234.5, float("nan"))] == ["0.12", "12.3", "1234", "–"]
     assert [labels.percentage(share) for share in (1, 0.99999, 0.5)] == ["100%", "99.9%", "50%"]
-
-
-def test_a_name_that_is_no_cell_is_refused():
-    with pytest.raises(UserError, match="framework/variant/device/wN/bsN"):
-        labels.Cell.parse("sparknlp/tensorflow/cpu")
 
 
 def test_wrapping_breaks_what_has_no_space_and_shortens():

