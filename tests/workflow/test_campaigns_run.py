@@ -21,7 +21,7 @@ NEVER = {
     "check_ready",
     "choose_batch_size",
 }
-FORMS = (".csv", ".json", ".svg", ".xlsx", ".html")
+FORMS = (".csv", ".json", ".svg", ".xlsx")
 CHARTS = {f"plot_{name}" for name, chart in REGISTRY.items() if not chart.of_sets}
 
 
@@ -46,8 +46,8 @@ def packed(measured, tmp_path_factory) -> Tree:
 
 @pytest.fixture(scope="module")
 def asked(packed) -> list[str]:
-    """Every table of the campaign, its workbook, its page, and one chart of all: test_plot_chart.py shows that equal
-    tables give equal charts in any process."""
+    """Every table of the campaign, its workbook, and one chart of all: test_plot_chart.py shows that equal tables give
+    equal charts in any process."""
     made = [name for name in products(packed, "mine") if not name.endswith(".svg")]
     return [*made, "reports/campaigns/mine/speedup.svg"]
 
