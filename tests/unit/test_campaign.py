@@ -174,6 +174,18 @@ def test_records_that_are_missing_are_not_packed(run, tmp_path):
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "wish"),
+    [(2, "'{sample: 3, full: 3}'"), ({"sample": 3, "full": 1}, "'{sample: 3, full: 3}'")],
+    ids=["both roles", "full runs, as after make settle"],
+)
+def test_blocks_that_were_measured_are_not_left_out(run, tmp_path, asked, wish):
+    path = run / "results" / "provenance" / "grid.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repeats": asked}))
+    assert wish in problem(pack, open_archive(run), "mine", tmp_path, "v1")
+    assert not (tmp_path / "mine").exists()
+
+
 def test_records_that_the_checker_refuses_are_not_packed(run, tmp_path):
     path = run / record_paths(open_archive(run).grid)[0]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"throughput": 99.0}))
