@@ -270,6 +270,15 @@ def test_no_claim_stands_where_the_canary_says_that_the_machine_was_another(old)
     assert "slower" in set(cells(told).verdict)
 
 
+def test_decoding_by_another_canary_says_nothing_of_the_machine(old):
+    fast = replace(old, canaries=[one | {"decode_per_second": 2 * one["decode_per_second"]} for one in old.canaries])
+    reasons = []
+    for runs in (old.runs, old.runs.assign(code="0" * 12)):
+        table = compare_sets(old, replace(fast, runs=runs), MARGIN)
+        reasons.append(table[table.kind == "canary"].set_index("baseline").reason["canary, JPEG decoding"])
+    assert "says nothing of the machine" not in str(reasons[0]) and "says nothing of the machine" in reasons[1]
+
+
 def test_no_claim_stands_where_a_cell_is_no_equal_of_itself(old):
     new = again(old, slower={SLOW: 1.1, "huggingface/pipeline-control": 1.2})
     table = compare_sets(old, new, MARGIN)
