@@ -38,8 +38,8 @@ def configuration(asked: argparse.Namespace, images: int, name: str, **passes: f
     path = Path(f"{name}.yaml")
     path.write_text(yaml.safe_dump(own))
     command = [sys.executable, "-m", "snakemake", "prepare", "--cores", "all", "--quiet", "all"]
-    command += ["--snakefile", ROOT / "Snakefile", "--directory", Path.cwd(), "--configfile", path]
-    subprocess.run(command, check=True, cwd=ROOT if asked.configfile else None)
+    command += ["--snakefile", ROOT / "Snakefile", "--directory", Path.cwd(), "--configfile", path.resolve()]
+    subprocess.run(command, check=True)
     return path.resolve()
 
 
