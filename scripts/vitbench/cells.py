@@ -26,7 +26,6 @@ SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
 NAME_COLUMNS = [*VARIANT, "batch_size"]
 CELL = [*SOURCE, "dataset", "images", *NAME_COLUMNS]
-KEYS = ("machine", "protocol", "model", "dataset", "framework", "variant", "device", "workers", "batch_size")
 
 
 NAME = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")

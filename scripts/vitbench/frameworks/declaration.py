@@ -10,6 +10,12 @@ from vitbench.inputs.checkpoints import Checkpoint
 
 # The form that every model has first: a Hugging Face checkpoint in safetensors.
 CHECKPOINT = "checkpoint"
+# Schema of a setting that every framework of Python inside Spark has.
+THREADS_A_SLOT = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "of one task; as many tasks at a time as go into the cores",
+}
 
 
 @dataclass(frozen=True)

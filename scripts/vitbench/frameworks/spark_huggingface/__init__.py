@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs
 
 
 def in_a_task(definition: dict[str, Any]) -> dict[str, Any]:
@@ -30,11 +30,7 @@ FRAMEWORK = Framework(
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
             "precision": {"enum": ["float32", "bfloat16", "int8"], "description": "of the matrix products"},
-            "threads_a_slot": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "of one task; as many tasks at a time as go into the cores",
-            },
+            "threads_a_slot": THREADS_A_SLOT,
         },
     },
     start_and_load_seconds=15,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs
 
 OWN = onnxruntime.FRAMEWORK
 
@@ -25,11 +25,7 @@ FRAMEWORK = Framework(
         "required": OWN.settings["required"],
         "properties": OWN.settings["properties"]
         | {
-            "threads_a_slot": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "of one task; as many tasks at a time as go into the cores",
-            },
+            "threads_a_slot": THREADS_A_SLOT,
         },
     },
     start_and_load_seconds=12,

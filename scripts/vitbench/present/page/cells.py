@@ -19,13 +19,11 @@ from vitbench.present.labels import (
     number_of,
     percentage,
     variant_name,
-    variant_of,
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     INK,
     Dot,
-    Entry,
     Key,
     Line,
     Looks,
@@ -37,7 +35,9 @@ from vitbench.present.page.parts import (
     Strip,
     StripRow,
     grid,
+    of_hardware,
     of_numbers,
+    of_variant,
     of_words,
 )
 
@@ -68,8 +68,8 @@ def sweep(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, looks: 
     ]
     notes = _set_aside(sample) + failure_notes(runs[runs["dataset"] == "sample"])
     columns = {
-        "variant": (False, lambda row: Entry(variant_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "variant": of_variant,
+        "device": of_hardware,
         "batch size": of_numbers("batch_size", number_of),
         "images/s": of_numbers("throughput", number),
         "low": of_numbers("throughput_low", number),
@@ -78,8 +78,8 @@ def sweep(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, looks: 
         "flags": of_words("flags"),
     }
     sizes = {
-        "variant": (False, lambda row: Entry(variant_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "variant": of_variant,
+        "device": of_hardware,
         "best now": of_numbers("batch_size", number_of),
         "the full run used": of_numbers("kept", number_of),
         "remark": of_words("reason"),

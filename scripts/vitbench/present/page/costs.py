@@ -16,7 +16,6 @@ from vitbench.present.labels import (
     number,
     number_of,
     percentage,
-    variant_of,
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
@@ -31,7 +30,9 @@ from vitbench.present.page.parts import (
     StripRow,
     Stroke,
     grid,
+    of_hardware,
     of_numbers,
+    of_variant,
     of_words,
 )
 
@@ -118,8 +119,8 @@ def batches(table: pd.DataFrame) -> Section | None:
         return None
     columns = {
         "data set": of_words("dataset"),
-        "variant": (False, lambda row: Entry(variant_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "variant": of_variant,
+        "device": of_hardware,
         "asked for": of_numbers("batch_size", number_of),
         "largest": of_numbers("effective_batch_size", number_of),
         "batches, size × how many": (False, lambda row: Entry(_times(row.effective_batch_sizes))),

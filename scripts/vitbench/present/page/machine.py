@@ -6,7 +6,6 @@ import pandas as pd
 
 from vitbench.present import style
 from vitbench.present.labels import (
-    hardware_of,
     number,
     number_of,
     variant_of,
@@ -21,7 +20,9 @@ from vitbench.present.page.parts import (
     Strip,
     StripRow,
     grid,
+    of_hardware,
     of_numbers,
+    of_variant,
     of_words,
 )
 
@@ -87,8 +88,8 @@ def every_run(runs: pd.DataFrame) -> Section | None:
         return None
     columns = {
         "data set": of_words("dataset"),
-        "variant": (False, lambda row: Entry(variant_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "variant": of_variant,
+        "device": of_hardware,
         "batch size": of_numbers("batch_size", number_of),
         "effective": of_numbers("effective_batch_size", number_of),
         "block": of_numbers("block", number_of),

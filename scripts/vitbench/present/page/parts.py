@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from vitbench.present import style
+from vitbench.present.labels import hardware_of, variant_of
 from vitbench.present.page.axes import Axis
 
 # Names of the marks in the templates, by matplotlib's letters, so that a variant has one mark everywhere.
@@ -291,3 +292,8 @@ def of_words(column: str) -> tuple[bool, Callable[[Any], Entry]]:
 def of_numbers(column: str, form: Callable[[float], str]) -> tuple[bool, Callable[[Any], Entry]]:
     """Columns for `grid`: the number of an attribute in a form."""
     return True, lambda row: Entry(form(getattr(row, column)), float(getattr(row, column)))
+
+
+# The columns of a grid whose rows are cells.
+of_variant: tuple[bool, Callable[[Any], Entry]] = (False, lambda row: Entry(variant_of(row)))
+of_hardware: tuple[bool, Callable[[Any], Entry]] = (False, lambda row: Entry(hardware_of(row)))

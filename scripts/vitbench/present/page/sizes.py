@@ -8,9 +8,21 @@ import pandas as pd
 
 from vitbench.analysis.total_time import LEAST, LEAST_SIZES
 from vitbench.cells import NAME_COLUMNS
-from vitbench.present.labels import DEVICES, hardware_of, name_of, number, number_of
+from vitbench.present.labels import DEVICES, name_of, number, number_of
 from vitbench.present.page import axes
-from vitbench.present.page.parts import Dot, Entry, Line, Looks, Panels, Plot, Section, grid, of_numbers, of_words
+from vitbench.present.page.parts import (
+    Dot,
+    Entry,
+    Line,
+    Looks,
+    Panels,
+    Plot,
+    Section,
+    grid,
+    of_hardware,
+    of_numbers,
+    of_words,
+)
 
 
 def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | None:
@@ -21,7 +33,7 @@ def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | N
     panels = tuple(_by_size(device, rows, looks) for device, rows in measured.groupby("device", sort=False))
     lines = {
         "variant": (False, lambda row: Entry(name_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "device": of_hardware,
         "hours for a million images": (True, lambda row: Entry(_ranged(row, "hours", "hours"), row.hours)),
         "fixed, s": (True, lambda row: Entry(_ranged(row, "fixed_seconds", "fixed"), row.fixed_seconds)),
         "ms an image": (
@@ -35,7 +47,7 @@ def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | N
     }
     numbers = {
         "variant": (False, lambda row: Entry(name_of(row))),
-        "device": (False, lambda row: Entry(hardware_of(row))),
+        "device": of_hardware,
         "images": of_numbers("images", number_of),
         "ms an image [range]": (
             True,
