@@ -21,23 +21,24 @@ SUPPORTED = {"linux-x86_64": "Linux x86_64", "linux-arm64": "Linux arm64", "maco
 GLIBC = (2, 28)  # of torch's and onnxruntime's wheels
 MACOS = (14, 0)  # of onnxruntime's wheels
 MEMORY = 8e9  # bytes: Spark NLP's heap of 4 GB, its native tensors, and the system
-DISK = 15e9  # bytes: environments, jars, their caches, models in four formats
-DISK_WHEN_INSTALLED = 3e9
-CACHE = 8e9  # bytes that uv keeps in its own cache
+UNPACKED = 2  # bytes on the disk for each byte of a download (a default run: 9.8 GB in all, 4.5 of them downloaded)
+ROOM = 3e9  # bytes: models in four formats, data sets, measurements
 DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
 RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
+ENVIRONMENTS = ("default", "tensorflow-export")  # the parts of envs/downloads.json that uv installs
 
 # What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
 # home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or
-# None if that is the checkout's own; left_out and recorded are names of variables (vitbench.environment).
+# None if that is the checkout's own; downloads is envs/downloads.json; left_out and recorded are names of variables
+# (vitbench.environment).
 Facts = namedtuple(
     "Facts",
-    "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free present "
-    "loopback user user_problem home_problem folder folder_problem left_out recorded",
+    "system machine libc os_version python interpreter venv java java_problem gpu memory cores free cache_free "
+    "downloads present loopback user user_problem home_problem folder folder_problem left_out recorded",
 )
 Row = namedtuple("Row", "what found problem")
-Part = namedtuple("Part", "name size present wanted")
+Part = namedtuple("Part", "key name size present wanted")
 
 
 def platform_key(facts):
@@ -106,15 +107,17 @@ def memory_problem(facts):
 
 
 def disk_problem(facts):
-    """Too little room for what is still to be installed."""
-    needed = DISK_WHEN_INSTALLED if "default" in facts.present else DISK
+    """Too little room for what is still to be fetched and made; where uv's cache is elsewhere, its packages twice."""
+    missing = {part.key: UNPACKED * part.size for part in parts(facts) if part.wanted and not part.present}
+    needed = sum(missing.values()) + ROOM
     if facts.free < needed:
         return (
             f"{size_text(facts.free)} free on this disk, {size_text(needed)} are needed: free some or clone elsewhere"
         )
-    if facts.cache_free is not None and facts.cache_free < CACHE and "default" not in facts.present:
+    in_cache = sum(missing.get(environment, 0) for environment in ENVIRONMENTS)
+    if facts.cache_free is not None and facts.cache_free < in_cache:
         return (
-            f"{size_text(facts.cache_free)} free on the disk of uv's cache, {size_text(CACHE)} are needed: "
+            f"{size_text(facts.cache_free)} free on the disk of uv's cache, {size_text(in_cache)} are needed: "
             "free some, or set UV_CACHE_DIR to a folder with more room"
         )
     return ""
@@ -141,15 +144,15 @@ def loopback_problem(facts):
     )
 
 
-def parts(facts, downloads):
+def parts(facts):
     """What a first run fetches here (`wanted`), and what other variants would."""
-    sizes = {name: of_platform.get(platform_key(facts)) for name, of_platform in downloads.items()}
+    sizes = {name: of_platform.get(platform_key(facts)) for name, of_platform in facts.downloads.items()}
     default = "tensorflow-cpu" if sizes.get("tensorflow-cpu") else "onnx-cpu"
-    jars = sorted(set(sizes) - {"default", "tensorflow-export"}, key=lambda each: (each != default, each))
+    jars = sorted(set(sizes) - set(ENVIRONMENTS), key=lambda each: (each != default, each))
     names = {"default": "Python packages", "tensorflow-export": "TensorFlow export"}
     names.update((name, f"jars {name}") for name in jars if name.endswith("-cpu") or "driver" in facts.gpu)
-    wanted = ("default", "tensorflow-export", default)
-    return [Part(names[key], sizes[key], key in facts.present, key in wanted) for key in names if sizes.get(key)]
+    wanted = (*ENVIRONMENTS, default)
+    return [Part(key, names[key], sizes[key], key in facts.present, key in wanted) for key in names if sizes.get(key)]
 
 
 def download_lines(found):
@@ -167,11 +170,11 @@ def download_lines(found):
     return lines
 
 
-def report(facts, downloads):
+def report(facts):
     """The whole table as text; problems are marked, and told by `problems`."""
     rows = [(row.what, row.found + ("  <- problem" if row.problem else "")) for row in examine(facts)]
     if platform_key(facts) in SUPPORTED:
-        rows += [("" if i else "Download", line) for i, line in enumerate(download_lines(parts(facts, downloads)))]
+        rows += [("" if i else "Download", line) for i, line in enumerate(download_lines(parts(facts)))]
     return "\n".join(f"{what:<10}{found}".rstrip() for what, found in rows)
 
 
@@ -202,6 +205,7 @@ def gather(root, interpreter):
         cores=machine.cores(),
         free=shutil.disk_usage(str(root)).free,
         cache_free=free_in_cache(root),
+        downloads=json.loads((root / "envs" / "downloads.json").read_text()),
         present=present,
         loopback=look_at_loopback(),
         user=environment.user_name() or f"number {os.getuid()}, without a name",
@@ -309,7 +313,7 @@ def main(arguments=None):
     facts = gather(root, options.interpreter)
     found = problems(facts)
     if not (options.brief and found):
-        print(report(facts, json.loads((root / "envs" / "downloads.json").read_text())))
+        print(report(facts))
     for problem in found:
         print(problem if problem.startswith("vitbench") else f"vitbench: {problem}", file=sys.stderr)
     if not found and not options.brief:

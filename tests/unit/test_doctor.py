@@ -15,6 +15,14 @@ from vitbench.inputs import java
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DOWNLOADS = {
+    "default": {"lock": "0", "linux-x86_64": 3_000_000_000, "linux-arm64": 2_500_000_000, "macosx-arm64": 800_000_000},
+    "tensorflow-export": {"lock": "0", "linux-x86_64": 300_000_000},
+    "onnx-cpu": {"linux-x86_64": 281_000_000, "linux-arm64": 281_000_000},
+    "onnx-gpu": {"linux-x86_64": 700_000_000, "linux-arm64": 700_000_000},
+    "tensorflow-cpu": {"linux-x86_64": 500_000_000},
+}
+
 GOOD = doctor.Facts(
     system="Linux",
     machine="x86_64",
@@ -30,6 +38,7 @@ GOOD = doctor.Facts(
     cores=2,
     free=100e9,
     cache_free=None,
+    downloads=DOWNLOADS,
     present=frozenset(),
     loopback="",
     user="somebody",
@@ -40,18 +49,11 @@ GOOD = doctor.Facts(
     left_out=[],
     recorded=[],
 )
-DOWNLOADS = {
-    "default": {"lock": "0", "linux-x86_64": 3_000_000_000, "linux-arm64": 2_500_000_000, "macosx-arm64": 800_000_000},
-    "tensorflow-export": {"lock": "0", "linux-x86_64": 300_000_000},
-    "onnx-cpu": {"linux-x86_64": 281_000_000, "linux-arm64": 281_000_000},
-    "onnx-gpu": {"linux-x86_64": 700_000_000, "linux-arm64": 700_000_000},
-    "tensorflow-cpu": {"linux-x86_64": 500_000_000},
-}
 
 
 def test_a_fit_machine_has_no_problem_and_learns_what_is_fetched_and_for_how_long():
     assert doctor.problems(GOOD) == []
-    text = doctor.report(GOOD, DOWNLOADS)
+    text = doctor.report(GOOD)
     assert "Linux x86_64 glibc 2.36" in text
     assert "to fetch: 3.8 GB, about 7 min at 10 MB/s" in text  # 3.0 + 0.3 + 0.5 GB; 6.3 min and 1 to install
     assert "jars onnx-cpu           281 MB  only if asked for" in text
@@ -62,9 +64,12 @@ def test_a_fit_machine_has_no_problem_and_learns_what_is_fetched_and_for_how_lon
     ("change", "expected"),
     [
         ({"memory": 6e9}, "6.0 GB of memory, 8.0 GB are needed"),
-        ({"free": 9e9}, "9.0 GB free on this disk, 15.0 GB are needed"),
-        ({"free": 2e9, "present": frozenset(["default"])}, "2.0 GB free on this disk, 3.0 GB are needed"),
-        ({"cache_free": 1e9}, "set UV_CACHE_DIR"),
+        ({"free": 9e9}, "9.0 GB free on this disk, 10.6 GB are needed"),  # 2 x (3.0 + 0.3 + 0.5) + 3
+        ({"free": 4e9, "present": frozenset(["default"])}, "4.0 GB free on this disk, 4.6 GB are needed"),
+        (
+            {"cache_free": 6e9},
+            "free on the disk of uv's cache, 6.6 GB are needed: free some, or set UV_CACHE_DIR",
+        ),
         ({"python": (3, 12, 1), "interpreter": "python3"}, "vitbench needs Python 3.11, found 3.12.1 (python3)"),
         ({"venv": False}, "python3.11-venv"),
         ({"system": "Windows", "machine": "AMD64", "libc": ""}, "Windows AMD64 is not supported"),
@@ -83,7 +88,7 @@ def test_each_problem_is_one_line_with_its_remedy(change, expected):
     (problem,) = doctor.problems(GOOD._replace(**change))
     assert expected in problem
     assert "\n" not in problem
-    assert "<- problem" in doctor.report(GOOD._replace(**change), DOWNLOADS)
+    assert "<- problem" in doctor.report(GOOD._replace(**change))
 
 
 def test_all_problems_are_told_at_once():
@@ -109,15 +114,15 @@ def test_what_suffices_is_no_problem(change):
 
 def test_parts_follow_the_platform_and_what_is_there():
     arm = GOOD._replace(machine="aarch64")
-    assert [(part.name, part.wanted) for part in doctor.parts(arm, DOWNLOADS)] == [
+    assert [(part.name, part.wanted) for part in doctor.parts(arm)] == [
         ("Python packages", True),
         ("jars onnx-cpu", True),  # no TensorFlow for it
     ]
     there = GOOD._replace(present=frozenset(["default", "tensorflow-export", "tensorflow-cpu"]))
-    lines = doctor.download_lines(doctor.parts(there, DOWNLOADS))
+    lines = doctor.download_lines(doctor.parts(there))
     assert lines[-1] == "to fetch: nothing"
     assert lines[0].endswith("already there")
-    with_gpu = doctor.parts(GOOD._replace(gpu="NVIDIA T4, driver 580.1"), DOWNLOADS)
+    with_gpu = doctor.parts(GOOD._replace(gpu="NVIDIA T4, driver 580.1"))
     assert "jars onnx-gpu" in [part.name for part in with_gpu]
 
 
@@ -149,7 +154,7 @@ def test_what_the_shell_brings_is_shown_and_is_no_problem(monkeypatch):
     for name in ("HADOOP_CONF_DIR", "_JAVA_OPTIONS", "LD_PRELOAD"):
         monkeypatch.setenv(name, "/somewhere")
     facts = doctor.gather(ROOT, "python")
-    (line,) = (line for line in doctor.report(facts, DOWNLOADS).splitlines() if line.startswith("Shell"))
+    (line,) = (line for line in doctor.report(facts).splitlines() if line.startswith("Shell"))
     left_out, _, recorded = line.partition(";")
     assert {"HADOOP_CONF_DIR", "_JAVA_OPTIONS"} <= set(left_out.replace(",", "").split()) and "LD_PRELOAD" in recorded
     assert not any("HADOOP" in problem for problem in doctor.problems(facts))
