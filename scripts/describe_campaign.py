@@ -24,6 +24,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
+from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
@@ -33,12 +34,12 @@ from vitbench.present.labels import cell_names, hardware_of, number_of, several,
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
-from vitbench.records.archive import open_archive
+from vitbench.records.archive import Packed, open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
-SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in ("figures", "sizes")}
-# Parts of the page that only a campaign with data sets of several sizes has.
-SIZED = ("total_time", "data_set_sizes")
+SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in ("figures", "sizes", "sustained")}
+# Parts of the page that only a campaign has whose table has a row: with data sets of several sizes, with long repeats.
+OF_SOME = ("total_time", "data_set_sizes", "sustained")
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
 
@@ -168,6 +169,15 @@ def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
     return table(_variant(frame), columns)
 
 
+def _sustained(frame: pandas.DataFrame) -> list[str]:
+    columns: Columns = {"variant": ("variant", None), "batch_size": ("batch size", number(0))}
+    columns |= {"repeat": ("repeat", number(0)), "minutes": ("minutes", number(0))}
+    columns |= {"begin": (f"images/s, first {SPAN} minutes after {WARMING}", number(2))}
+    columns |= {"end": (f"last {SPAN}", number(2)), "change": ("change", share)}
+    columns |= {"memory_growth": ("memory, MB a minute", number(1))}
+    return table(_variant(trends(frame)), columns)
+
+
 def _quiet(runs: pandas.DataFrame) -> list[str]:
     rows = [
         {"what": words, "median": runs[column].median(), "least": runs[column].min(), "most": runs[column].max()}
@@ -206,15 +216,14 @@ class Campaign:
     def pictures(self) -> Path:
         return HOME / "docs" / "images" / self.name
 
-    @property
-    def sized(self) -> bool:
-        """Whether data sets of several sizes were measured."""
-        return len(self.tables["total_time"]) > 0
+    def has(self, part: str) -> bool:
+        """Whether its page has this part, or this chart of that table."""
+        return part not in OF_SOME or len(self.tables[part]) > 0
 
     @property
     def charts(self) -> list[str]:
         """The charts that its page shows."""
-        return [name for name in SHOWN if CHARTS[name].target != "sizes" or self.sized]
+        return [name for name in SHOWN if self.has(name)]
 
 
 def read(name: str, results: Path) -> Campaign:
@@ -223,9 +232,13 @@ def read(name: str, results: Path) -> Campaign:
     Raises:
         UserError: there is no such campaign, or a table is missing.
     """
+    archive = open_archive(HOME / "resources" / "campaigns" / name)
+    if not isinstance(archive, Packed):
+        known = ", ".join(sorted(each.name for each in archive.root.parent.iterdir()))
+        raise UserError(f"{name}: no such campaign; there is {known}")
     return Campaign(
         name,
-        open_archive(HOME / "resources" / "campaigns" / name).about,
+        archive.about,
         tables.read_context(results / "provenance" / "context.json"),
         {table: tables.read(results / f"{table}.csv") for table in ("runs", *PARTS)},
     )
@@ -263,7 +276,7 @@ def describe(campaign: Campaign) -> str:
     spent = dict(zip(budget.part, budget.share, strict=True))
     lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
     for part, (heading, written) in PARTS.items():
-        if part not in SIZED or campaign.sized:
+        if campaign.has(part):
             lines += ["", f"## {heading}", "", *written(campaign.tables[part])]
     lines += ["", "## Quiet", "", *_quiet(campaign.tables["runs"])]
     lines += ["", "## Charts"]
@@ -370,6 +383,7 @@ PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
     "break_even": ("Break-even", _break_even),
     "total_time": ("Hours for a million images", _total_time),
     "data_set_sizes": ("Data sets of several sizes", _data_set_sizes),
+    "sustained": ("Minute by minute", _sustained),
     "physics": ("Physics", _physics),
     "effective_batches": ("Batches", _batches),
     "time_budget": (

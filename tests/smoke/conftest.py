@@ -5,6 +5,7 @@ tests/unit/test_engines.py), the choice among several batch sizes (tests/workflo
 (there, and tests/unit/test_measure_cli.py).
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ import tree
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> Path:
-    """The folder, its name with a blank, of a finished run; `output.txt` in it is what the run said."""
-    folder = tmp_path_factory.mktemp("smoke") / "a run"
+    """The folder, its name with a blank, of a finished run; `output.txt` in it is what the run said.
+
+    VITBENCH_SMOKE names another, new folder for it: it stays, and `.ci/run` makes its report.
+    """
+    folder = Path(os.environ.get("VITBENCH_SMOKE") or tmp_path_factory.mktemp("smoke") / "a run")
     folder.mkdir()
     (folder / "more.yaml").write_text("batch_sizes: [4]\ncontrol: false\n")
     (folder / "output.txt").write_text(tree.smoke(folder))

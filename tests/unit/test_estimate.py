@@ -54,6 +54,14 @@ def test_without_records_the_assumptions_are_used(grid):
     assert any(seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(one) for one in expected)
 
 
+def test_photographs_of_a_camera_take_longer_by_what_decoding_them_takes(grid):
+    large = Grid(planted.CONFIG | {"datasets": dict.fromkeys(("sample", "full"), "photos-large-16")}, "linux-x86_64")
+    crops = Grid(planted.CONFIG | {"datasets": dict.fromkeys(("sample", "full"), "photos-16")}, "linux-x86_64")
+    more = seconds_of(large, "full", f"{HF}/bsbest") - seconds_of(crops, "full", f"{HF}/bsbest")
+    passes = ASSUMED["cold_pass_factor"] + 7 + 5  # 8 of 16 images, of which the first is cold, and 5 timed ones
+    assert more == pytest.approx(passes * 16 * 12 / ASSUMED["megapixels_decoded_per_second"])
+
+
 def test_more_images_take_longer_and_more_cores_less_but_starting_stays(grid, monkeypatch):
     start = FRAMEWORKS["sparknlp"].start_and_load_seconds
     sample, full = seconds_of(grid, "sample", f"{TF}/bs8") - start, seconds_of(grid, "full", f"{TF}/bsbest") - start

@@ -5,64 +5,43 @@ import re
 
 import planted
 import pytest
-from tree import ROOT
 
 from vitbench.inputs import photographs
 from vitbench.plan.grid import Grid
 
-# Stands in for measure.py and profile_cell.py: writes what is planted, slowly enough for another job to run beside it.
-STAND_IN = """
-import argparse, sys, time
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-parser = argparse.ArgumentParser()
-for name in ("--config", "--cell", "--dataset", "--repeat", "--threads", "--ready", "--out", "--progress"):
-    parser.add_argument(name)
-asked = parser.parse_args()
-import planted
-from vitbench.plan.configuration import load
-from vitbench.plan.grid import Grid
-grid = Grid(load(asked.config))
-begin = time.time()
-time.sleep(0.3)
-cell = grid.find(asked.dataset, asked.cell)
-if asked.repeat is None:
-    planted.plant_profile(Path("."), grid, cell)
-else:
-    planted.plant(Path("."), grid, cell, int(asked.repeat))
-with open("intervals.txt", "a") as intervals:
-    print(asked.dataset, asked.cell, asked.repeat, begin, time.time(), file=intervals)
-"""
+GRID = Grid(planted.CONFIG | {"repeats": 2})
 
-# The same for scripts/measure_peak.py.
-PEAK_STAND_IN = """
-import argparse, sys, time
+# Stands in for all that measures: notes when it ran, slowly enough for another job to run beside it, and leaves what
+# was planted in its place.
+STAND_IN = """
+import shutil, sys, time
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-parser = argparse.ArgumentParser()
-for name in ("--config", "--threads", "--out"):
-    parser.add_argument(name)
-asked = parser.parse_args()
-import planted
-from vitbench.plan.configuration import load
-from vitbench.plan.grid import Grid
+asked = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 begin = time.time()
 time.sleep(0.3)
-planted.plant_peak(Path("."), Grid(load(asked.config)))
-with open("peaks.txt", "a") as peaks:
-    print(begin, time.time(), file=peaks)
+out = Path(asked["--out"])
+for planted in Path("planted", out.parent).glob(f"{out.stem}.*"):
+    shutil.copyfile(planted, out.with_name(planted.name))
+with open("intervals.txt", "a") as intervals:
+    print(*(asked.get(f"--{name}") for name in ("dataset", "cell", "repeat")), begin, time.time(), file=intervals)
 """
 
 
 @pytest.fixture
 def unmeasured(tree):
     """A tree whose data sets are there, models and jars only by name, and whose measuring is acted."""
-    grid = Grid(planted.CONFIG)
     for folder in ("measurements", "results", "reports"):
         for path in (tree.root / folder).rglob("*"):
             if path.is_file() and "captions" not in path.parts:
                 path.unlink()
-    model = tree.root / "resources/models" / grid.model.slug
+    for cell, repeat in GRID.order:
+        planted.plant(tree.root, GRID, cell, repeat)
+    for cell in GRID.profiles():
+        planted.plant_profile(tree.root, GRID, cell)
+    planted.plant_peak(tree.root, GRID)
+    (tree.root / "planted").mkdir()
+    (tree.root / "measurements").rename(tree.root / "planted/measurements")
+    model = tree.root / "resources/models" / GRID.model.slug
     # In the order in which they depend on each other, for Snakemake goes by their times.
     for part in (tree.root / "resources/jars/tensorflow-cpu", model / "checkpoint", model / "tensorflow"):
         part.mkdir(parents=True)
@@ -72,9 +51,8 @@ def unmeasured(tree):
     (model / "logits.json").write_text("{}")
     (tree.root / "results/provenance").mkdir(parents=True, exist_ok=True)
     (tree.root / "results/provenance/spark-tensorflow-cpu.json").write_text("{}")
-    for command in ("measure.py", "profile_cell.py"):
-        (tree.root / "scripts" / command).write_text(STAND_IN.format(tests=str(ROOT / "tests")))
-    (tree.root / "scripts/measure_peak.py").write_text(PEAK_STAND_IN.format(tests=str(ROOT / "tests")))
+    for command in ("measure.py", "profile_cell.py", "measure_peak.py"):
+        (tree.root / "scripts" / command).write_text(STAND_IN)
     (tree.root / "two.yaml").write_text("repeats: 2\n")
     return tree
 
@@ -106,18 +84,14 @@ def test_a_measurement_runs_alone_whatever_the_flags(unmeasured):
     assert output.count("drawing wall_time") and output.count("comparing the cells")
     # Snakemake looks for jobs when one has ended, and does not wake up while a measurement runs.
     assert 20 < output.count("Ready jobs: ") <= output.count("Finished jobid: ") + 1
-    intervals = sorted(
-        (float(line.split()[3]), float(line.split()[4])) for line in (unmeasured.root / "intervals.txt").open()
-    )
-    (peak,) = [tuple(map(float, line.split())) for line in (unmeasured.root / "peaks.txt").open()]
-    assert peak[1] <= intervals[0][0], "the machine's peak comes before the first measurement"
-    assert all(before[1] <= after[0] for before, after in zip(intervals, intervals[1:], strict=False))
-    grid = Grid(planted.CONFIG | {"repeats": 2})
-    measured = [tuple(line.split()[:3]) for line in (unmeasured.root / "intervals.txt").open()]
-    wanted = [(cell.dataset, cell.name, str(repeat)) for cell, repeat in grid.order]
+    ran = sorted((line.split() for line in (unmeasured.root / "intervals.txt").open()), key=lambda one: float(one[3]))
+    assert all(float(before[4]) <= float(after[3]) for before, after in zip(ran, ran[1:], strict=False))
+    peak, *measured = [tuple(one[:3]) for one in ran]
+    assert peak == ("None", "None", "None"), "the machine's peak comes before the first measurement"
+    wanted = [(cell.dataset, cell.name, str(repeat)) for cell, repeat in GRID.order]
     assert measured[: len(wanted)] == wanted
     # Profiles come last, each after its cell's repeats.
-    assert {place[1:] for place in measured[len(wanted) :]} == {(cell.name, "None") for cell in grid.profiles()}
+    assert {place[1:] for place in measured[len(wanted) :]} == {(cell.name, "None") for cell in GRID.profiles()}
 
 
 def test_fewer_cores_than_the_machine_has_are_refused_before_the_first_measurement(unmeasured):

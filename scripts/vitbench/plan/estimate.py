@@ -68,6 +68,10 @@ def seconds(
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
     rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
     images = {dataset: _images(grid, dataset) for dataset in grid.datasets}
+    decoding = {
+        name: dataset.definition.get("megapixels", 0) / assumed["megapixels_decoded_per_second"]
+        for name, dataset in grid.datasets.items()
+    }
     limits = Passes(**grid.config["passes"])
     total = 0.0
     measured: dict[tuple[str, ...], list[_Measured]] = {}
@@ -81,7 +85,7 @@ def seconds(
             alike = [one for one in known if one.images == images[cell.dataset]] or known
             total += median(one.passing(images[cell.dataset], limits) for one in alike)
         else:
-            one = images[cell.dataset] / rate
+            one = images[cell.dataset] * (1 / rate + decoding[cell.dataset])
             passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
             total += FRAMEWORKS[cell.framework].start_and_load_seconds + passes * one
     return total
