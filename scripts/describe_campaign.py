@@ -70,7 +70,7 @@ def _blocks(repeats: int | dict[str, int]) -> str:
     """How many blocks there are, of each role where these differ."""
     if isinstance(repeats, int):
         return several(repeats, "block")
-    return " and ".join(f"{several(count, 'block')} of {role}" for role, count in repeats.items())
+    return " and ".join(f"{several(count, 'block')} of {role}" for role, count in repeats.items() if count)
 
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:
@@ -234,7 +234,7 @@ def read(name: str, results: Path) -> Campaign:
     """
     archive = open_archive(HOME / "resources" / "campaigns" / name)
     if not isinstance(archive, Packed):
-        known = ", ".join(sorted(each.name for each in archive.root.parent.iterdir()))
+        known = ", ".join(sorted(each.name for each in archive.root.parent.glob("*")))
         raise UserError(f"{name}: no such campaign; there is {known}")
     return Campaign(
         name,

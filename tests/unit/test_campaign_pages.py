@@ -1,13 +1,16 @@
 """What README and docs say of a campaign is what its records say; and no measured number there was typed."""
 
 import re
+from dataclasses import replace
 
 import describe_campaign
 import planted
 import pytest
 from campaign_tables import CAMPAIGNS, packed, tabulate
+from example_tables import typed
 
 from vitbench import tables
+from vitbench.analysis.sustained import OF_REPEAT
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import HOME
@@ -43,6 +46,22 @@ def test_a_campaign_with_data_sets_of_several_sizes_has_their_parts(sized, tmp_p
     of_sizes = parity[parity.dataset.str.startswith("sizes-")]
     assert len(of_sizes) == 4 and of_sizes.passed.all() and set(of_sizes.images) == {16, 24, 32, 40}
     assert set(speedup.family[speedup.dataset.str.startswith("sizes-")]) == {"exploratory"}
+
+
+def test_a_campaign_with_long_repeats_has_their_part_and_chart(campaign):
+    of_repeat = dict(zip(OF_REPEAT, ("full", 32, "huggingface", "pipeline", "cpu", 1, 8, 0), strict=True))
+    minutes = [of_repeat | {"minute": minute, "throughput": 8.0 if minute < 7 else 6.0} for minute in range(1, 12)]
+    page = describe_campaign.describe(
+        replace(campaign, tables=campaign.tables | {"sustained": typed(minutes, "sustained")})
+    )
+    assert "## Minute by minute" in page and "| 8.00 | 6.00 | -25.0% |" in page and "sustained.png" in page
+    page = describe_campaign.describe(replace(campaign, tables=campaign.tables | {"sustained": typed([], "sustained")}))
+    assert "Minute by minute" not in page and "sustained.png" not in page
+
+
+def test_a_campaign_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="nothing: no such campaign; there is "):
+        describe_campaign.read("nothing", tmp_path)
 
 
 def test_the_pages_say_what_the_campaign_says(campaign):

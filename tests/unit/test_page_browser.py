@@ -68,6 +68,11 @@ def test_the_check_hears_and_sees(chromium, file, tmp_path):
     assert any("Content Security Policy" in one for one in complaints)
 
 
+def test_the_answer_is_on_the_first_screen_of_a_telephone(chromium, file):
+    page = chromium.open(file, WIDTHS[0])
+    assert page.evaluate("document.querySelector('h1').getBoundingClientRect().bottom") < 480
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_window(chromium, file, width):
     page = chromium.open(file, width)

@@ -7,31 +7,25 @@ import pytest
 import spreadsheet
 import write_workbook
 from campaign_tables import CAMPAIGNS, packed, published, replicate, tabulate
-from example_tables import FIVE, Tables, analysed, example, typed
+from example_tables import FIVE, Tables, analysed, example
 from spreadsheet import Table, convert, edited, formulas, values, without_values
 
 from vitbench.analysis import break_even
 from vitbench.analysis.best_batch_size import best_batch_sizes
 from vitbench.analysis.break_even import full_cells, line
 from vitbench.analysis.summary import summary
-from vitbench.present.projection import IMAGES, machines
+from vitbench.present.projection import machines
 from vitbench.present.workbook import book as workbook
 
 pytestmark = [
     pytest.mark.office,
     pytest.mark.skipif(spreadsheet.find() is None, reason="there is no LibreOffice (apt install libreoffice-calc)"),
 ]
-CASES = ("five", "tied", "failed", "gated", "lined", *CAMPAIGNS, "published")
+CASES = ("five", "tied", "failed", "gated", *CAMPAIGNS, "published")
 GERMAN = ("five", CAMPAIGNS[-1])
 AT = {"images": "B8", "price": "B9", "start": "B10", "deadline": "B11", "baseline": "B6", "candidate": "B7"}
 CHECK, SENTENCE = ("Summary", "B12"), ("Summary", "A3")
 LOST = ("huggingface/pipeline", 16, 2)
-ON_CPU = {"device": "cpu", "workers": 1, "fixed_seconds": 30.0, "seconds_an_image": 0.1}
-# A line that gives hours, and one that does not.
-LINES = [
-    ON_CPU | {"framework": "sparknlp", "variant": "onnx", "reason": "no line: 16 images lie off it"},
-    ON_CPU | {"framework": "huggingface", "variant": "pipeline", "hours": (1e5 + 30) / 3600},
-]
 
 
 def tied() -> Tables:
@@ -59,9 +53,8 @@ def failed() -> Tables:
     return analysed(example(FIVE, repeats=5, failed=gone, flags=flags))
 
 
-def write(run: Tables, path: Path, lines: list[dict]) -> Path:
+def write(run: Tables, path: Path) -> Path:
     derived = {"break_even": break_even.break_even(run.runs, run.parity, run.speedup)}
-    derived |= {"total_time": typed(lines, "total_time")}
     workbook.write(
         path, summary=run.summary, runs=run.runs, best=run.best, parity=run.parity, speedup=run.speedup,
         context=run.context, derived=derived,
@@ -73,16 +66,14 @@ def write(run: Tables, path: Path, lines: list[dict]) -> Path:
 def runs() -> dict[str, Tables]:
     five = analysed(example(FIVE, repeats=5))
     gated = analysed(example(FIVE, repeats=5), failing=("sparknlp/onnx",))
-    return {"five": five, "tied": tied(), "failed": failed(), "gated": gated, "lined": five}
+    return {"five": five, "tied": tied(), "failed": failed(), "gated": gated}
 
 
 @pytest.fixture(scope="module")
 def books(runs, tmp_path_factory) -> dict[str, Path]:
     """Workbooks as vitbench writes them."""
     folder = tmp_path_factory.mktemp("books")
-    made = {
-        name: write(run, folder / f"{name}.xlsx", LINES if name == "lined" else []) for name, run in runs.items()
-    }  # fmt: skip
+    made = {name: write(run, folder / f"{name}.xlsx") for name, run in runs.items()}
     for name in (*CAMPAIGNS, "published"):
         results = tmp_path_factory.mktemp(name)
         if name == "published":
@@ -217,15 +208,6 @@ def test_hours_machines_and_cost_follow_what_is_typed(runs, recalculated):
         assert hours == pytest.approx((1_000_000 * cost.each + fixed) / 3600, rel=1e-9)
         assert count == needed
         assert price == pytest.approx(2.5 * (needed * fixed + 1_000_000 * cost.each) / 3600, rel=1e-9)
-
-
-def test_hours_follow_the_line_through_several_sizes_where_it_gives_hours(recalculated):
-    lined, plain = (Table(recalculated[name], "Summary") for name in ("lined", "five"))
-    for place, name in enumerate(lined.column("name")):
-        if name.startswith("huggingface/pipeline/"):
-            assert lined.column("hours")[place] == pytest.approx((IMAGES * 0.1 + 30) / 3600, rel=1e-9)
-        else:
-            assert lined.column("hours")[place] == plain.column("hours")[place]
 
 
 def changed(run: Tables, column: str, value: object) -> Tables:

@@ -62,8 +62,6 @@ class Derived:
     draw: Callable | None = None
     empty: bool = True
     """whether the sheet is there when the table has no row"""
-    number: str = ""
-    """column that numbers its rows, so that formulas on other sheets find them"""
 
 
 DERIVED = {
@@ -92,8 +90,8 @@ DERIVED = {
     ),
     "total_time": Derived(
         "Total time", "Total seconds as a line through data sets of several sizes, and hours for a million images",
-        "grey: computed by the workflow; where there are hours, Summary and the page project by this line", empty=False,
-        number="line",
+        "grey: computed by the workflow; where there is such a line, the page projects by it, and Summary by one data"
+        " set's pass, so that it follows a change in Runs", empty=False,
     ),
     "disagreements": Derived(
         "Disagreements", "Images to which the two of a compared pair gave different labels",
@@ -192,7 +190,7 @@ class _Book:
         guide.write(self.sheets, read_me, {name: heading for name, (heading, _) in more.items()})
 
     def _summary(self, sheet: Any, full: pd.DataFrame, figures: int, drawn: list[charts.Drawing]) -> None:
-        rows = summary.frame(full, self.best.frame, self.speedup.frame, self.derived.get("total_time"))
+        rows = summary.frame(full, self.best.frame, self.speedup.frame)
         chosen = answer.headline(self.speedup.frame)
         pair = summary.first_pair(rows, self.speedup.frame, chosen)
         made = summary.table(rows, self.speedup.frame, live.by_block(self.runs.frame), pair[0])
@@ -306,11 +304,8 @@ class _Book:
             about, frame = DERIVED[name], self.derived.get(name)
             if frame is None or frame.empty and not about.empty:
                 continue
-            if about.number:
-                frame = frame.assign(**{about.number: range(1, len(frame) + 1)})
             sheet = self.sheets.table(about.title, about.heading, about.note, frame, of=name,
-                                      computed=COMPUTED.get(name, ()), named=name if about.number else "",
-                                      meanings=live.MEANINGS)  # fmt: skip
+                                      computed=COMPUTED.get(name, ()))  # fmt: skip
             if about.draw:
                 about.draw(self.sheets, sheet, frame, self.sheets.below(frame))
 

@@ -53,7 +53,6 @@ MEANINGS = {
     "equivalent": "1 where two one-sided tests show it to be equivalent to the fastest",
     "fixed_seconds": "seconds until the first image, on each machine: start, load, what the cold pass takes longer",
     "seconds_an_image": "median seconds an image, warm",
-    "line": "number of the line",
     "figure": "what was computed",
     "recalculated": "what the formulas of this workbook say now",
     "workflow": "what the workflow wrote into its tables",

@@ -26,8 +26,7 @@ SHOWN = tuple(
     """framework variant device workers precision batch_size best_batch_size repeats median throughput speedup low high
     verdict agreement hours machines cost""".split()  # noqa: SIM905
 )
-HELPERS = ("cell", "choice", "gate", "place", "pair_row", "line", "fixed_seconds", "seconds_an_image", "name")
-PROJECTED = ("fixed_seconds", "seconds_an_image")
+HELPERS = ("cell", "choice", "gate", "place", "pair_row", "fixed_seconds", "seconds_an_image", "name")
 COMPUTED = ("low", "high", "verdict", "agreement", "gate")
 
 MEANINGS = live.MEANINGS | {
@@ -37,16 +36,12 @@ MEANINGS = live.MEANINGS | {
     "speedup.high": "upper end, likewise",
     "speedup.verdict": "what the workflow says of this pair",
     "speedup.agreement": "share of images to which both give the same label, as the workflow found",
-    "hours": "hours that one machine takes for the images typed above, start included: by the line through data sets of"
-    " several sizes (sheet Total time) where there is one, else by the median pass of the full run",
+    "hours": "hours that one machine takes for the images typed above, start included",
     "machines": "machines that are done before the deadline typed above, each of which starts once",
     "cost": "what these machines cost at the price typed above; empty without a price",
     "gate": "why the workflow gives no ratio of this cell",
     "place": "number of the machine; across machines there is a ratio only where the workflow gave one",
     "pair_row": "row of this pair on the sheet Speedup; 0 where there is none",
-    "line": "number of the line on the sheet Total time; 0 where there is none that gives hours",
-    "fixed_seconds": "seconds of a machine beside those an image: of the line, else of the full run",
-    "seconds_an_image": "seconds an image: of the line, else of the full run",
     "name": "name for the lists of baselines and candidates",
 }
 
@@ -65,14 +60,11 @@ class Input:
     """whether it is one of the names in the table"""
 
 
-def frame(
-    full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame, lines: pd.DataFrame | None
-) -> pd.DataFrame:  # fmt: skip
+def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame) -> pd.DataFrame:
     """The table's rows: those of the sheet Full, with what joins them to the other sheets.
 
     Args:
         full, best, speedup: frames of `live.of_full`, `live.of_best` and `live.of_speedup`.
-        lines: the table `total_time`, if there is one.
     """
     rows = full.reset_index(drop=True)
     choices = best[best["dataset"] == "full"] if "dataset" in best else best
@@ -81,14 +73,7 @@ def frame(
     found = [known.get(tuple(row[key] for key in keys), {}) for row in rows.to_dict("records")]
     gated = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(GATES)]
     gates = dict(zip(gated["candidate_cell"], gated["verdict"], strict=True))
-    hours = {} if lines is None else {
-        tuple(row[key] for key in VARIANT): (number, row)
-        for number, row in enumerate(lines.to_dict("records"), start=1) if pd.notna(row["hours"])
-    }  # fmt: skip
-    of_line = [hours.get(tuple(row[key] for key in VARIANT), (0, row)) for row in rows.to_dict("records")]
     return rows.assign(
-        line=[number for number, _ in of_line],
-        **{column: [row[column] for _, row in of_line] for column in PROJECTED},
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),
         choice=pd.Series([row.get("choice", math.nan) for row in found], dtype="float64"),
         gate=pd.Series([gates.get(cell, "") for cell in rows["cell"]], dtype=str),
@@ -144,18 +129,10 @@ def table(rows: pd.DataFrame, speedup: pd.DataFrame, seconds: dict[int, dict[int
 
 def _formulas(shown: pd.DataFrame) -> dict[str, Formula]:
     """The formulas of the table; a cell without repeats has none."""
-    measured, lines = shown["seconds_an_image"].notna().to_list(), shown["line"].to_list()
+    measured = shown["seconds_an_image"].notna().to_list()
 
     def where_measured(formula: Formula) -> Formula:
         return lambda row: formula(row) if measured[row.place] else ""
-
-    def projected(column: str) -> Formula:
-        def formula(row: Row) -> str:
-            if lines[row.place]:
-                return f"={look_up('total_time', column, row['line'], 'line')}"
-            return f"={look_up('full', column, row['cell'])}"
-
-        return formula
 
     def times(row: Row) -> str:
         mean, count, _ = ratio_formula("baseline_cell", row["cell"])
@@ -206,7 +183,8 @@ def _formulas(shown: pd.DataFrame) -> dict[str, Formula]:
         "verdict": verdict,
         "agreement": of_pair("agreement"),
         "pair_row": pair_row,
-        **{column: projected(column) for column in PROJECTED},
+        "fixed_seconds": lambda row: f"={look_up('full', 'fixed_seconds', row['cell'])}",
+        "seconds_an_image": lambda row: f"={look_up('full', 'seconds_an_image', row['cell'])}",
         "hours": where_measured(hours),
         "machines": where_measured(needed),
         "cost": where_measured(cost),
