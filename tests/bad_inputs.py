@@ -27,6 +27,7 @@ import damaged_images
 import hub_server
 import measure
 import numpy
+import surroundings
 import test_images
 import yaml
 from PIL import Image
@@ -537,6 +538,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         ),
         "a batch larger than the data set": large_batch,
     },
+    "Surroundings": surroundings.BROUGHT,
     "The machine": {
         "another machine than configured": another_machine,
         "fewer cores than it has": too_few_cores,
@@ -610,8 +612,9 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
 }
 
 
-# The rows for which a Java virtual machine is started.
+# The rows for which a Java virtual machine is started; with those for which Snakemake is, other tests give them.
 STARTS_JAVA = ("Spark NLP's jars not found", "a port taken", "… found by Java only")
+SLOW = (*STARTS_JAVA, *surroundings.STARTS_SNAKEMAKE)
 
 
 def message(act: Callable[[Path], Any]) -> str:
@@ -666,8 +669,8 @@ def became(content: bytes) -> str:
     return f"rendered: `{taken.form}`" if taken.rendered else "used as it is"
 
 
-def table(java: bool = True) -> str:
-    """The Markdown tables, each bad input given for real; without the rows for which Java is started if not `java`."""
+def table(slow: bool = True) -> str:
+    """The Markdown tables, each bad input given for real; without those of SLOW if not `slow`."""
     lines = ["### Each key", "| given | what is said |", "| --- | --- |"]
     for key, value in VALUES.items():
         given = yaml.safe_dump(nested(key, value), default_flow_style=True, width=1000).strip().removesuffix("\n...")
@@ -675,7 +678,7 @@ def table(java: bool = True) -> str:
         lines.append(row(f"`{given}`", message(lambda folder, k=key, v=value: configured(folder, nested(k, v)))))
     for title, cases in CLASSES.items():
         lines += ["", f"### {title}", "| given | what is said |", "| --- | --- |"]
-        lines += [row(given, message(act)) for given, act in cases.items() if java or given not in STARTS_JAVA]
+        lines += [row(given, message(act)) for given, act in cases.items() if slow or given not in SLOW]
     lines += ["", "### Image files", "| given | what becomes of it |", "| --- | --- |"]
     lines += [f"| {given} | {became(content)} |" for given, content in IMAGES.items()]
     return "\n".join(lines) + "\n"

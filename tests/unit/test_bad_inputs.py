@@ -32,9 +32,9 @@ AGAIN = "run: PYTHONPATH=scripts:tests/unit python tests/bad_inputs.py"
 def test_the_table_in_the_documentation_is_what_is_said():
     written = bad_inputs.written()
     assert all(len(row) < 600 for row in written.splitlines())
-    for given in bad_inputs.STARTS_JAVA:
+    for given in bad_inputs.SLOW:
         written = written.replace(bad_inputs.written_of(given), "")
-    assert written == bad_inputs.table(java=False), AGAIN
+    assert written == bad_inputs.table(slow=False), AGAIN
 
 
 @pytest.mark.jvm

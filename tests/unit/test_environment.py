@@ -13,6 +13,7 @@ from pathlib import Path
 import pyspark
 import pytest
 from example_records import example_repeat
+from surroundings import MAY_MOUNT, MOUNTED
 
 from vitbench import environment, machine
 from vitbench.errors import UserError, disk_problem
@@ -21,16 +22,6 @@ from vitbench.frameworks import ADAPTERS
 from vitbench.measure import supervisor
 
 HERE = Path(__file__).parent
-# In a namespace of its own, anybody may mount a disk.
-MOUNTED = [
-    *("unshare", "--map-root-user", "--mount", "sh", "-c"),
-    'disk=$1 options=$2; shift 2; mount -t tmpfs -o "$options" tmpfs "$disk" && exec "$@"',
-    "sh",
-]
-MAY_MOUNT = pytest.mark.skipif(
-    subprocess.run([*MOUNTED, "/mnt", "size=1m", "true"], capture_output=True).returncode != 0,
-    reason="this system lets nobody mount a disk of their own (unshare)",
-)
 
 
 @pytest.fixture

@@ -3,111 +3,45 @@
 import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
+import bad_inputs
 import pytest
 import tree as trees
+from surroundings import BROUGHT, MAY_MOUNT, MOUNTED, MOUNTS, STARTS_SNAKEMAKE, run
 from tree import ROOT, Tree
 
-HERE = Path(__file__).parent
-# In a namespace of its own, anybody may mount a disk.
-MOUNTED = [
-    "unshare",
-    "--map-root-user",
-    "--mount",
-    "sh",
-    "-c",
-    'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"',
-]
-MAY_MOUNT = pytest.mark.skipif(
-    subprocess.run([*MOUNTED, "sh", "size=1m", "/mnt", "true"], capture_output=True).returncode != 0,
-    reason="this system lets nobody mount a disk of their own (unshare)",
+# What a line must say at least, whatever else it says: by the beginning of what was brought.
+WORDS = {
+    "`SPARK_HOME`": "left out of this run: HADOOP_CONF_DIR, SPARK_HOME, _JAVA_OPTIONS",
+    "`PYTHONPATH`": "PYTHONPATH brings another yaml",
+    "`SNAKEMAKE_PROFILE`": "measurements belong to this one",
+    "… as an option": "measurements belong to this one",
+    "… that wants conda": "there is no conda here",
+    "… by its older name": "there is no conda here",
+    "a disk": "is mounted noexec",
+    "… read-only": "nothing can be written to",
+}
+
+
+@pytest.mark.parametrize(
+    "given", [pytest.param(one, marks=MAY_MOUNT if one in MOUNTS else ()) for one in STARTS_SNAKEMAKE]
 )
+def test_what_surrounds_a_run_gets_the_line_that_the_documentation_has(given):
+    line = bad_inputs.message(BROUGHT[given])
+    words = next((words for begin, words in WORDS.items() if given.startswith(begin)), "in a folder's name")
+    assert words in line
+    assert bad_inputs.row(given, line) + "\n" == bad_inputs.written_of(given)
 
 
-def lines(output: str) -> list[str]:
-    return [line for line in output.splitlines() if line.startswith("vitbench: ")]
-
-
-def run(folder: Path, *arguments: str, before=(), **variables: str) -> tuple[int, list[str], str]:
-    """Exit status, our lines, and all output of this checkout's Snakefile in `folder`."""
-    command = [*before, sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "all"]
-    done = subprocess.run(
-        [*command, *arguments, "--configfile", str(ROOT / "config" / "smoke.yaml")],
-        cwd=folder,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, lines(done.stderr), done.stdout + done.stderr
-
-
-def profile(folder: Path, text: str) -> str:
-    folder.mkdir()
-    (folder / "config.yaml").write_text(text)
-    return str(folder)
-
-
-# --- a profile of another project ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", ["profile", "option"])
-def test_measurements_never_go_to_another_machine(tmp_path, how):
-    """The executor is found by its name; tests/ may stand in PYTHONPATH."""
-    given = {"SNAKEMAKE_PROFILE": profile(tmp_path / "theirs", "executor: elsewhere\njobs: 10\n")}
-    status, said, output = run(
-        tmp_path,
-        *(["--executor", "elsewhere", "--jobs", "10"] if how == "option" else []),
-        PYTHONPATH=str(HERE / "elsewhere"),
-        **(given if how == "profile" else {}),
-    )
-    assert status == 1 and "measurements belong to this one" in said[-1], output[-3000:]
-    assert "Traceback" not in output and "was sent elsewhere" not in output
-    assert not (tmp_path / "measurements").exists()
-
-
-@pytest.mark.parametrize("setting", ["software-deployment-method: conda", "use-conda: true"])
-def test_a_profile_that_wants_conda_is_named_before_conda_is_missed(tmp_path, setting):
-    theirs = profile(tmp_path / "theirs", f"{setting}\n")
-    path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
-    assert shutil.which("conda", path=path) is None
-    status, said, output = run(tmp_path, "prepare", SNAKEMAKE_PROFILE=theirs, PATH=path)
-    assert status == 1 and theirs in said[0] and "there is no conda here" in said[1], output[-3000:]
-    assert "command not found" not in output and "Traceback" not in output
-
-
-# --- the environment ----------------------------------------------------------------------------------------------
-
-
-def test_what_is_left_out_of_a_run_is_said_and_the_jobs_do_not_see_it(tmp_path):
-    (tmp_path / "theirs" / "yaml").mkdir(parents=True)
-    (tmp_path / "theirs" / "yaml" / "__init__.py").write_text("raise ImportError('another yaml')\n")
-    brought = {"SPARK_HOME": "/opt/spark", "_JAVA_OPTIONS": "-Xmx1m", "HADOOP_CONF_DIR": "/etc/hadoop"}
-    status, said, output = run(tmp_path, "results/provenance/config.yaml", **brought)
-    assert status == 0, output[-3000:]
-    assert said[0] == "vitbench: left out of this run: HADOOP_CONF_DIR, SPARK_HOME, _JAVA_OPTIONS"
-
-
-def test_a_package_of_pythonpath_that_snakemake_itself_has_loaded_is_named(tmp_path):
-    """With it, nobody knows which Snakemake plans the run."""
-    theirs = tmp_path / "theirs"
-    shutil.copytree(Path(sys.modules["yaml"].__file__).parent, theirs / "yaml")
-    status, said, output = run(tmp_path, "results/provenance/config.yaml", PYTHONPATH=str(theirs))
-    assert status == 1 and said[-1].startswith("vitbench: PYTHONPATH brings another yaml"), output[-3000:]
+@MAY_MOUNT
+def test_a_disk_that_is_too_small_is_said_at_the_start(tmp_path):
+    (disk := tmp_path / "disk").mkdir()
+    mounted = [*MOUNTED, str(disk), "size=20m"]
+    status, said, output = run(tmp_path, "prepare", "--directory", str(disk), before=mounted)
+    assert status == 1 and "are needed" in said[-1] and "Traceback" not in output, output[-3000:]
 
 
 # --- folders ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["a,b", "what?", "[1]", "a#b"])
-def test_a_working_directory_with_an_odd_name_is_refused_before_anything_is_prepared(tmp_path, name):
-    folder = tmp_path / name
-    folder.mkdir()
-    status, said, output = run(folder, "prepare")
-    assert status == 1 and "in a folder's name" in said[-1], output[-3000:]
-    assert sorted(path.name for path in folder.iterdir() if path.name != ".snakemake") == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
 def test_hugging_face_alone_works_in_it(tmp_path):
@@ -119,19 +53,6 @@ def test_hugging_face_alone_works_in_it(tmp_path):
         str(folder / "mine.yaml"),
     )
     assert planned["measure"] == 4  # two batch sizes, the full run and its control
-
-
-@MAY_MOUNT
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [("ro", "nothing can be written to"), ("noexec", "is mounted noexec"), ("size=20m", "are needed")],
-)
-def test_a_disk_that_cannot_be_worked_on_is_one_line_at_the_start(tmp_path, options, words):
-    (disk := tmp_path / "disk").mkdir()
-    mounted = [*MOUNTED, "sh", options, str(disk)]
-    status, said, output = run(tmp_path, "prepare", "--directory", str(disk), before=mounted)
-    assert status == 1 and words in said[-1], output[-3000:]
-    assert "Traceback" not in output
 
 
 # --- a module of another workflow ---------------------------------------------------------------------------------
