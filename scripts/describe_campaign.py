@@ -38,8 +38,6 @@ from vitbench.records.archive import Packed, open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
 SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in ("figures", "sizes", "sustained")}
-# Parts of the page that only a campaign has whose table has a row: with data sets of several sizes, with long repeats.
-OF_SOME = ("total_time", "data_set_sizes", "sustained")
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
 
@@ -174,7 +172,7 @@ def _sustained(frame: pandas.DataFrame) -> list[str]:
     columns |= {"repeat": ("repeat", number(0)), "minutes": ("minutes", number(0))}
     columns |= {"begin": (f"images/s, first {SPAN} minutes after {WARMING}", number(2))}
     columns |= {"end": (f"last {SPAN}", number(2)), "change": ("change", share)}
-    columns |= {"memory_growth": ("memory, MB a minute", number(1))}
+    columns |= {"memory_begin": ("memory then, MB", number(0)), "memory_end": ("memory in the last, MB", number(0))}
     return table(_variant(trends(frame)), columns)
 
 
@@ -217,8 +215,10 @@ class Campaign:
         return HOME / "docs" / "images" / self.name
 
     def has(self, part: str) -> bool:
-        """Whether its page has this part, or this chart of that table."""
-        return part not in OF_SOME or len(self.tables[part]) > 0
+        """Whether its page has this part, or this chart: none of a table without rows, or of a sweep not made."""
+        if part == "batch_sweep":
+            return any(role_of(dataset) == "sample" for dataset in self.tables["runs"]["dataset"])
+        return part not in self.tables or len(self.tables[part]) > 0
 
     @property
     def charts(self) -> list[str]:

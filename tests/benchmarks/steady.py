@@ -3,7 +3,10 @@
 Run in a folder that holds nothing else, with a configuration for the model and the variants:
 
 python tests/benchmarks/steady.py --images 1000 --configfile config/standard.yaml
-    one long process a variant over one data set; writes curves.csv, curves.png, and prints where each became steady
+    one long process a variant over one data set; writes curves.csv and curves.png, and prints how much slower than in
+    the end an image was in each hundred of them
+python tests/benchmarks/steady.py --curves curves.csv
+    draws and prints the same of a table that is there
 
 It lets Snakemake prepare what is missing, and measures with scripts/measure.py, as a run does. No test: hours.
 """
@@ -11,21 +14,20 @@ It lets Snakemake prepare what is missing, and measures with scripts/measure.py,
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy
+import pandas
 import yaml
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from vitbench.plan.configuration import load  # noqa: E402
-from vitbench.steady import changes  # noqa: E402
 
 THREADS = {"OMP_NUM_THREADS": str(os.cpu_count())}  # as Snakemake sets it for the rule `measure`
 
@@ -54,13 +56,6 @@ def measure(config: Path, variant: str, batch_size: int, out: Path) -> dict:
     return record
 
 
-def write(path: str, rows: list[dict]) -> None:
-    with open(path, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def curves(asked: argparse.Namespace) -> None:
     """One process a variant that goes on for so many images, whatever the rule would say."""
     passes = -(-asked.images // asked.size)
@@ -69,36 +64,52 @@ def curves(asked: argparse.Namespace) -> None:
     variants, rows = load(config)["frameworks"], []
     for variant in variants:
         record = measure(config, variant, asked.batch_size, Path("curves") / variant / "rep0.json")
-        seconds = [one["seconds"] for one in record["passes"]]
         rows += [
             {"variant": variant, "images": (number + 1) * asked.size, "seconds_an_image": one["seconds"] / asked.size,
              "settling_share": one["settling_seconds"] / one["seconds"]}
             for number, one in enumerate(record["passes"])
         ]  # fmt: skip
-        last = [each / asked.size for each in seconds[-max(2, len(seconds) // 4) :]]
-        # Of the whole curve, in pieces that the search for changes looks at.
-        places = sorted({place for end in range(8, len(seconds) + 1) for place in changes(seconds[:end], 0.03)})
-        told = ", ".join(str(place * asked.size) for place in places) or "none"
-        settling = [one["settling_seconds"] / one["seconds"] for one in record["passes"]]
-        print(f"{variant}: the last quarter {numpy.median(last):.4f} s an image; level changes seen at {told} images; "
-              f"share of compiling first {settling[0]:.1%}, last {settling[-1]:.1%}", flush=True)  # fmt: skip
-    write("curves.csv", rows)
-    draw(rows, variants)
+    frame = pandas.DataFrame(rows)
+    frame.to_csv("curves.csv", index=False)
+    show(frame)
 
 
-def draw(rows: list[dict], variants: list[str]) -> None:
-    """Seconds an image against images, a line a variant."""
+LAST = 300  # images at the end of a curve that say how long an image takes when all has settled
+
+
+def show(frame: pandas.DataFrame) -> None:
+    """Draw curves.png, and print a Markdown table: how much longer an image took in each hundred of them."""
+    end = {name: rows.seconds_an_image[rows.images > rows.images.max() - LAST].mean() for name, rows in of(frame)}
+    hundreds = (frame.images - 1) // 100
+    slower = frame.assign(hundred=hundreds[hundreds < frame.images.max() // 100])
+    slower = slower.pivot_table("seconds_an_image", "variant", "hundred", sort=False)
+    print(f"| variant | {' | '.join(f'to {100 * (number + 1):.0f}' for number in slower)} | s an image in the end |")
+    print("| --- " * (len(slower.columns) + 2) + "|")
+    for name, row in slower.iterrows():
+        print(f"| {name} | {' | '.join(f'{seconds / end[name] - 1:+.0%}' for seconds in row)} | {end[name]:.4f} |")
+    draw(frame, end)
+
+
+def of(frame: pandas.DataFrame) -> Iterator[tuple[str, pandas.DataFrame]]:
+    """Each variant's rows, in the order of the table."""
+    return iter(frame.groupby("variant", sort=False))
+
+
+def draw(frame: pandas.DataFrame, end: dict[str, float]) -> None:
+    """Each variant's seconds an image, relative to its end, against images; a line a variant."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for variant in variants:
-        own = [row for row in rows if row["variant"] == variant]
-        axes.plot([row["images"] for row in own], [row["seconds_an_image"] for row in own], marker=".", label=variant)
-    axes.set(xlabel="images classified by the process", ylabel="seconds an image", yscale="log")
-    axes.legend()
-    figure.savefig("curves.png", dpi=120)
-    print("curves.csv, curves.png")
+    for name, rows in of(frame):
+        axes.plot(rows.images, rows.seconds_an_image / end[name] - 1, marker=".", label=name)
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.set(xlabel="images that the process has classified", ylim=(-0.1, 0.6), xlim=(0, frame.images.max()))
+    axes.set_ylabel(f"an image takes longer than in the last {LAST}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend(frameon=False)
+    figure.savefig("curves.png", dpi=100)
 
 
 def main() -> None:
@@ -107,10 +118,14 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--images", type=int, default=1000, help="images that each process classifies")
     parser.add_argument("--size", type=int, default=16, help="images a pass")
+    parser.add_argument("--curves", type=Path, help="a table that an earlier run has written")
     asked = parser.parse_args()
     if asked.configfile:
         asked.configfile = asked.configfile.resolve()
-    curves(asked)
+    if asked.curves:
+        show(pandas.read_csv(asked.curves))
+    else:
+        curves(asked)
 
 
 if __name__ == "__main__":

@@ -63,16 +63,20 @@ def trends(minutes: pandas.DataFrame) -> pandas.DataFrame:
     """A row a repeat of the table `sustained`: how it ended against how it began, after WARMING minutes.
 
     Columns: those of the repeat; `minutes`; `begin` and `end`, images a second of the first and last SPAN minutes;
-    `change`, end / begin - 1; `memory_growth`, MB a minute by least squares, NaN where memory is not known.
+    `change`, end / begin - 1; `memory_begin` and `memory_end`, median MB of these minutes, NaN where it is not known.
     """
     rows = []
     for key, group in minutes.groupby(list(OF_REPEAT), sort=False, dropna=False):
         warm = group[group.minute > WARMING]
-        begin, end = warm.throughput.head(SPAN).mean(), warm.throughput.tail(SPAN).mean()
-        known = warm[warm.memory_mb.notna()]
-        growth = numpy.polyfit(known.minute, known.memory_mb, 1)[0] if len(known) > 2 else numpy.nan
+        begin, end = warm.head(SPAN), warm.tail(SPAN)
+        speeds = {"begin": begin.throughput.mean(), "end": end.throughput.mean()}
         rows.append(
             dict(zip(OF_REPEAT, key, strict=True))
-            | {"minutes": len(group), "begin": begin, "end": end, "change": end / begin - 1, "memory_growth": growth}
+            | {"minutes": len(group)}
+            | speeds
+            | {"change": speeds["end"] / speeds["begin"] - 1}
+            | {"memory_begin": begin.memory_mb.median(), "memory_end": end.memory_mb.median()}
         )
-    return pandas.DataFrame(rows, columns=[*OF_REPEAT, "minutes", "begin", "end", "change", "memory_growth"])
+    return pandas.DataFrame(
+        rows, columns=[*OF_REPEAT, "minutes", "begin", "end", "change", "memory_begin", "memory_end"]
+    )

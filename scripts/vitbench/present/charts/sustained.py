@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -64,22 +65,22 @@ def _name(repeat: dict, repeats: int) -> str:
     return f"{variant_name(repeat['framework'], repeat['variant'])}, {DEVICES[repeat['device']]}{again}"
 
 
-def _growth(megabytes: float) -> str:
-    return "" if math.isnan(megabytes) else f", memory {megabytes:+.1f} MB a minute"
+def _memory(row: Any) -> str:
+    return "" if math.isnan(row.memory_end) else f", memory {row.memory_begin:,.0f} → {row.memory_end:,.0f} MB"
 
 
 def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     how = (
         f"One line a repeat. After {WARMING} minutes of warm-up, the last {SPAN} minutes against the first {SPAN}: "
         + "; ".join(
-            f"{variant_of(row)} {number(row.begin)} → {number(row.end)} images/s"
-            f" ({row.change:+.1%}){_growth(row.memory_growth)}"
+            f"{variant_of(row)} {number(row.begin)} → {number(row.end)} images/s ({row.change:+.1%}){_memory(row)}"
             for row in trends(table).itertuples(index=False)
         )
         + "."
     )
     wrong = (
         "A pass counts in each minute by its share there. A neighbour on the machine slows one minute and not the"
-        " next; heat and leaks go one way. Quantities that this machine does not tell are left out."
+        " next; heat and leaks go one way. A JVM takes its heap in steps, up to its limit: that is no leak. Quantities"
+        " that this machine does not tell are left out."
     )
     return [how, wrong, style.origin(context)]
