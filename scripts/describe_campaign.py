@@ -339,7 +339,9 @@ def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
 BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
     "answer": lambda campaign, page: [f"{campaign.context['answer']}."],
     "conditions": lambda campaign, page: [conditions(campaign)],
-    "noise": lambda campaign, page: [noise_line(campaign.tables["speedup"])],
+    "noise": lambda campaign, page: [
+        noise_line(campaign.tables["speedup"]) or "No cell was measured twice: the noise is not known."
+    ],
     "comparisons": lambda campaign, page: comparisons(campaign),
 } | {f"chart {chart}": lambda campaign, page, chart=chart: [picture(campaign, page, chart)] for chart in SHOWN}
 

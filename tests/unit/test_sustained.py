@@ -44,7 +44,7 @@ def test_a_slow_down_and_a_leak_are_told():
     table = sustained.sustained(runs(leaks, passes(*[30.0] * 24) | {"repeat": 1}))
     leaking, still = sustained.trends(table).itertuples(index=False)
     assert leaking.change == pytest.approx(30 / 33 - 1, abs=1e-9) and still.change == pytest.approx(0)
-    assert (leaking.memory_begin, leaking.memory_end) == (1350, 2250) and pandas.isna(still.memory_end)
+    assert (leaking.memory_begin, leaking.memory_end) == (1350, 2150) and pandas.isna(still.memory_end)
     assert table.collecting_share.iloc[0] == pytest.approx(0.1)
     assert table[table.repeat == 1].collecting_share.isna().all()
 
