@@ -97,7 +97,8 @@ CONDA = {
     "report": {
         "conda": [
             *("pandas", "numpy", "scipy", "matplotlib", "seaborn", "xlsxwriter", "openpyxl", "pillow"),
-            *("psutil", "pyyaml", "jsonschema", "jinja2", "pygments", "nbformat", "nbclient", "nbconvert", "ipykernel"),
+            *("psutil", "pyyaml", "jsonschema", "fastjsonschema", "jinja2", "pygments"),
+            *("nbformat", "nbclient", "nbconvert", "ipykernel"),
         ]
     },
 }

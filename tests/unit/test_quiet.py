@@ -11,6 +11,7 @@ import time
 from collections import namedtuple
 from dataclasses import replace
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -146,6 +147,55 @@ def test_a_broken_record_is_one_line_that_names_it(tmp_path):
     (tmp_path / "rep0.json").write_text("{")
     with pytest.raises(UserError, match="rep0.json is not a record"):
         quiet.reference(tmp_path)
+
+
+def _planted(folder: Path, name: str, *speeds: float) -> Path:
+    """A record whose two canaries have these speeds."""
+    before, after = ({"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in speeds)
+    path = folder / name / "rep0.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"quiet": {"before": before, "after": after}, "attempts": []}))
+    return path
+
+
+def test_no_repeat_reads_the_records_of_those_before_it_again(tmp_path, monkeypatch):
+    for number in range(3):
+        _planted(tmp_path, f"bs{number}", 10.0 + number, 20.0 + number)
+    first = quiet.reference(tmp_path)
+    read, canaries = [], quiet._canaries
+    monkeypatch.setattr(quiet, "_canaries", lambda path: read.append(path) or canaries(path))
+    assert quiet.reference(tmp_path) == first and read == []
+    new = _planted(tmp_path, "bs9", 90.0, 91.0)
+    assert quiet.reference(tmp_path)["canaries"] == 8 and read == [new]
+
+
+def test_a_record_that_changes_or_goes_changes_the_reference(tmp_path):
+    paths = [_planted(tmp_path, f"bs{number}", 10.0, 10.0) for number in range(3)]
+    assert quiet.reference(tmp_path) == {"gemm_gflops": 10, "decode_per_second": 20, "canaries": 6}
+    # As many bytes, written over the old ones, at the same second.
+    for path in paths[:2]:
+        state = path.stat()
+        path.write_text(path.read_text().replace("10.0", "30.0").replace("20.0", "60.0"))
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert quiet.reference(tmp_path)["gemm_gflops"] == 30
+    paths[0].unlink()
+    assert quiet.reference(tmp_path) == {"gemm_gflops": 20, "decode_per_second": 40, "canaries": 4}
+
+
+def test_half_a_line_that_a_kill_left_costs_one_more_reading_and_no_other_line(tmp_path):
+    _planted(tmp_path, "bs1", 10.0, 20.0)
+    first = quiet.reference(tmp_path)
+    kept = tmp_path / quiet.KEPT
+    kept.write_text(kept.read_text()[:-9])
+    assert quiet.reference(tmp_path) == first == quiet.reference(tmp_path)
+    assert len(kept.read_text().split("\n")) == 3  # nothing, half a line, and the record's own
+
+
+def test_what_never_became_a_record_is_in_no_reference(tmp_path):
+    """A kill may leave the folder in which a record was being written."""
+    _planted(tmp_path, "bs1", 10.0, 20.0)
+    _planted(tmp_path, "bs1/.rep1.json.partial", 90.0, 90.0)
+    assert quiet.reference(tmp_path)["canaries"] == 2
 
 
 def test_another_process_is_seen_measured_and_named():

@@ -85,6 +85,27 @@ def test_every_field_is_required_and_described_by_the_example():
 def test_a_fault_is_named_with_its_place(fault, place):
     found = records.problems(example_record(**fault))
     assert any(line.startswith(place) for line in found), found
+    assert records.faults(example_record(**fault)) == found
+
+
+def test_a_valid_record_is_known_by_the_compiled_schema_alone(monkeypatch):
+    monkeypatch.setattr(records, "problems", lambda _: pytest.fail("the slow way was taken"))
+    failed = example_record(status="oom", passes=[], timed_passes=0, steady=None, cold_seconds=None, **FAILED)
+    attempt = {"started": "2026-11-23T14:01:02+00:00", "status": "ok", "wall_seconds": 1.0, "pass_seconds": [1.0],
+               "flags": ["suspect"], "reason": None, "quiet": None, "total_seconds": 9.5}  # fmt: skip
+    assert records.faults(example_record()) == records.faults(failed) == []
+    assert records.faults(example_record(attempts=[attempt])) == []
+    assert "throughput x wall_seconds" in records.faults(example_record(throughput=2.5))[0]
+
+
+@pytest.mark.parametrize("what", [[], "record", 3, None, {"schema": 1}, {}])
+def test_what_is_no_record_is_told_alike_in_both_ways(what):
+    assert records.faults(what) == records.problems(what) != []
+
+
+def test_without_the_compiler_records_are_checked_all_the_same(monkeypatch):
+    monkeypatch.setattr(records, "_compiled", lambda: None)
+    assert records.faults(example_record()) == [] and records.faults(example_record(images=0))
 
 
 @pytest.mark.parametrize("schema", [1, "2", None])

@@ -65,7 +65,7 @@ def test_attempts_that_were_set_aside_take_time_too(grid):
 
 
 def test_cells_without_records_are_estimated_and_no_record_is_checked_again(grid, monkeypatch):
-    monkeypatch.setattr(records, "problems", lambda _: pytest.fail("a record was checked against the schema"))
+    monkeypatch.setattr(records, "faults", lambda _: pytest.fail("a record was checked against the schema"))
     for cell, block in grid.order[:3]:
         path = Path(grid.record(cell, block))
         path.parent.mkdir(parents=True)

@@ -52,7 +52,7 @@ class Evidence:
             except UserError as error:
                 evidence.broken[path] = [str(error)]
                 continue
-            if found := records.problems(record) or _unusable(record):
+            if found := records.faults(record) or _unusable(record):
                 evidence.broken[path] = [f"{path}: {one}" for one in found]
             else:
                 evidence.records[path] = record

@@ -9,8 +9,9 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from mmap import mmap
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,8 @@ from vitbench.errors import UserError
 
 CANARY = ("gemm_gflops", "decode_per_second")
 TAKES, BETWEEN_TAKES = 3, 1.0
+# The file beside the records that holds their canaries, a line a record, so that no repeat reads all records again.
+KEPT = ".canaries.jsonl"
 GEMM_SIZE = 1024
 # A process is named as a holder of the machine from this share of one core on.
 HOLDER = 0.02
@@ -114,23 +117,72 @@ def patient_canary(known: dict[str, float] | None, limits: Limits) -> dict[str, 
 def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, float] | None:
     """Medians of the canaries so far, and their number (`canaries`); None if there is none.
 
-    They are those in the records below `folder`, attempts that were set aside included, and `more`.
+    They are those in the records below `folder`, attempts that were set aside included, and `more`. Each record is read
+    once for all repeats: its canaries are kept in the file KEPT in `folder`, beside what tells that the record is still
+    the same.
 
     Raises:
         UserError: a file there is no record.
     """
-    canaries = list(more)
-    for path in Path(folder).rglob("rep*.json"):
-        try:
-            record = json.loads(path.read_text())
-            every = [record["quiet"], *(attempt["quiet"] for attempt in record["attempts"])]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
-        canaries += [probe for quiet in every if quiet for probe in (quiet["before"], quiet["after"])]
+    folder, canaries, new = Path(folder), list(more), []
+    kept = _kept_canaries(folder / KEPT)
+    for path, mark in _record_files(folder):
+        place = path.relative_to(folder).as_posix()
+        if (found := kept.get((place, *mark))) is None:
+            found = _canaries(path)
+            new.append(json.dumps({"record": place, "mark": mark, "canaries": found}))
+        canaries += [dict(zip(CANARY, rates, strict=True)) for rates in found]
+    if new:
+        with open(folder / KEPT, "a", encoding="utf-8") as handle:
+            # The break before: a line that a kill left half-written then spoils no other.
+            handle.write("".join(f"\n{line}" for line in new))
     known = {name: [one[name] for one in canaries if one[name]] for name in CANARY}
     if not all(known.values()):
         return None
     return {name: median(values) for name, values in known.items()} | {"canaries": len(canaries)}
+
+
+def _record_files(folder: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
+    """The records below a folder, each with its mark: number of the file, size and time, one of which any edit changes.
+
+    What is hidden is no record yet, or never became one.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _record_files(Path(entry.path))
+            elif fnmatchcase(entry.name, "rep*.json"):
+                state = os.stat(entry.path)
+                yield Path(entry.path), (state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+def _kept_canaries(path: Path) -> dict[tuple, list[list[float | None]]]:
+    """(record, its mark) → the rates (CANARY) of each of its canaries, as far as they were kept."""
+    kept = {}
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
+        try:
+            one = json.loads(line)
+            kept[one["record"], *one["mark"]] = [
+                [rates[place] for place in range(len(CANARY))] for rates in one["canaries"]
+            ]
+        except (ValueError, KeyError, TypeError, IndexError):
+            continue  # half a line, which a kill left: its record is read again
+    return kept
+
+
+def _canaries(path: Path) -> list[list[float | None]]:
+    """The rates (CANARY) of each canary of a record and of its attempts that were set aside."""
+    try:
+        record = json.loads(path.read_text())
+        every = [record["quiet"], *(attempt["quiet"] for attempt in record["attempts"])]
+        probes = [quiet[when] for quiet in every if quiet for when in ("before", "after")]
+        return [[one[name] for name in CANARY] for one in probes]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------

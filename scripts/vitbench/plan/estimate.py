@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +29,8 @@ from vitbench.steady import Passes
 
 LONG = 3 * 3600  # seconds from which on a smaller preset is named
 GUESSED_IMAGES = 1000  # of an archive of which nobody says how many it holds
+# Records of a cell that an estimate reads: it is made after every repeat, and all of thousands would take seconds.
+ENOUGH = 3
 
 
 def weight_bytes(shape: Shape) -> int:
@@ -108,6 +111,12 @@ class _Measured:
         return sum(limits.expected(images, one)) * one
 
 
+def latest(grid: Grid, cell: Cell) -> list[Path]:
+    """The last few records of a cell that there are, newest first."""
+    paths = (Path(grid.record(cell, block)) for block in reversed(range(grid.repeats(cell.dataset))))
+    return list(islice((path for path in paths if path.exists()), ENOUGH))
+
+
 def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) -> list[_Measured]:
     """What the repeats of this variant and device took so far."""
     found = []
@@ -115,7 +124,7 @@ def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) ->
         names = {(one.framework, one.variant.removesuffix(CONTROL), one.device) for one in (cell, other)}
         if len(names) > 1:
             continue
-        for path in Path(grid.cell_folder(other)).glob("rep*.json"):
+        for path in latest(grid, other):
             record = read(path)
             if record["status"] != "ok":
                 continue  # it says nothing of how long a good one takes

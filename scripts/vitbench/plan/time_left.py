@@ -53,12 +53,11 @@ def line(
 
 
 def seconds_left(grid: Grid, left: list[tuple[Cell, int]]) -> float:
-    """About how long these repeats will take: each as its cell's records so far, the others by the estimate."""
+    """About how long these repeats will take: each as its cell's last records, the others by the estimate."""
     known: dict[Cell, float | None] = {}
     for cell, _ in left:
         if cell not in known:
-            paths = [Path(grid.record(cell, block)) for block in range(grid.repeats(cell.dataset))]
-            taken = [_taken(_read(path)) for path in paths if path.exists()]
+            taken = [_taken(_read(path)) for path in estimate.latest(grid, cell)]
             known[cell] = mean(taken) if taken else None
     others = [(cell, block) for cell, block in left if known[cell] is None]
     return sum(known[cell] or 0.0 for cell, _ in left) + estimate.seconds(grid, others, _read)

@@ -21,6 +21,8 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,6 +39,8 @@ PROVENANCE = Path("results", "provenance")
 RECORD = re.compile(r"rep(\d+)\.json")
 # The file that makes a folder a campaign.
 CAMPAIGN = "campaign.json"
+# The file of a campaign that holds them, one a line.
+MEASURED = "measurements.jsonl"
 # How a value that several measurements share is written in each of them: {"$same": number in shared.json}.
 SAME = "$same"
 
@@ -150,13 +154,24 @@ class Packed(Folder):
         return _read_json(self.root / "ready.json") if (self.root / "ready.json").exists() else None
 
     @cached_property
-    def _lines(self) -> dict[str, dict[str, Any]]:
-        shared, path = _read_json(self.root / "shared.json"), self.root / "measurements.jsonl"
+    def _shared(self) -> list[Any]:
+        return _read_json(self.root / "shared.json")
+
+    @cached_property
+    def _lines(self) -> dict[str, str]:
+        """Path → its line as it is written: taken apart, those of a large campaign would fill the memory."""
+        with self._as_packed():
+            texts = [text for text in _read(self.root / MEASURED).split("\n") if text]
+            return {json.loads(text)["path"]: text for text in texts}
+
+    @contextmanager
+    def _as_packed(self) -> Iterator[None]:
+        """Whatever goes wrong in the block is that the file of the measurements is not what was packed."""
         try:
-            lines = [json.loads(line) for line in _read(path).split("\n") if line]
-            return {line["path"]: line | {"content": with_shared(line["content"], shared)} for line in lines}
+            yield
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise UserError(f"{path} is not what was packed ({type(error).__name__}: {error})") from error
+            where = self.root / MEASURED
+            raise UserError(f"{where} is not what was packed ({type(error).__name__}: {error})") from error
 
     @cached_property
     def _sets(self) -> dict[int, PredictionRows]:
@@ -175,7 +190,8 @@ class Packed(Folder):
         return list(self._lines)
 
     def document(self, path: str) -> Any:
-        return self._line(path)["content"]
+        with self._as_packed():
+            return with_shared(self._line(path)["content"], self._shared)
 
     def record(self, path: str) -> dict[str, Any]:
         return self.document(path)
@@ -202,7 +218,7 @@ class Packed(Folder):
     def _line(self, path: str) -> dict[str, Any]:
         if path not in self._lines:
             raise UserError(f"{path} is not in the campaign {self.root}")
-        return self._lines[path]
+        return json.loads(self._lines[path])
 
 
 def open_archive(root: str | Path) -> Folder:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
+from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +53,50 @@ def problems(record: Any) -> list[str]:
         f"{error.json_path}: {error.message}"
         for error in sorted(_validator().iter_errors(record), key=lambda e: e.path)
     ]
-    if not found and record["status"] == "ok":
-        images = record["throughput"] * record["wall_seconds"]
-        if abs(images - record["valid_predictions"]) >= 0.5:
-            found.append(f"throughput x wall_seconds = {images:.2f}, not the {record['valid_predictions']} predictions")
-    return found
+    return found or _contradictions(record)
+
+
+def faults(record: Any) -> list[str]:
+    """The same as `problems`, for whoever reads thousands: of a valid record it is known far sooner that it is one.
+
+    The compiled schema only says yes; what it does not, `problems` looks at, so that both always say the same.
+    """
+    accepted = _compiled()
+    return _contradictions(record) if accepted and accepted(record) else problems(record)
+
+
+@cache
+def _compiled() -> Callable[[Any], bool] | None:
+    """Whether a record surely fits the schema, by code that is made of the schema once.
+
+    None in an environment without the compiler (that of one framework alone, which reads few records).
+    """
+    if find_spec("fastjsonschema") is None:
+        return None
+    import fastjsonschema
+
+    # Formats are not looked at by `problems` either. The compiler writes into the schema that it is given.
+    how = {"use_default": False, "use_formats": False, "detailed_exceptions": False}
+    check = fastjsonschema.compile(copy.deepcopy(_validator().schema), **how)
+
+    def accepted(record: Any) -> bool:
+        try:
+            check(record)
+        except fastjsonschema.JsonSchemaValueException:
+            return False
+        return True
+
+    return accepted
+
+
+def _contradictions(record: dict[str, Any]) -> list[str]:
+    """Where the numbers of a record that fits the schema do not fit each other."""
+    if record["status"] != "ok":
+        return []
+    images = record["throughput"] * record["wall_seconds"]
+    if abs(images - record["valid_predictions"]) < 0.5:
+        return []
+    return [f"throughput x wall_seconds = {images:.2f}, not the {record['valid_predictions']} predictions"]
 
 
 def check(path: Path, record: dict[str, Any]) -> None:
@@ -83,7 +125,7 @@ def read(path: Path) -> dict[str, Any]:
         record = json.loads(Path(path).read_text())
     except ValueError as error:
         raise UserError(f"{path} is not a record ({error}): remove it to measure it again") from error
-    if found := problems(record):
+    if found := faults(record):
         raise UserError(f"{path} is not a valid record ({found[0]}): remove it to measure it again")
     return record
 
