@@ -14,17 +14,7 @@ with open(os.path.join(HOME, "resources/published/figures.yaml")) as lines:
 
 rule tabulate_published:
     input:
-        data=expand(
-            f"{PUBLISHED}/{{name}}",
-            name=[
-                "runs.csv",
-                "claims.csv",
-                "partitions.csv",
-                "hardware.csv",
-                "figures.yaml",
-                "series.yaml",
-            ],
-        ),
+        data=get_published_data(),
         lib=library("tabulate_published"),
     output:
         runs="<results>/published/runs.csv",

@@ -7,17 +7,7 @@
 
 rule tabulate_replication:
     input:
-        published=expand(
-            f"{PUBLISHED}/{{name}}",
-            name=[
-                "runs.csv",
-                "claims.csv",
-                "partitions.csv",
-                "hardware.csv",
-                "figures.yaml",
-                "series.yaml",
-            ],
-        ),
+        published=get_published_data(),
         runs="<results>/{source}runs.csv",
         best="<results>/{source}best_batch_size.csv",
         parity="<results>/{source}parity.csv",

@@ -67,6 +67,39 @@ def get_charts(target):
     )
 
 
+def get_prices():
+    """What an hour of a machine costs: the working directory's own table, or that of this checkout."""
+    own = os.path.join("resources", "prices.tsv")
+    return own if os.path.exists(own) else checkout(own)
+
+
+def get_planned_images(wildcards):
+    """Images of the job that is planned; the run ends where `images` names something else than how many."""
+    images = config["images"] or projection.IMAGES
+    if not isinstance(images, int):
+        sys.exit(
+            f"vitbench: images: {images} is no number; say how many, snakemake plan --config images=40000000 deadline_hours=48"
+        )
+    return images
+
+
+def get_deadline(wildcards):
+    """Hours until which they are to be done."""
+    return config["deadline_hours"] or projection.DEADLINE
+
+
+def get_plan(wildcards):
+    """The plan of a job, by what is measured here or by the campaign that is named; the run ends if there is none."""
+    name = config["campaign"]
+    if name and name not in get_campaigns():
+        sys.exit(
+            f"vitbench: campaign: there is no {name} to plan by; there is {', '.join(get_campaigns()) or 'none'} in "
+            "resources/campaigns/"
+        )
+    source = f"campaigns/{name}/" if name else ""
+    return [f"<reports>/{source}plan.{form}" for form in ("md", "png", "svg")]
+
+
 def get_size_charts():
     """The charts of the data sets of several sizes; none where the configuration names none."""
     return get_charts("sizes") if GRID.sizes else []
@@ -179,6 +212,14 @@ def get_sets_state(wildcards):
     return [get_state(get_set(side)) for side in ("baseline", "candidate")]
 
 
+def get_published_data():
+    """The tables of the series as it was published."""
+    names = ("runs", "claims", "partitions", "hardware")
+    tables = [checkout("resources", "published", f"{name}.csv") for name in names]
+    more = ("figures.yaml", "series.yaml")
+    return tables + [checkout("resources", "published", name) for name in more]
+
+
 def get_published_runs(wildcards):
     """The article's runs, whose ratios stand beside ours."""
     runs = checkout("resources", "published", "runs.csv")
@@ -192,10 +233,14 @@ def get_page_tables(wildcards):
         return get_sheets(wildcards) | {"pictures": figures}
     more = {
         name: f"<results>/{wildcards.source}{name}.csv"
-        for name in ("disagreements", "replication", "data_set_sizes", "total_time")
+        for name in (*MEASURED_ALONE, "disagreements", "replication")
     }
     grid = f"<results>/{wildcards.source}provenance/grid.json"
     return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}
+
+
+# Tables that page and workbook take of what was measured, and that the published numbers have not.
+MEASURED_ALONE = ("data_set_sizes", "total_time", "scaling", "scaling_fits", "cost")
 
 
 def get_templates():
@@ -210,7 +255,7 @@ def get_templates():
 def get_workbook_tables(wildcards):
     """What the workbook is written of besides the tables that every source has."""
     names = ("disagreements", "replication", "replication_curves", "sustained")
-    names += ("data_set_sizes", "total_time")
+    names += MEASURED_ALONE
     more = {name: f"<results>/{wildcards.source}{name}.csv" for name in names}
     return get_sheets(wildcards) | ({} if wildcards.source == "published/" else more)
 

@@ -23,8 +23,7 @@ def values(series: published.Series) -> dict[str, str]:
     core = speedups[speedups.comparison.str.startswith(f"part {about['core']}")]
     across = core[core.baseline.str.startswith("huggingface") & core.candidate.str.startswith("sparknlp")]
     ratios = {f"core_{row.candidate.split('/')[2]}_{row.dataset}": f"{row.speedup:.2f}" for row in across.itertuples()}
-    scaled = next(figure for figure in series.figures if figure["chart"] == "scaling")
-    scaling = published.scaling(runs, scaled)
+    scaling = published.scaling(runs, published.scaling_figure(series))
     most = int(scaling.workers.max())
     efficiency = scaling[scaling.workers == most].set_index("device").efficiency
     repeats = published.accidental_repeats(runs)

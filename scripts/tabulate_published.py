@@ -48,7 +48,6 @@ def main(folder: Path, out: Mapping[str, str]) -> None:
     summary = analysis.summary(tables.read(out["runs"], "runs")).merge(picked)
     not_checked = {"compared": 0, "passed": False, "reason": "not checked: the series gives no predictions"}
     parity = speedups[["dataset", "baseline", "candidate", "images"]].assign(**not_checked)
-    scaled = next(figure for figure in series.figures if figure["chart"] == "scaling")
     figures = pandas.DataFrame(series.figures).reindex(columns=["part", "name", "title", "chart", "reason"])
     for name, table in {
         "summary": summary,
@@ -56,7 +55,7 @@ def main(folder: Path, out: Mapping[str, str]) -> None:
         "parity": parity.reindex(columns=tables.COLUMNS["parity"]),
         "speedup": speedups,
         "repeats": repeats,
-        "scaling": published.scaling(runs, scaled),
+        "scaling": published.scaling(runs, published.scaling_figure(series)),
         "claims": claims.check_claims(series.claims, runs),
         "figures": figures,
     }.items():

@@ -107,6 +107,8 @@ VALUES: dict[str, Any] = {
     "candidate_campaign": "../up",
     "other_machine": "perhaps",
     "fail_on": "fast",
+    "images": 0,
+    "deadline_hours": 0,
     "define": [],
     "define.datasets": {"mine": {"kind": "zip"}},
     "define.models": {"mine": {"kind": "hub", "hub": "some/vit@main"}},

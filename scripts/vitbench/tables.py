@@ -31,7 +31,8 @@ WORDS = frozenset(
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing
     image path sha256 file label baseline_label candidate_label
-    within_floor speedup_verdict""".split()  # noqa: SIM905
+    within_floor speedup_verdict
+    law hours_from least doubt in_time fewest answer""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
@@ -46,7 +47,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
-            data_hash processor library product_precision out_of_turn record""",
+            data_hash processor library product_precision machines out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",
@@ -84,11 +85,22 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",
+        "scaling": """source framework variant device workers batch_size dataset images base_workers blocks
+            wall_seconds throughput throughput_low throughput_high speedup speedup_low speedup_high efficiency
+            efficiency_low efficiency_high start_seconds load_seconds waves reason""",
+        "scaling_fits": """source framework variant device law points fewest_workers most_workers blocks one_seconds
+            one_low one_high contention contention_low contention_high coherency coherency_low coherency_high
+            peak_workers residual residual_workers lack_of_fit_p reach reason""",
+        "cost": """source framework variant device workers batch_size machine machines images hours hours_low hours_high
+            hours_from machine_hours start_minutes usd_per_hour usd usd_low usd_high least doubt reason""",
         "compare": """kind baseline candidate dataset speedup low high verdict baseline_repeats candidate_repeats p_holm
             margin smallest_detectable blocks_needed floor floor_low floor_high images baseline_throughput
             candidate_throughput agreement reason""",
         "machines": """model protocol dataset images framework variant device workers batch_size source machine repeats
             throughput throughput_low throughput_high speedup low high verdict""",
+        "plan": """source framework variant device workers batch_size machine times machines images deadline_hours hours
+            hours_low hours_high hours_from in_time fewest machine_hours start_minutes usd_per_hour usd usd_low usd_high
+            measured_images answer doubt reason""",
     }.items()
 }
 

@@ -57,6 +57,8 @@ BAD = {
     "candidate_campaign": ["a b", "../up"],
     "other_machine": ["perhaps", 1],
     "fail_on": ["fast", ["slower", "slower"], ["fast"], 1],
+    "images": [0, 2.5, "", [1]],
+    "deadline_hours": [0, -1, "48 h"],
     "define": [
         {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
         {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
@@ -147,7 +149,7 @@ def test_what_is_given_is_merged_over_the_default(tmp_path):
 
 def test_what_is_packed_or_taken_in_is_no_part_of_the_configuration_that_is_measured(tmp_path):
     told = {"campaign": "mine", "records": "elsewhere", "baseline_records": "a", "candidate_campaign": "b"}
-    told |= {"other_machine": True, "fail_on": ["slower"]}
+    told |= {"other_machine": True, "fail_on": ["slower"], "images": 5, "deadline_hours": 2}
     assert load(given(tmp_path, told)) == load(given(tmp_path, {}))
 
 

@@ -50,6 +50,8 @@ class Fit:
     """of each size, smallest first: how far the mean of its blocks lies from the line, as a share of the line"""
     p: float
     """p value of the test for lack of fit; NaN where there is nothing to test by"""
+    blocks: tuple[tuple[float, float], ...]
+    """`fixed` and `each` of each block"""
 
 
 def fit(images: Iterable[int], passes: numpy.ndarray, begins: numpy.ndarray) -> Fit:
@@ -89,22 +91,40 @@ def fit(images: Iterable[int], passes: numpy.ndarray, begins: numpy.ndarray) -> 
     if (flat := lines[:, 1] <= 0).any():
         raise ValueError(NO_SLOPE.format(block=int(flat.argmax())))
     fixed = begins.mean(axis=1) + lines[:, 0]
-    hours = (fixed + MANY * lines[:, 1]) / HOUR
+    of_blocks = tuple(zip(fixed.tolist(), lines[:, 1].tolist(), strict=True))
     residuals = relative - lines @ design.T
     shared = residuals.mean(axis=0)
     on_line = lines.mean(axis=0) @ design.T
     return Fit(
         Estimate(*mean_interval(fixed)),
         Estimate(*(math.exp(end) for end in mean_interval(numpy.log(lines[:, 1])))),
-        Estimate(*(math.exp(end) for end in mean_interval(numpy.log(hours)))),
+        hours_of(of_blocks, MANY),
         tuple((shared / on_line).tolist()),
-        _lack_of_fit(residuals, shared),
+        lack_of_fit(residuals, shared),
+        of_blocks,
     )
 
 
-def _lack_of_fit(residuals: numpy.ndarray, shared: numpy.ndarray) -> float:
+def hours_of(blocks: Iterable[tuple[float, float]], images: float) -> Estimate:
+    """Hours of so many images in one process, by the lines (fixed seconds, seconds an image) of some blocks.
+
+    Geometric mean over the blocks, with the interval of its logarithm. Where a block's line begins below zero, which is
+    noise, its process starts in no time.
+    """
+    logs = [math.log((max(fixed, 0.0) + images * each) / HOUR) for fixed, each in blocks]
+    return Estimate(*(math.exp(end) for end in mean_interval(logs)))
+
+
+def lack_of_fit(residuals: numpy.ndarray, shared: numpy.ndarray, parameters: int = 2) -> float:
+    """p value of the test that points lie on a curve but for noise; NaN for one block, or as many points as parameters.
+
+    Args:
+        residuals: blocks × points, of the curve of each block.
+        shared: of each point, their mean over the blocks.
+        parameters: that each curve was fitted with.
+    """
     blocks, sizes = residuals.shape
-    free = sizes - 2
+    free = sizes - parameters
     if blocks < LEAST or free < 1:
         return math.nan
     bend = blocks * float((shared**2).sum()) / free
@@ -123,31 +143,59 @@ def total_time(runs: pandas.DataFrame, impossible: Collection[tuple[str, str]] =
     Args:
         impossible: (dataset, cell name) of cells above the machine's peak, which are in no line.
     """
-    of_sizes = runs[(runs.status != "skipped") & (runs.dataset.map(role_of) == SIZES)]
     rows = []
-    for key, tried in of_sizes.groupby(NAME_COLUMNS, sort=False, dropna=False):
+    for key, tried in _of_sizes(runs).groupby(NAME_COLUMNS, sort=False, dropna=False):
         cell = dict(zip(NAME_COLUMNS, key, strict=True))
         above = [dataset for dataset in tried.dataset.unique() if (dataset, cell_name(cell)) in impossible]
         rows.append(cell | ({"reason": f"on {above[0]}: {ABOVE}"} if above else _row(tried)))
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["total_time"]))
 
 
-def _row(tried: pandas.DataFrame) -> dict[str, Any]:
+def lines(runs: pandas.DataFrame, table: pandas.DataFrame) -> dict[str, Fit]:
+    """Cell name → the line behind each row of the table `total_time` that has hours.
+
+    Args:
+        table: that table, of the same runs.
+    """
+    known = {cell_name(row) for row in table[table.hours.notna()].to_dict("records")}
+    found = {}
+    for key, tried in _of_sizes(runs).groupby(NAME_COLUMNS, sort=False, dropna=False):
+        name = cell_name(dict(zip(NAME_COLUMNS, key, strict=True)))
+        if name in known:
+            found[name] = _line(*_usable_everywhere(tried))
+    return found
+
+
+def _of_sizes(runs: pandas.DataFrame) -> pandas.DataFrame:
+    return runs[(runs.status != "skipped") & (runs.dataset.map(role_of) == SIZES)]
+
+
+def _usable_everywhere(tried: pandas.DataFrame) -> tuple[pandas.DataFrame, pandas.DataFrame, list[int]]:
+    """The usable repeats of a variant; seconds of a pass, blocks in which every size is usable × data sets, the
+    smallest first; and the images of these data sets."""
     timed = tried[usable(tried) & whole(tried)].dropna(subset=["wall_seconds", "start_seconds", "load_seconds"])
-    gone = [dataset for dataset in tried.dataset.unique() if dataset not in set(timed.dataset)]
-    lacking = f"without a usable repeat: {', '.join(gone)}" if gone else ""
     passes = timed.pivot_table("wall_seconds", "block", "dataset", sort=False).dropna()
     images = timed.groupby("dataset").images.first()
     passes = passes[sorted(passes.columns, key=lambda dataset: images[dataset])]
-    sizes = [int(images[dataset]) for dataset in passes.columns]
+    return timed, passes, [int(images[dataset]) for dataset in passes.columns]
+
+
+def _line(timed: pandas.DataFrame, passes: pandas.DataFrame, sizes: list[int]) -> Fit:
+    begins = timed.assign(begin=timed.start_seconds + timed.load_seconds).pivot_table("begin", "block", "dataset")
+    return fit(sizes, passes.to_numpy(), begins.loc[passes.index, passes.columns].to_numpy())
+
+
+def _row(tried: pandas.DataFrame) -> dict[str, Any]:
+    timed, passes, sizes = _usable_everywhere(tried)
+    gone = [dataset for dataset in tried.dataset.unique() if dataset not in set(timed.dataset)]
+    lacking = f"without a usable repeat: {', '.join(gone)}" if gone else ""
     row: dict[str, Any] = {"blocks": len(passes), "data_sets": len(sizes)}
     if sizes:
         row |= {"smallest": min(sizes), "largest": max(sizes)}
     if len(set(sizes)) < 2 or not len(passes):
         return row | {"reason": _join(lacking, "no block in which two sizes are usable")}
-    begins = timed.assign(begin=timed.start_seconds + timed.load_seconds).pivot_table("begin", "block", "dataset")
     try:
-        found = fit(sizes, passes.to_numpy(), begins.loc[passes.index, passes.columns].to_numpy())
+        found = _line(timed, passes, sizes)
     except ValueError as bent:
         return row | {"reason": _join(lacking, str(bent))}
     farthest = max(range(len(sizes)), key=lambda place: abs(found.departures[place]))

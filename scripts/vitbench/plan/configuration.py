@@ -18,10 +18,11 @@ from vitbench.machine import machine_id
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# Keys that only `pack`, `import` and `compare` read, which say nothing about what is measured: key → what a run's own
-# configuration says of it.
+# Keys that only `pack`, `import`, `compare` and `plan` read, which say nothing about what is measured: key → what a
+# run's own configuration says of it.
 PACKING = dict.fromkeys(
     ("campaign", "records", "baseline_records", "candidate_records", "baseline_campaign", "candidate_campaign")
+    + ("images", "deadline_hours")
 ) | {"other_machine": False, "fail_on": []}
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32

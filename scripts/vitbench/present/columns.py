@@ -16,6 +16,9 @@ TABLES = {
     "data_set_sizes": "One row a variant and data set of the role `sizes`: whether its size changes the answer.",
     "total_time": "One row a variant: total seconds as a line, `fixed_seconds` + `seconds_an_image` × images.",
     "effective_batches": "One row a cell: the batches that the engine got.",
+    "scaling": "One row a variant and number of workers: what more workers bring, ours and the published ones.",
+    "scaling_fits": "One row a law and variant: how its seconds follow from the number of workers.",
+    "cost": "One row a variant and number of workers: hours and money for a million images.",
     "stages": "One row a stage of a profiled cell: where the time of a pass goes.",
     "physics": "One row a cell: its throughput as a share of what the machine can do.",
     "images": "One row a form of images that are used, and a reason to leave a file out.",
@@ -26,6 +29,7 @@ TABLES = {
     "disagreements": "One row an image to which the two of a compared pair gave different labels.",
     "compare": "One row a cell of two sets of records: whether it became faster ([compare.md](compare.md)).",
     "machines": "One row a cell and campaign, of campaigns that share model and protocol.",
+    "plan": "One row a variant and number of machines: hours and money for a job ([plan.md](plan.md)).",
 }
 
 # Column → meaning; `table.column` where it means something else in that table.
@@ -186,6 +190,57 @@ COLUMNS = {
     "departure": "of the size that lies farthest from the line, as a share: above 0 it takes longer",
     "departure_images": "images of that size",
     "lack_of_fit_p": "p value of the test that the sizes lie on a line but for noise",
+    "base_workers": "fewest workers that were measured, which the others are held against",
+    "scaling.blocks": "blocks in which the repeat is usable",
+    "scaling.wall_seconds": "geometric mean of the blocks' wall times, seconds",
+    "scaling.throughput": "images a second by that",
+    "scaling.speedup": "how many times as fast as `base_workers`: paired geometric mean of the blocks",
+    "efficiency": "`speedup` × `base_workers` / `workers`; 1 is perfect scaling",
+    "efficiency_low": "lower end of its 95% t interval over the blocks, from two blocks on",
+    "efficiency_high": "upper end",
+    "law": "`Amdahl`, or `USL`, the Universal Scalability Law of Gunther",
+    "points": "numbers of workers that were measured",
+    "fewest_workers": "the least of them",
+    "most_workers": "the greatest",
+    "scaling_fits.blocks": "blocks in which every number of workers is usable: each has a law of its own",
+    "one_seconds": "seconds of one worker by the law",
+    "one_low": "lower end of their 95% interval",
+    "one_high": "upper end",
+    "contention": "share of the work that is done by one at a time; below 0: better than the law can",
+    "contention_low": "lower end of its 95% interval",
+    "contention_high": "upper end",
+    "coherency": "what each pair of workers costs, as a share of the work of one",
+    "coherency_low": "lower end of its 95% interval",
+    "coherency_high": "upper end",
+    "peak_workers": "workers beyond which more make it slower, by the law",
+    "residual": "of the number of workers that lies farthest from the law, as a share: above 0 it takes longer",
+    "residual_workers": "that number",
+    "scaling_fits.lack_of_fit_p": "p value of the test that the seconds follow the law but for noise",
+    "reach": "workers up to which the law may be believed; empty where it may not",
+    "cost.images": "images that are paid for",
+    "cost.hours": "hours of them once the machines are there, start and load of the process included",
+    "cost.hours_low": "lower end of their 95% interval; where `hours_from` is `full`, of the range of the blocks",
+    "cost.hours_high": "upper end",
+    "machines": "machines that it was measured on; workers that the workflow starts share one",
+    "hours_from": "`sizes`: a line through data sets of several sizes; `full`: one data set's passes",
+    "machine_hours": "hours of all machines together, `start_minutes` included where they are known",
+    "start_minutes": "minutes until a machine is there, which are paid for; empty where they are not known",
+    "usd_per_hour": "price of a machine an hour; empty where it is not known",
+    "usd": "what the machine hours cost; empty where it is not known, as `reason` says",
+    "usd_low": "lower end, by that of the hours",
+    "usd_high": "upper end",
+    "least": "`time`, `money`: that it takes the least of its source",
+    "doubt": "why nobody should choose it",
+    "times": "how many times what was measured",
+    "plan.machines": "machines in all",
+    "plan.images": "images of the job",
+    "deadline_hours": "hours until which they are to be done",
+    "plan.hours": "hours until the last image, `start_minutes` included where they are known",
+    "plan.hours_low": "lower end of their 95% interval; where `hours_from` is `full`, of the range of the blocks",
+    "plan.hours_high": "upper end",
+    "in_time": "`yes` where even the upper end is within the deadline",
+    "fewest": "`yes`: the fewest machines of this variant that are in time",
+    "answer": "`money`: the least of the rows with the fewest machines; `time`: the least on as many machines",
     "alike": "repeats that got just these batches",
     "wave_factor": "share of the slots' time in which there is a partition to work on",
     "reached": "`false` where no batch had the size that was asked for",
@@ -325,7 +380,7 @@ SERIES = {
 # Unit → columns whose numbers have it and whose name does not say so; "": counts, numbers without a dimension.
 _UNITS = {
     "s": """median summary.low summary.high cold_median start_median load_median best_batch_size.median repeats.mean
-        repeats.low repeats.high fixed_low fixed_high each_low each_high""",
+        repeats.low repeats.high fixed_low fixed_high each_low each_high one_low one_high""",
     "images/s": """throughput throughput_low throughput_high baseline_throughput candidate_throughput decode_per_core
         decode_ceiling""",
     "times": """speedup speedup.low speedup.high compare.low compare.high machines.low machines.high floor floor_low
@@ -334,14 +389,19 @@ _UNITS = {
     "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
         break_even.low break_even.high compared duplicated smallest largest departure_images""",
     "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
-        collecting_share share_of_peak share_of_own stages.difference replication.difference margin departure""",
+        collecting_share share_of_peak share_of_own stages.difference replication.difference margin departure efficiency
+        efficiency_low efficiency_high residual""",
     "GFLOP": "gflop_per_image",
     "GFLOP/s": "gflops peak_gflops own_gflops",
     "°C": "celsius",
+    "min": "start_minutes",
+    "USD": "usd_per_hour usd usd_low usd_high",
     "": """protocol workers repeat block order timed_passes last_change threads slots partitions waves attempts repeats
         set_aside blocks faster_blocks p_holm blocks_needed blocks_never probability_difference alike wave_factor
         minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
-        disagreements.blocks data_sets lack_of_fit_p""",
+        disagreements.blocks data_sets lack_of_fit_p base_workers points fewest_workers most_workers contention
+        contention_low contention_high coherency coherency_low coherency_high peak_workers residual_workers reach
+        machines times""",
 }
 UNITS = {column: unit for unit, names in _UNITS.items() for column in names.split()}
 SAID = ("seconds", "_mb", "hours", "joules")  # what a name says of its unit, if it does

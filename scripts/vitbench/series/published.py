@@ -17,6 +17,7 @@ import pandas
 import yaml
 from scipy import stats
 
+from vitbench.analysis import scaling as scalings
 from vitbench.analysis.statistics import ALPHA
 from vitbench.cells import VARIANT, cell_name
 from vitbench.errors import UserError
@@ -328,23 +329,21 @@ def _speedup(base: Any, other: Any, group: str) -> dict[str, Any]:
     }
 
 
-def scaling(runs: pandas.DataFrame, figure: dict[str, Any]) -> pandas.DataFrame:
-    """A row a device and number of workers: seconds of the picked run, speedup over one node, parallel efficiency.
+def scaling_figure(series: Series) -> dict[str, Any]:
+    """The figure of figures.yaml that says which runs the scaling is of."""
+    return next(figure for figure in series.figures if figure["chart"] == "scaling")
 
-    Efficiency = seconds of one worker / (workers × seconds of that many), as in Grama et al., Introduction to Parallel
-    Computing, 2003, ch. 5.
+
+def clustered(runs: pandas.DataFrame, figure: dict[str, Any]) -> pandas.DataFrame:
+    """The picked runs of Spark NLP on one node and on clusters, the rows of a runs table.
 
     Args:
         figure: names the `environments` (one node, and several workers) and the `dataset`.
     """
     spark = runs[runs.picked & (runs.framework == "sparknlp") & (runs.dataset == figure["dataset"])]
-    rows = []
-    for device, group in spark[spark.machine.isin(figure["environments"])].groupby("device"):
-        one = group[group.workers == 1].wall_seconds.iloc[0]
-        for row in group.sort_values("workers").itertuples(index=False):
-            times = one / row.wall_seconds
-            rows.append(
-                {"device": device, "workers": row.workers, "wall_seconds": row.wall_seconds, "speedup": times}
-                | {"efficiency": times / row.workers, "batch_size": row.batch_size}
-            )
-    return pandas.DataFrame(rows)
+    return spark[spark.machine.isin(figure["environments"])]
+
+
+def scaling(runs: pandas.DataFrame, figure: dict[str, Any]) -> pandas.DataFrame:
+    """A row a device and number of workers of these runs, by the code that tabulates ours (`analysis.scaling`)."""
+    return scalings.scaling(clustered(runs, figure))
