@@ -14,9 +14,9 @@ DOCUMENT = HOME / "docs" / "reference_tables.md"
 HEAD = """<!-- Written by scripts/describe_tables.py from vitbench.tables and vitbench.present.columns. -->
 # The tables
 
-Each is a CSV file in `results/`, of a campaign in `results/campaigns/NAME/`, and, but for the last two, a sheet of the
-workbook, which names units in its headers (the summary is its sheet Cells). Numbers are plain: no units in cells, no
-thousands separators; a missing value is empty. More columns may follow in a later version.
+Each is a CSV file in `results/`, of a campaign in `results/campaigns/NAME/`, and, but for the last three, a sheet of
+the workbook, which names units in its headers (the summary is its sheet Cells). Numbers are plain: no units in cells,
+no thousands separators; a missing value is empty. More columns may follow in a later version.
 """
 
 

@@ -8,7 +8,7 @@ from tabulate_cost import read_jobs
 from vitbench import tables
 from vitbench.analysis import prices
 from vitbench.analysis.job_plan import job_plan
-from vitbench.errors import UserError, run_logged
+from vitbench.errors import run_logged
 from vitbench.files import write_atomically
 
 
@@ -19,14 +19,8 @@ def main(given: Mapping[str, str], images: int, deadline: float, out: Path) -> N
         given: runs, parity, physics, total_time, prices → path.
         images: of the job.
         deadline: hours until which they are to be done.
-
-    Raises:
-        UserError: no cell of the full data set can carry a plan.
     """
-    found = read_jobs(given)
-    if not found:
-        raise UserError(f"{given['runs']}: no usable repeat on the full data set, so nothing can be planned by it")
-    table = job_plan(found, prices.read(Path(given["prices"])), given["prices"], images, deadline)
+    table = job_plan(read_jobs(given), prices.read(Path(given["prices"])), given["prices"], images, deadline)
     write_atomically(out, tables.as_csv(table))
 
 

@@ -16,12 +16,16 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from vitbench.analysis.looks import ALPHA, Rule  # noqa: E402
+from vitbench.analysis.scaling import USL, Law, seconds_of  # noqa: E402
+from vitbench.analysis.scaling import fit as fit_law  # noqa: E402
 from vitbench.analysis.total_time import HOUR, MANY, Fit, fit  # noqa: E402
 
 SEED, TRIALS = 20261126, 20_000
 PROCESS, PASSES, DRIFT, SPIKED = 0.045, 0.01, 0.05, 0.1
 # Seconds of start and load, of a pass, and of an image, and the data sets that a line goes through.
 BEGIN, A_PASS, EACH, IMAGES = 20.0, 0.3, 0.12, (16, 32, 48, 100, 200)
+# Seconds of one worker, what is done by one at a time, what a pair costs, and numbers of workers of a law.
+ONE, CONTENTION, COHERENCY, WORKERS = 60.0, 0.03, 0.002, (1, 2, 4, 8, 16)
 STEPS = (5, 8, 12, 18, 20)  # those of `make settle` with `most_repeats: 20`
 
 
@@ -109,14 +113,33 @@ def fits(blocks: int, bend: float = 0.0, trials: int = 4_000, wandering: bool = 
     return found
 
 
+def laws(blocks: int, trials: int = 4_000) -> list[Law]:
+    """The Universal Scalability Law through made-up seconds of several numbers of workers, with the noise of `fits`."""
+    random = numpy.random.default_rng(SEED)
+    seconds = numpy.array([seconds_of(ONE, CONTENTION, COHERENCY, number) for number in WORKERS])
+    found = []
+    for _ in range(trials):
+        drift = random.normal(0, 0.02, (blocks, 1))
+        noise = random.normal(0, math.hypot(PROCESS, PASSES), (blocks, len(WORKERS)))
+        found.append(fit_law(USL, WORKERS, seconds * numpy.exp(drift + noise)))
+    return found
+
+
+def laws_coverage(found: list[Law]) -> tuple[float, float]:
+    """Share of the intervals of contention, and of coherency, that hold the truth."""
+    contention = sum(one.contention.low <= CONTENTION <= one.contention.high for one in found)
+    coherency = sum(one.coherency.low <= COHERENCY <= one.coherency.high for one in found)
+    return contention / len(found), coherency / len(found)
+
+
 def hours_coverage(found: list[Fit]) -> float:
     """Share of the intervals of hours for a million images that hold the truth."""
     truth = (BEGIN + A_PASS + MANY * EACH) / HOUR
     return sum(one.hours.low <= truth <= one.hours.high for one in found) / len(found)
 
 
-def called_bent(found: list[Fit]) -> float:
-    """Share of the lines that are called none."""
+def called_bent(found: list[Fit] | list[Law]) -> float:
+    """Share of the lines, or laws, that are called none."""
     return sum(one.p < ALPHA for one in found) / len(found)
 
 
@@ -133,4 +156,9 @@ if __name__ == "__main__":
         straight, bent = fits(count), fits(count, bend=0.2)
         held = [hours_coverage(straight), hours_coverage(fits(count, wandering=True))]
         shares = [*held, called_bent(straight), called_bent(bent)]
+        print(f"| {count} | {' | '.join(f'{one:.1%}' for one in shares)} |")
+    print("\n| blocks | contention holds the truth | coherency | a law called none |\n| --- | --- | --- | --- |")
+    for count in (2, 3, 5, 8):
+        lawful = laws(count)
+        shares = [*laws_coverage(lawful), called_bent(lawful)]
         print(f"| {count} | {' | '.join(f'{one:.1%}' for one in shares)} |")

@@ -7,9 +7,11 @@ from pathlib import Path
 import analyse_runs
 import collect_records
 import derive_tables
+import tabulate_cost
 import tabulate_physics
 import tabulate_published
 import tabulate_replication
+import tabulate_scaling
 import tabulate_stages
 import unpack_campaign
 import write_context
@@ -42,6 +44,7 @@ def tabulate(archive: Packed, results: Path) -> dict[str, Path]:
     derived = {name: results / f"{name}.csv" for name in ("break_even", "sustained", "data_set_sizes", "total_time")}
     derived["effective_batches"] = results / "effective_batches.csv"
     derive_tables.main(given, {name.replace("effective_", ""): path for name, path in derived.items()})
+    derived |= scale(given | {"total_time": derived["total_time"]}, results)
     stages = results / "stages.csv"
     tabulate_stages.main(archive, runs, stages)
     context = results / "provenance/context.json"
@@ -49,6 +52,16 @@ def tabulate(archive: Packed, results: Path) -> dict[str, Path]:
     made["time_budget"] = made.pop("budget")
     paths = {"runs": runs, "physics": physics, "stages": stages, "context": context, "grid": provenance["grid"]}
     return paths | made | derived
+
+
+def scale(given: dict[str, Path], results: Path) -> dict[str, Path]:
+    """Write the tables of scaling and cost; their paths."""
+    made = {name: results / f"{name}.csv" for name in ("scaling", "scaling_fits", "cost")}
+    paths = {name: str(path) for name, path in given.items()} | {"prices": str(HOME / "resources/prices.tsv")}
+    published_data = HOME / "resources/published"
+    tabulate_scaling.main(published_data, paths, {"table": str(made["scaling"]), "fits": str(made["scaling_fits"])})
+    tabulate_cost.main(published_data, paths, made["cost"])
+    return made
 
 
 def replicate(paths: dict[str, Path]) -> dict[str, Path]:

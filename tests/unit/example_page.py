@@ -20,8 +20,8 @@ from vitbench.files import HOME, sha256
 
 SLUGS = {"sample": "sample-photos-32-aaaaaaaa", "full": "full-photos-48-bbbbbbbb"}
 EVIL = "<script>alert('planted')</script>"
-# Tables that have rows where data sets of several sizes were measured.
-SIZES = ("data_set_sizes", "total_time")
+# Tables that have rows where data sets of several sizes, or several numbers of workers, were measured, and the cost.
+SIZES = ("data_set_sizes", "total_time", "scaling", "scaling_fits", "cost")
 VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import derive_tables
 import plot_chart
 import pytest
+import tabulate_plan
+import tabulate_scaling
 from example_tables import TWO, example, physics, stages, write_grid
 from test_replication import DATA, records
 
@@ -37,6 +39,11 @@ def results(tmp_path_factory) -> Path:
     for name, table in more.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     derive_tables.main(*derivation(folder, folder))
+    given = {name: str(folder / f"{name}.csv") for name in ("runs", "parity", "physics", "total_time")}
+    out = {"table": str(folder / "scaling.csv"), "fits": str(folder / "scaling_fits.csv")}
+    tabulate_scaling.main(DATA, given, out)
+    prices = {"prices": str(HOME / "resources/prices.tsv")}
+    tabulate_plan.main(given | prices, 40_000_000, 48.0, folder / "plan.csv")
     return folder
 
 

@@ -122,6 +122,22 @@ CHARTS = {
         module="data_set_sizes",
         target="sizes",
     ),
+    "scaling": Chart(
+        title="What more workers bring",
+        tables=("scaling", "scaling_fits"),
+        category="Throughput",
+        over="workers",
+        module="scaling",
+        target="scaling",
+    ),
+    "plan": Chart(
+        title="Machines, hours and money for a job",
+        tables=("plan",),
+        category="Comparison",
+        over="machines",
+        module="plan",
+        target="plan",
+    ),
     "replication": Chart(
         title="Our ratios beside the published ones",
         tables=("replication",),

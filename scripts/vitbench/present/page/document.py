@@ -16,7 +16,18 @@ from vitbench.errors import UserError
 from vitbench.present import projection
 from vitbench.present.charts.speedup import of_the_article
 from vitbench.present.labels import several
-from vitbench.present.page import break_even, cells, comparison, costs, machine, quality, replication, series, sizes
+from vitbench.present.page import (
+    break_even,
+    cells,
+    comparison,
+    costs,
+    machine,
+    quality,
+    replication,
+    scaling,
+    series,
+    sizes,
+)
 from vitbench.present.page.parts import Section, Strip, looks
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,7 +66,7 @@ def of_measured(
 
     Args:
         tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
-            images, disagreements, replication, data_set_sizes, total_time.
+            images, disagreements, replication, data_set_sizes, total_time, scaling, scaling_fits, cost.
         grid: of the source.
         root: working directory, below whose resources/datasets/ the images may lie.
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
@@ -80,6 +91,8 @@ def of_measured(
         costs.memory(runs, given),
         break_even.break_even(runs, tables["break_even"], given),
         sizes.sizes(tables["data_set_sizes"], tables["total_time"], given),
+        scaling.scaling(tables["scaling"], tables["scaling_fits"], given),
+        scaling.cost(tables["cost"]),
         replication.replication(tables["replication"]),
         machine.machine(summary, context, tables["time_budget"], tables["images"]),
         quality.quiet(runs, speedup, context),

@@ -44,6 +44,12 @@ COMPUTED = {
         speedup_low speedup_high speedup_verdict reason""".split(),  # noqa: SIM905
     "total_time": """fixed_seconds fixed_low fixed_high seconds_an_image each_low each_high hours hours_low hours_high
         departure departure_images lack_of_fit_p reason""".split(),  # noqa: SIM905
+    "scaling": """base_workers wall_seconds throughput throughput_low throughput_high speedup speedup_low speedup_high
+        efficiency efficiency_low efficiency_high reason""".split(),  # noqa: SIM905
+    "scaling_fits": """one_seconds one_low one_high contention contention_low contention_high coherency coherency_low
+        coherency_high peak_workers residual residual_workers lack_of_fit_p reach reason""".split(),  # noqa: SIM905
+    "cost": """hours hours_low hours_high machine_hours usd_per_hour usd usd_low usd_high least doubt
+        reason""".split(),  # noqa: SIM905
     "break_even": "low high blocks blocks_never verdict extrapolated reason".split(),  # noqa: SIM905
     "replication": """published published_low published_high published_verdict ours ours_low ours_high our_verdict
         verdict reason""".split(),  # noqa: SIM905
@@ -93,6 +99,20 @@ DERIVED = {
         "grey: computed by the workflow; where there is such a line, the page projects by it, and Summary by one data"
         " set's pass, so that it follows a change in Runs", empty=False,
     ),
+    "scaling": Derived(
+        "Scaling", "What more workers bring, ours and the published clusters",
+        "full set; efficiency: paired by block, 1 is perfect; start and load in neither; grey: computed by the"
+        " workflow", empty=False,
+    ),
+    "scaling_fits": Derived(
+        "Scaling laws", "The laws of Amdahl and Gunther through them, or why there is none",
+        "grey: computed by the workflow; believed up to `reach` workers", empty=False,
+    ),
+    "cost": Derived(
+        "Cost", "Hours and money for a million images, by the prices of resources/prices.tsv",
+        "grey: computed by the workflow, a projection; Summary has the cost of as many images as you type, at the price"
+        " that you type", empty=False,
+    ),
     "disagreements": Derived(
         "Disagreements", "Images to which the two of a compared pair gave different labels",
         "label: what the image shows, as its manifest says", empty=False,
@@ -115,7 +135,7 @@ DERIVED = {
     ),
     "time_budget": Derived("Time budget", "Where the time of the run went", "seconds, from the records"),
 }  # fmt: skip
-BEFORE = ("data_set_sizes", "total_time", "stages", "physics", "effective_batches")
+BEFORE = ("data_set_sizes", "total_time", "scaling", "scaling_fits", "cost", "stages", "physics", "effective_batches")
 BETWEEN = ("disagreements", "replication", "replication_curves")
 LAST = ("sustained", "images", "time_budget")
 

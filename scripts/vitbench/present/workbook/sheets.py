@@ -36,7 +36,8 @@ COUNTS = frozenset(
     warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared duplicated waves attempts
     set_aside alike blocks_never measured_images cell usable counted choosing answered baseline_cell candidate_cell pair
     choice stands alive fastest fastest_row against_blocks equivalent best_batch_size place pass machines pair_row
-    baseline_repeats candidate_repeats minute n nodes""".split()  # noqa: SIM905
+    baseline_repeats candidate_repeats minute n nodes base_workers points fewest_workers most_workers residual_workers
+    reach""".split()  # noqa: SIM905
 )
 # Number formats of other columns than counts, shares and quantities, by `table.column` or the column alone.
 FORMS = {
@@ -45,6 +46,9 @@ FORMS = {
     "break_even.high": "#,##0",
     "hours": "#,##0.0",
     "cost": "#,##0.00",
+    "usd": "#,##0.00",
+    "contention": "0.0000",
+    "coherency": "0.000000",
     "seconds_an_image": "0.0000",
     "early_seconds_an_image": "0.0000",
     "late_seconds_an_image": "0.0000",
