@@ -1,5 +1,6 @@
 """Derive summary, best batch size, parity and speedup from the runs table."""
 
+from functools import cache
 from pathlib import Path
 
 from vitbench import accuracy, tables
@@ -24,23 +25,28 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
     table = tables.read(runs)
     baseline = archive.grid["baseline"]
 
+    # Each is asked for once a pair, of which a large grid has hundreds.
+    manifest = cache(archive.manifest)
+
+    @cache
     def labels(role: str) -> dict[str, str]:
         return accuracy.expected(archive.labels(role), archive.matched_labels(role))
 
+    @cache
     def forms(role: str) -> dict[str, str]:
-        return {image.id: image.form for image in archive.manifest(role) if image.valid}
+        return {image.id: image.form for image in manifest(role) if image.valid}
 
     rules = {role: Rule.of(archive.grid, role) for role in archive.grid["datasets"]}
     faster_than_possible = impossible_cells(tables.read(physics_table, "physics"))
     gate = parity.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
-    data_sets = {role: (one["name"], archive.manifest(role)) for role, one in archive.grid["datasets"].items()}
+    data_sets = {role: (one["name"], manifest(role)) for role, one in archive.grid["datasets"].items()}
     derived = {
         "summary": analysis.summary(table),
         "budget": analysis.time_budget(table),
         "best": best_batch_size.best_batch_sizes(table, rules["sample"].margin),
         "images": parity.images(data_sets),
         "parity": gate,
-        "disagreements": parity.disagreements(table, baseline, gate, archive.predictions, archive.manifest),
+        "disagreements": parity.disagreements(table, baseline, gate, archive.predictions, manifest),
         "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules),
     }
     for name, frame in derived.items():

@@ -1,8 +1,9 @@
-"""What a grid of ten thousand repeats costs before and after it is measured: planning it, and collecting its records.
+"""What a grid of ten thousand repeats costs before, while and after it is measured: planning, canaries, collecting.
 
 `python tests/benchmarks/large_grid.py [--sizes 100] [--repeats 20]` in an empty folder. Five variants, so many batch
-sizes and repeats; prints the seconds of a dry run by Snakemake, and seconds and peak memory of collecting planted
-records. Takes minutes: no test.
+sizes and repeats; prints the seconds of a dry run by Snakemake, those in which a repeat finds the canaries of all
+before it (the first time, and after that), and seconds and peak memory of collecting planted records. Takes minutes: no
+test.
 """
 
 import argparse
@@ -39,11 +40,16 @@ def main() -> None:
     import planted
     from collect_records import runs_table
 
+    from vitbench.measure import quiet
     from vitbench.plan.grid import Grid
     from vitbench.records.archive import open_archive, record_paths
 
     grid = Grid(copy.deepcopy(planted.CONFIG) | asked_for | {"machine": "xeon-2"}, "linux-x86_64")
     planted.plant_run(Path(), grid)
+    for when in ("the first time", "again"):
+        begin = time.perf_counter()
+        found = quiet.reference(Path(grid.peak).parents[1])
+        print(f"{found['canaries']} canaries, {when}: {time.perf_counter() - begin:.2f} s")
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     archive = open_archive(Path())
     table = runs_table(archive, record_paths(archive.grid))
