@@ -32,7 +32,7 @@ WORDS = frozenset(
     early late reached own_library name what first differing
     image path sha256 file label baseline_label candidate_label
     within_floor speedup_verdict
-    law hours_from least doubt in_time fewest answer""".split()  # noqa: SIM905
+    law residuals hours_from least doubt in_time fewest answer""".split()  # noqa: SIM905
 )
 TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
 
@@ -90,7 +90,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             efficiency_low efficiency_high start_seconds load_seconds waves reason""",
         "scaling_fits": """source framework variant device law points fewest_workers most_workers blocks one_seconds
             one_low one_high contention contention_low contention_high coherency coherency_low coherency_high
-            peak_workers residual residual_workers lack_of_fit_p reach reason""",
+            peak_workers residual residual_workers residuals lack_of_fit_p reach reason""",
         "cost": """source framework variant device workers batch_size machine machines images hours hours_low hours_high
             hours_from machine_hours start_minutes usd_per_hour usd usd_low usd_high least doubt reason""",
         "compare": """kind baseline candidate dataset speedup low high verdict baseline_repeats candidate_repeats p_holm

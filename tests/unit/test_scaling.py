@@ -178,6 +178,10 @@ def test_a_law_that_the_seconds_do_not_follow_is_not_believed():
     assert found.reach[USL] == 32 and found.reason[USL] == ""
     assert found.contention_low[USL] < CONTENTION < found.contention_high[USL]
     assert abs(found.residual[USL]) < 0.01 and found.peak_workers[USL] > 10
+    each = dict(one.split(":") for one in found.residuals[USL].split(";"))
+    assert list(each) == list(map(str, WORKERS)) and float(
+        each[str(int(found.residual_workers[USL]))]
+    ) == pytest.approx(found.residual[USL], rel=1e-3)
 
 
 def test_only_blocks_in_which_every_number_is_usable_count():

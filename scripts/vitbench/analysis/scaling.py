@@ -212,7 +212,8 @@ def _fitted(law: str, cells: list[_Cell]) -> dict[str, Any]:
         value = f"{name}_seconds" if name == "one" else name
         row |= {value: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     row |= {"peak_workers": found.peak, "residual": found.departures[farthest], "residual_workers": workers[farthest]}
-    row["lack_of_fit_p"] = found.p
+    each = zip(workers, found.departures, strict=True)
+    row |= {"residuals": ";".join(f"{count}:{share:.4g}" for count, share in each), "lack_of_fit_p": found.p}
     if found.p < ALPHA:
         off = f"no law: {workers[farthest]} workers lie {found.departures[farthest]:+.1%} off it"
         return row | {"reason": f"{off}, more than noise explains (p = {found.p:.2g})"}

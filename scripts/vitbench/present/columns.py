@@ -215,6 +215,7 @@ COLUMNS = {
     "peak_workers": "workers beyond which more make it slower, by the law",
     "residual": "of the number of workers that lies farthest from the law, as a share: above 0 it takes longer",
     "residual_workers": "that number",
+    "residuals": "of each number of workers, `workers:share`, `;` between them",
     "scaling_fits.lack_of_fit_p": "p value of the test that the seconds follow the law but for noise",
     "reach": "workers up to which the law may be believed; empty where it may not",
     "cost.images": "images that are paid for",

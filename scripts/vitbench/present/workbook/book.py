@@ -47,7 +47,7 @@ COMPUTED = {
     "scaling": """base_workers wall_seconds throughput throughput_low throughput_high speedup speedup_low speedup_high
         efficiency efficiency_low efficiency_high reason""".split(),  # noqa: SIM905
     "scaling_fits": """one_seconds one_low one_high contention contention_low contention_high coherency coherency_low
-        coherency_high peak_workers residual residual_workers lack_of_fit_p reach reason""".split(),  # noqa: SIM905
+        coherency_high peak_workers residual residual_workers residuals lack_of_fit_p reach reason""".split(),  # noqa: SIM905
     "cost": """hours hours_low hours_high machine_hours usd_per_hour usd usd_low usd_high least doubt
         reason""".split(),  # noqa: SIM905
     "break_even": "low high blocks blocks_never verdict extrapolated reason".split(),  # noqa: SIM905
