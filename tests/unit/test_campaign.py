@@ -166,6 +166,21 @@ def test_what_is_shared_is_stored_once_and_comes_back():
     assert share(values) == (written, shared)
 
 
+def test_what_was_not_packed_so_is_one_line_when_it_is_asked_for(sound, tmp_path):
+    pack(open_archive(sound), "mine", tmp_path, "v1")
+    path = tmp_path / "mine" / "measurements.jsonl"
+    first, *others = path.read_text().splitlines()
+    place = json.loads(first)["path"]
+    for content in ({"$same": 10**6}, None):
+        broken = {"path": place} | ({} if content is None else {"content": content})
+        path.write_text("\n".join([json.dumps(broken), *others]) + "\n")
+        archive = open_archive(tmp_path / "mine")
+        assert "is not what was packed" in problem(archive.document, place)
+        assert archive.document(json.loads(others[0])["path"])  # of the others nothing is known to be wrong
+    path.write_text("\n".join([first[:-5], *others]) + "\n")
+    assert "is not what was packed" in problem(open_archive(tmp_path / "mine").paths)
+
+
 def test_records_that_are_missing_are_not_packed(run, tmp_path):
     first = record_paths(open_archive(run).grid)[0]
     (run / first).unlink()
