@@ -29,7 +29,7 @@ def main(folder: Path, given: Mapping[str, str], out: Path) -> None:
     """
     series = published.read(folder)
     theirs = jobs.of_published(published.clustered(series.runs, published.scaling_figure(series)))
-    table = cost([*read_jobs(given), *theirs], prices.read(Path(given["prices"])), given["prices"])
+    table = cost([*read_jobs(given), *theirs], prices.read(Path(given["prices"])))
     write_atomically(out, tables.as_csv(table))
 
 

@@ -20,7 +20,7 @@ def main(given: Mapping[str, str], images: int, deadline: float, out: Path) -> N
         images: of the job.
         deadline: hours until which they are to be done.
     """
-    table = job_plan(read_jobs(given), prices.read(Path(given["prices"])), given["prices"], images, deadline)
+    table = job_plan(read_jobs(given), prices.read(Path(given["prices"])), images, deadline)
     write_atomically(out, tables.as_csv(table))
 
 

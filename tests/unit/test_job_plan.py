@@ -16,7 +16,7 @@ from vitbench.analysis.break_even import Line
 from vitbench.analysis.cost import cost
 from vitbench.analysis.job_plan import fewest, job_plan
 from vitbench.analysis.jobs import FROM_FULL, FROM_SIZES, Job, jobs, of_published
-from vitbench.analysis.prices import Price
+from vitbench.analysis.prices import TABLE, Price
 from vitbench.analysis.total_time import HOUR, MANY, total_time
 from vitbench.files import HOME
 from vitbench.present import job_plan as told
@@ -25,7 +25,6 @@ from vitbench.series import published
 
 # A machine of 6 dollars an hour that takes a quarter of an hour to start.
 PRICES = {"xeon-2": Price("xeon-2", 0, None, 6, 15)}
-PATH = "resources/prices.tsv"
 CELL = {"framework": "sparknlp", "variant": "tensorflow", "device": "cpu", "workers": 1.0, "batch_size": 8.0}
 
 
@@ -41,11 +40,11 @@ def named(variant: str, workers: int = 1) -> dict:
 
 
 def costs(*given: Job, prices=PRICES) -> pandas.DataFrame:
-    return typed(cost(given, prices, PATH).to_dict("records"), "cost")
+    return typed(cost(given, prices).to_dict("records"), "cost")
 
 
 def planned(*given: Job, images: int = 1_000_000, deadline: float = 10.0, prices=PRICES) -> pandas.DataFrame:
-    return typed(job_plan(given, prices, PATH, images, deadline).to_dict("records"), "plan")
+    return typed(job_plan(given, prices, images, deadline).to_dict("records"), "plan")
 
 
 def full(variant: str, each: float, blocks: int = 3, **more) -> list[dict]:
@@ -137,7 +136,7 @@ def test_the_least_time_and_the_least_money_are_two_answers():
 def test_a_blank_price_is_not_known_and_never_zero():
     unknown = costs(job(0.03), prices={})
     assert unknown.usd.isna().all() and unknown.usd_per_hour.isna().all()
-    assert unknown.reason[0].startswith(f"cost not known: fill row xeon-2 of {PATH}")
+    assert unknown.reason[0].startswith(f"cost not known: fill row xeon-2 of {TABLE}")
     # On machines of one kind the least money is where the fewest machine hours are, whatever the price.
     assert list(costs(job(0.03), job(0.02, cell=named("onnx")), prices={}).least) == ["", "time; money"]
     elsewhere = job(0.02, cell=named("onnx"), hardware="zen9")

@@ -37,13 +37,13 @@ def test_a_blank_is_not_known_and_names_the_row_to_fill(tmp_path, blank):
     cells = dict(zip(COLUMNS, ("a", "m5n", 5, 0.4, 2, 6, *BOUGHT), strict=True)) | {blank: ""}
     price = prices.read(table(tmp_path, tuple(cells.values())))["a"]
     assert price.usd(10) is None and price.blank == [blank]
-    assert not_known(price, "mine.tsv") == f"cost not known: fill row a of mine.tsv ({blank})"
+    assert not_known(price) == f"cost not known: fill row a of {prices.TABLE} ({blank})"
     assert (price.usd_per_hour is None) == (blank != "start_minutes")
 
 
 def test_a_machine_without_a_row_is_as_blank_as_can_be():
     price = price_of({"a": Price("a", 0, 0, 1, 0)}, "zen9")
-    assert price.usd(1) is None and not_known(price, "p.tsv").startswith("cost not known: fill row zen9 of p.tsv")
+    assert price.usd(1) is None and not_known(price).startswith("cost not known: fill row zen9 of ")
     assert price_of({"a": Price("a", 0, 0, 1, 0)}, "a").usd(2) == 2
 
 

@@ -16,15 +16,12 @@ from vitbench.analysis.total_time import MANY, Estimate
 TIME, MONEY = "time", "money"
 
 
-def cost(jobs: Iterable[Job], prices: dict[str, Price], path: str) -> pandas.DataFrame:
+def cost(jobs: Iterable[Job], prices: dict[str, Price]) -> pandas.DataFrame:
     """A row a job (`tables.COLUMNS["cost"]`): what MANY images take on the machines that it was measured on.
 
     `hours` begin when the machines are there; `machine_hours` and `usd` pay for `start_minutes` of each, too. `least`
     says of the rows of a source which takes the least time, and which the least money: two questions, and often two
     answers. Nothing in doubt is an answer.
-
-    Args:
-        path: of the table of prices, for who has to fill in a row.
     """
     rows = []
     for job in jobs:
@@ -32,7 +29,7 @@ def cost(jobs: Iterable[Job], prices: dict[str, Price], path: str) -> pandas.Dat
         rows.append(
             {"source": job.source, **job.cell, "images": MANY, "hours_from": job.hours_from}
             | {"hours": found.value, "hours_low": found.low, "hours_high": found.high}
-            | paid(job, found, job.machines, prices, path)
+            | paid(job, found, job.machines, prices)
         )
     for source in dict.fromkeys(row["source"] for row in rows):
         of_source = [row for row in rows if row["source"] == source]
@@ -41,7 +38,7 @@ def cost(jobs: Iterable[Job], prices: dict[str, Price], path: str) -> pandas.Dat
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["cost"]))
 
 
-def paid(job: Job, hours: Estimate, machines: int, prices: dict[str, Price], path: str) -> dict[str, Any]:
+def paid(job: Job, hours: Estimate, machines: int, prices: dict[str, Price]) -> dict[str, Any]:
     """What so many machines of a job that work so many hours take of machine hours and money, start included.
 
     Machine hours count a start that nobody knows as none; `reason` says what is not known.
@@ -52,7 +49,7 @@ def paid(job: Job, hours: Estimate, machines: int, prices: dict[str, Price], pat
     row |= {"machine_hours": machines * (start + hours.value), "usd_per_hour": price.usd_per_hour}
     for column, value in (("usd", hours.value), ("usd_low", hours.low), ("usd_high", hours.high)):
         row[column] = price.usd(value, machines)
-    return row | {"doubt": job.doubt, "reason": not_known(price, path) if price.blank else ""}
+    return row | {"doubt": job.doubt, "reason": not_known(price) if price.blank else ""}
 
 
 def least(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,9 +15,7 @@ from vitbench.analysis.prices import Price, price_of
 from vitbench.analysis.total_time import Estimate
 
 
-def job_plan(
-    jobs: Sequence[Job], prices: dict[str, Price], path: str, images: int, deadline: float
-) -> pandas.DataFrame:
+def job_plan(jobs: Sequence[Job], prices: dict[str, Price], images: int, deadline: float) -> pandas.DataFrame:
     """A row a job and number of machines (`tables.COLUMNS["plan"]`), fewest first: all of it projection.
 
     What was measured is taken so many times (`times`), each with an equal part of the images and none in the way of
@@ -27,7 +25,6 @@ def job_plan(
     and on as many machines the least time.
 
     Args:
-        path: of the table of prices.
         images: how many, in all.
         deadline: hours until which they are to be done.
     """
@@ -37,7 +34,7 @@ def job_plan(
 
     def add(place: int, count: int) -> dict[str, Any]:
         if (place, count) not in rows:
-            rows[place, count] = _row(jobs[place], count, prices, path, images, deadline)
+            rows[place, count] = _row(jobs[place], count, prices, images, deadline)
         return rows[place, count]
 
     for place, job in enumerate(jobs):
@@ -91,10 +88,10 @@ def _fewest(job: Job, prices: dict[str, Price], images: int, deadline: float) ->
 
 
 def _row(
-    job: Job, count: int, prices: dict[str, Price], path: str, images: int, deadline: float
+    job: Job, count: int, prices: dict[str, Price], images: int, deadline: float
 ) -> dict[str, Any]:  # fmt: skip
     hours = _hours(job, count, prices, images)
     row = {"source": job.source, **job.cell, "images": images, "deadline_hours": deadline, "times": count}
     row |= {"hours": hours.value, "hours_low": hours.low, "hours_high": hours.high, "hours_from": job.hours_from}
     row |= {"in_time": "yes" if _latest(hours) <= deadline else "no", "measured_images": job.measured}
-    return row | paid(job, job.hours(images / count), job.machines * count, prices, path) | {"fewest": "", "answer": ""}
+    return row | paid(job, job.hours(images / count), job.machines * count, prices) | {"fewest": "", "answer": ""}

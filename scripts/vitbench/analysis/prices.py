@@ -13,6 +13,8 @@ from vitbench.errors import UserError
 
 NUMBERS = ("dbu_per_hour", "usd_per_dbu", "vm_usd_per_hour", "start_minutes")
 COLUMNS = ("hardware", "instance", *NUMBERS, "source", "date")
+# Where prices stand, in the working directory or in this checkout: tables name it alike wherever they are made.
+TABLE = "resources/prices.tsv"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def price_of(prices: dict[str, Price], hardware: str) -> Price:
     return prices.get(hardware, Price(hardware))
 
 
-def not_known(price: Price, path: str) -> str:
+def not_known(price: Price) -> str:
     """What has to be done before a cost is known."""
-    return f"cost not known: fill row {price.hardware} of {path} ({', '.join(price.blank)})"
+    return f"cost not known: fill row {price.hardware} of {TABLE} ({', '.join(price.blank)})"
 
 
 def read(path: Path) -> dict[str, Price]:
