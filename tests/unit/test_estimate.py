@@ -154,6 +154,15 @@ def test_the_median_of_several_records_counts(grid):
     assert seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(6 + 10.5 / 18 * 32 * 9)
 
 
+def test_only_the_last_few_records_of_a_cell_are_read(grid):
+    many, read = Grid(planted.CONFIG | {"repeats": 6}, "linux-x86_64"), []
+    for repeat in range(6):
+        plant(many, "sample", f"{HF}/bs1", repeat, total_seconds=1000.0 if repeat < 3 else 16.5)
+    asked = [(many.find("sample", f"{HF}/bs8"), 0)]
+    found = estimate.seconds(many, asked, lambda path: read.append(path) or records.read(path))
+    assert found == pytest.approx(6 + 10.5 / 18 * 32 * 9) and len(read) == estimate.ENOUGH
+
+
 def test_a_repeat_over_as_many_images_tells_it_better_than_any_other(grid):
     plant(grid, "sample", f"{HF}/bs1")
     plant(grid, "full", f"{HF}/bsbest", images=48, dataset="full")  # 10.5 s in all of its passes
