@@ -36,8 +36,10 @@ def scaling(table: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Section | 
     if not any(source != PUBLISHED for source, *_ in several):
         return None
     shown = measured[[tuple(key) in several for key in measured[WHO].to_numpy()]]
+    # Logarithmic: a cluster of the series and a small machine of ours stand in one plot.
+    rates = axes.decades([*shown["throughput_low"], *shown["throughput_high"]])
     plots = (
-        _plot(shown, "throughput", "images a second", axes.linear(shown["throughput_high"]), looks, 1.0),
+        _plot(shown, "throughput", "images a second (log scale)", rates, looks, 1.0),
         _plot(shown, "efficiency", "per cent", axes.linear(100 * shown["efficiency"], least=100.0), looks, 100.0),
     )
     points = {
@@ -115,7 +117,7 @@ def _plot(shown: pd.DataFrame, column: str, label: str, y: axes.Axis, looks: Loo
         points, whiskers = [], []
         for row in rows.itertuples(index=False):
             value, low, high = (factor * getattr(row, end) for end in (column, f"{column}_low", f"{column}_high"))
-            words = f"{name}, {row.workers:.0f} workers: {number(value)} {label}"
+            words = f"{name}, {row.workers:.0f} workers: {number(value)} {label.removesuffix(' (log scale)')}"
             points.append(Dot(x.at(row.workers), look.color, words, look.glyph, y=y.down(value)))
             if math.isfinite(low):
                 whiskers.append((x.at(row.workers), y.down(high), y.down(low), words))
