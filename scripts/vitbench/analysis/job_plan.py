@@ -52,7 +52,7 @@ def job_plan(jobs: Sequence[Job], prices: dict[str, Price], images: int, deadlin
             for place, job in enumerate(jobs)
             if not job.doubt and job.machines <= chosen["machines"]
         ]
-        fastest = min(alike, key=lambda row: row["hours"])
+        fastest = min((row for row in alike if row["in_time"] == "yes"), key=lambda row: row["hours"])
         fastest["answer"] = f"{MONEY}; {TIME}" if fastest is chosen else TIME
     ordered = [rows[key] for key in sorted(rows)]
     return pandas.DataFrame(ordered, columns=list(tables.COLUMNS["plan"]))

@@ -44,6 +44,8 @@ def draw(plan: pd.DataFrame, context: dict) -> Figure:
                 _line(axes, rows.sort_values("machines"), column, marks[_marked(rows.iloc[0])], name)
         for word, words in RINGS.items():
             chosen = plan[plan["answer"].str.split("; ").map(lambda said, word=word: word in said)]
+            if chosen.empty:
+                continue
             look = {"s": 230 if word == MONEY else 120, "facecolor": "none", "edgecolor": style.INK, "zorder": 6}
             for axes, column in zip(panels, ("hours", paid), strict=True):
                 axes.scatter(chosen["machines"], chosen[column], linewidth=1.4, label=words, **look)
@@ -81,7 +83,7 @@ def _scale(axes: Axes, plan: pd.DataFrame, label: str) -> None:
     axes.set_xlim(plan["machines"].min() / 1.4, plan["machines"].max() * 1.4)
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=9))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.12g}"))
         axis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axes.minorticks_off()
