@@ -147,7 +147,8 @@ def test_a_best_batch_size_that_lies_in_the_noise_is_said_to(series):
 
 
 def test_parallel_efficiency(series):
-    scaled = published.scaling(series.runs, published.scaling_figure(series)).set_index(["device", "workers"]).efficiency
+    table = published.scaling(series.runs, published.scaling_figure(series))
+    scaled = table.set_index(["device", "workers"]).efficiency
     assert scaled["cpu"].round(3).to_dict() == {1: 1, 2: 0.975, 4: 0.929, 8: 0.831, 10: 0.960}
     assert scaled["gpu"].round(3).to_dict() == {1: 1, 2: 0.941, 4: 0.924, 8: 0.885, 10: 0.856}
 

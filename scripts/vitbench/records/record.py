@@ -76,7 +76,7 @@ def _compiled() -> Callable[[Any], bool] | None:
     import fastjsonschema
 
     # Formats are not looked at by `problems` either. The compiler writes into the schema that it is given.
-    how = {"use_default": False, "use_formats": False, "detailed_exceptions": False}
+    how = {"use_default": False, "use_formats": False}
     check = fastjsonschema.compile(copy.deepcopy(_validator().schema), **how)
 
     def accepted(record: Any) -> bool:
