@@ -147,6 +147,11 @@ def test_what_is_given_is_merged_over_the_default(tmp_path):
     assert {key: config[key] for key in untouched} == {key: DEFAULT[key] for key in untouched}
 
 
+def test_the_keys_have_one_order_whatever_was_named_first(tmp_path):
+    first = {key: DEFAULT[key] for key in ("images", "repeats")} | DEFAULT
+    assert list(resolve(first)) == list(resolve(DEFAULT)) == list(load(given(tmp_path, {})))
+
+
 def test_what_is_packed_or_taken_in_is_no_part_of_the_configuration_that_is_measured(tmp_path):
     told = {"campaign": "mine", "records": "elsewhere", "baseline_records": "a", "candidate_campaign": "b"}
     told |= {"other_machine": True, "fail_on": ["slower"], "images": 5, "deadline_hours": 2}

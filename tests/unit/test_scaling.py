@@ -128,9 +128,13 @@ def test_the_published_clusters_go_through_the_same_code():
     assert set(found.source) == {"published"} and set(found.device) == {"cpu", "gpu"} and len(found) == 10
     assert found.efficiency_low.isna().all() and (found.blocks == 1).all() and found.start_seconds.isna().all()
     lawful = laws(series())
-    assert len(lawful) == 4 and (lawful.points == 5).all() and (lawful.reach == 20).all()
+    assert len(lawful) == 4 and (lawful.points == 5).all()
     assert lawful.residual.notna().all() and lawful.contention_low.isna().all()
-    assert set(lawful.reason) == {"1 block: no interval"}
+    amdahl, usl = (lawful[lawful.law == law] for law in (AMDAHL, USL))
+    assert (amdahl.reach == 20).all() and set(amdahl.reason) == {"1 block: no interval"}
+    # Ten workers of theirs are better than eight: projected, that would soon be no time at all.
+    assert (usl.coherency < 0).all() and usl.reach.isna().all()
+    assert set(usl.reason) == {"coherency below 0: it scales better than its law can"}
 
 
 # --- laws

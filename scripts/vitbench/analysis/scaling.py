@@ -121,7 +121,7 @@ def scaling_fits(runs: pandas.DataFrame, impossible: Collection[tuple[str, str]]
 
     A law takes LEAST_WORKERS numbers of workers; below that there is none, and `reason` says how many there are. It is
     believed up to REACH times the most workers (`reach`), and not at all where noise does not explain how far the
-    seconds lie from it.
+    seconds lie from it, or where a parameter is below zero.
     """
     rows = []
     for who, cells in _variants(runs, impossible):
@@ -217,5 +217,8 @@ def _fitted(law: str, cells: list[_Cell]) -> dict[str, Any]:
     if found.p < ALPHA:
         off = f"no law: {workers[farthest]} workers lie {found.departures[farthest]:+.1%} off it"
         return row | {"reason": f"{off}, more than noise explains (p = {found.p:.2g})"}
+    # Projected, such a law soon does the work in no time.
+    if below := [name for name in ("contention", "coherency") if row[name] < 0]:
+        return row | {"reason": f"{' and '.join(below)} below 0: it scales better than its law can"}
     row["reach"] = REACH * workers[-1]
     return row | {"reason": "1 block: no interval" if len(blocks) == 1 else None}

@@ -133,18 +133,15 @@ def _by_cell(plan: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _row(row: Any) -> list[str]:
-    remark = "; ".join(
-        filter(None, [row.answer and f"least {row.answer.replace('; ', ' and ')}", row.doubt, row.reason])
-    )
+    best = row.answer and f"least {row.answer.replace('; ', ' and ')}"
     return [
         name_of(row),
         hardware_of(row),
         number_of(row.machines),
         ranged(row, "hours"),
         number(row.machine_hours),
-    ] + [
         _dollars(row),
-        remark,
+        "; ".join(filter(None, [best, row.doubt])),
     ]
 
 

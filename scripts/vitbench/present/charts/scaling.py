@@ -139,9 +139,10 @@ def _rows(scaling: pd.DataFrame, several_workers: set[tuple]) -> Iterator[tuple[
 def _laws(fits: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name and numbers of each law, or why there is none."""
     for row in fits.itertuples(index=False):
+        pairs = _share(row, "coherency", 2) if row.law == USL else "–"  # Amdahl's law knows none
         off = f"{row.residual:+.1%} at {row.residual_workers:.0f}" if math.isfinite(row.residual) else "–"
         yield _name(tuple(getattr(row, name) for name in WHO)), (
-            row.law, _share(row, "contention"), _share(row, "coherency", 2), off, number_of(row.peak_workers),
+            row.law, _share(row, "contention"), pairs, off, number_of(row.peak_workers),
             number_of(row.blocks), _remark(row.reason),
         )  # fmt: skip
 

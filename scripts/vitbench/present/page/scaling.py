@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from vitbench.analysis.scaling import LEAST_WORKERS, WHO
+from vitbench.analysis.scaling import LEAST_WORKERS, USL, WHO
 from vitbench.present.charts.scaling import PUBLISHED
 from vitbench.present.job_plan import ranged
 from vitbench.present.labels import DEVICES, name_of, number, number_of, variant_of
@@ -60,7 +60,7 @@ def scaling(table: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Section | 
         "law": of_words("law"),
         "numbers of workers": of_numbers("points", number_of),
         "at one time [95%]": (True, lambda row: Entry(_percent(row, "contention"), row.contention)),
-        "a pair costs [95%]": (True, lambda row: Entry(_percent(row, "coherency", 2), row.coherency)),
+        "a pair costs [95%]": (True, lambda row: Entry(_pairs(row), row.coherency)),
         "slower beyond": of_numbers("peak_workers", number_of),
         "farthest off": (True, lambda row: Entry(_off(row), row.residual)),
         "believed up to": of_numbers("reach", number_of),
@@ -103,6 +103,11 @@ def _percent(row, column: str, decimals: int = 1) -> str:
     if not math.isfinite(value):
         return "–"
     return f"{value:.{decimals}%}" + (f" [{low:.{decimals}%}, {high:.{decimals}%}]" if math.isfinite(low) else "")
+
+
+def _pairs(row) -> str:
+    """What a pair costs, of which only the one law says anything."""
+    return _percent(row, "coherency", 2) if row.law == USL else "–"
 
 
 def _plot(shown: pd.DataFrame, column: str, label: str, y: axes.Axis, looks: Looks, factor: float) -> Plot:
