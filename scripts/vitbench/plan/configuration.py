@@ -126,7 +126,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
     if config["baseline"] not in config["frameworks"]:
         raise UserError(f"baseline: {config['baseline']} is not among `frameworks` ({', '.join(config['frameworks'])})")
-    # Always in one order: Snakemake puts what `--config` names first, and takes another order for another configuration.
+    # Always in one order: Snakemake puts what `--config` names first, and takes another order for another content.
     return {key: resolved[key] for key in schema()["properties"]}
 
 
