@@ -142,16 +142,36 @@ def get_order(wildcards):
     return len(GRID.order) - GRID.places[get_cell(wildcards), int(wildcards.repeat)]
 
 
+# Executors that send jobs to other machines of which a job may have one to itself. The second runs on that machine.
+WHOLE_NODES = ("slurm", "slurm-jobstep")
+
+
+def check_executor():
+    """End the run where measurements would go to machines of which nobody knows what they are, or who else works there.
+
+    On the machine itself, `check_ready` and each measurement look once more (vitbench.plan.readiness.check_here).
+    """
+    if workflow.local_exec:
+        return
+    if (name := workflow.executor_plugin.name) not in WHOLE_NODES:
+        sys.exit(
+            f"vitbench: the executor {name} was asked for, maybe by a profile: it sends jobs to other machines, and of "
+            "those only Slurm's is known to give a measurement one of its own: leave it out (--executor local), or run "
+            "Snakemake over there"
+        )
+    if config["machine"] == "auto":
+        sys.exit(
+            "vitbench: machine: auto is the machine that Snakemake runs on, and Slurm measures on another: set "
+            "`machine` to that one's id (docs/slurm.md says how to ask for it)"
+        )
+
+
 def get_measured_parts(wildcards):
-    """What one repeat needs besides `check_ready`; the run ends where it would be measured on another machine.
+    """What one repeat needs besides `check_ready`; the run ends where nobody could vouch for the machine.
 
     Snakemake knows its executor only when it looks at the jobs.
     """
-    if not workflow.local_exec:
-        sys.exit(
-            "vitbench: an executor that sends jobs to other machines was asked for, maybe by a profile, and measurements "
-            "belong to this one: leave it out (--executor local), or run Snakemake over there"
-        )
+    check_executor()
     cell = get_cell(wildcards)
     parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
     if cell.batch_size == BEST:

@@ -28,11 +28,11 @@ def main(
     """Check, read every file of `parts` once (so that all frameworks find them in the page cache) and write the facts.
 
     Raises:
-        UserError: another machine than the configuration says, one that lacks what a measurement needs (see
-            `vitbench.plan.readiness`), or a data set without a valid image, with fewer than a batch has, or with one
-            that is no longer what its manifest lists.
+        UserError: another machine than the configuration says, one that is shared or lacks what a measurement needs
+            (see `vitbench.plan.readiness`), or a data set without a valid image, with fewer than a batch has, or with
+            one that is no longer what its manifest lists.
     """
-    machine.check_configured(configured, devices)
+    readiness.check_here(configured, devices)
     readiness.check_gpu(devices)
     readiness.check_cores(threads)
     if wants_spark:
@@ -55,6 +55,7 @@ def main(
     facts = {
         "machine": machine.describe(),
         "id": machine.machine_id(devices),
+        "boot": machine.boot(),
         "cores": machine.cores(),
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,9 +17,11 @@ from vitbench import machine
 from vitbench.cells import BEST
 from vitbench.errors import exit_with_user_errors
 from vitbench.files import HOME
+from vitbench.inputs.datasets import read_all
 from vitbench.measure.repeat import choose, find, prepare
 from vitbench.measure.supervisor import Cancelled, measure, record_without_running, stoppable
 from vitbench.plan import time_left
+from vitbench.plan.grid import Grid
 
 
 def options_of_cell(description: str, command: str, out: str, what: str) -> argparse.ArgumentParser:
@@ -44,7 +47,8 @@ def options_of_cell(description: str, command: str, out: str, what: str) -> argp
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = options_of_cell(__doc__, "measure.py", "rep0.json", "the record to write; predictions go beside it")
     parser.add_argument("--repeat", type=int, default=0, help="number of the repeat, and of its block")
-    parser.add_argument("--ready", type=Path, help="ready.json: its canaries are what this repeat's are held against")
+    ready = "ready.json: canaries to hold this repeat's against, and where the files were read"
+    parser.add_argument("--ready", type=Path, help=ready)
     what = "number of a file that is open here; it gets the line of progress, rich if it is a terminal"
     parser.add_argument("--progress", type=int, metavar="DESCRIPTOR", help=what)
     return parser.parse_args(arguments)
@@ -55,11 +59,22 @@ def main(arguments: list[str] | None = None) -> int:
         return run(parse(arguments))
 
 
+def warm_page_cache(grid: Grid, dataset: str, ready: dict[str, Any]) -> None:
+    """Read every image once, where the barrier did so on another node of a cluster, or before this one was restarted.
+
+    A model's files and jars are hashed, that is read, before every repeat.
+    """
+    if ready.get("boot", machine.boot()) != machine.boot():
+        print("reading every image once: the barrier did so on another node, or before a restart", flush=True)
+        read_all(Path(grid.manifest(dataset)))
+
+
 def run(options: argparse.Namespace) -> int:
     """Measure the repeat; say what it was."""
     grid, cell = find(options.config, options.dataset, options.cell)
-    canaries = json.loads(options.ready.read_text())["canaries"] if options.ready else []
-    repeat = prepare(grid, cell, options.out, options.threads, options.repeat, canaries)
+    ready = json.loads(options.ready.read_text()) if options.ready else {"canaries": []}
+    repeat = prepare(grid, cell, options.out, options.threads, options.repeat, ready["canaries"])
+    warm_page_cache(grid, cell.dataset, ready)
     batch_size, reason = choose(grid, cell)
     if batch_size is None:
         record = record_without_running(repeat, options.out, "error", reason)

@@ -20,7 +20,7 @@ from vitbench.inputs import arithmetic, checkpoints
 from vitbench.inputs.datasets import read_manifest
 from vitbench.measure import peak
 from vitbench.measure.processes import machine_lock
-from vitbench.plan import configuration
+from vitbench.plan import configuration, readiness
 from vitbench.plan.grid import Grid
 from vitbench.records import peak_file
 
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     options = parser.parse_args(arguments)
     grid = Grid(configuration.load(options.config))
-    machine.check_configured(grid.config["machine"], grid.config["devices"])
+    readiness.check_here(grid.config["machine"], grid.config["devices"])
     found = measure(grid, options.threads)
     peak_file.check(found, options.out)
     write_atomically(options.out, json.dumps(found, indent=1) + "\n")

@@ -201,6 +201,16 @@ def check_configured(configured: str, devices: Iterable[str] = ("cpu",)) -> None
         )
 
 
+def boot() -> str | None:
+    """Digits that tell this start of this node from every other one; None where the system does not tell.
+
+    What was read since then is in the page cache. The kernel draws the number at each start (random(4)), so that it
+    names no machine.
+    """
+    drawn = _text(Path("/proc/sys/kernel/random/boot_id"))
+    return sha256(drawn.encode()).hexdigest()[:8] if drawn else None
+
+
 def describe() -> str:
     """One line for people: processor, microarchitecture, cores, memory, accelerators."""
     name, kind = cpu_model(), processor()["microarchitecture"].replace("_", " ")
@@ -218,6 +228,7 @@ def fingerprint(devices: Iterable[str] = ("cpu",)) -> dict[str, Any]:
     return {
         "machine": describe(),
         "id": machine_id(devices),
+        "boot": boot(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "libc": " ".join(platform.libc_ver()).strip() or None,

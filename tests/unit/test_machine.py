@@ -246,3 +246,14 @@ def test_a_limit_of_memory_counts_where_it_is_below_the_machines(control_group, 
 def test_throttled_time_is_in_seconds_whatever_the_version_counts_in(control_group, told, seconds):
     control_group(cpu__stat=f"nr_throttled 3\n{told}")
     assert machine.throttled_seconds() == seconds
+
+
+def test_the_start_of_a_node_has_a_name_of_its_own_that_stays(monkeypatch):
+    assert machine.fingerprint()["boot"] == machine.boot()
+    names = set()
+    for drawn in ("one", "another", "another"):
+        monkeypatch.setattr(machine, "_text", lambda file, drawn=drawn: drawn if file.name == "boot_id" else None)
+        names.add(machine.boot())
+    assert len(names) == 2 and {len(name) for name in names} == {8}
+    monkeypatch.setattr(machine, "_text", lambda file: None)
+    assert machine.boot() is None

@@ -186,6 +186,16 @@ def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):
     assert reference == {"gemm_gflops": 2.0, "decode_per_second": 4.0, "canaries": 3}
 
 
+@pytest.mark.parametrize(("boot", "read"), [("here", 0), ("elsewhere", 1), (None, 0)])
+def test_images_that_the_barrier_read_on_another_node_are_read_on_this_one(place, monkeypatch, boot, read):
+    seen = []
+    monkeypatch.setattr(measure, "read_all", lambda manifest: seen.append(manifest))
+    ready = {"canaries": []} | ({"boot": machine.boot() if boot == "here" else boot} if boot else {})
+    Path("ready.json").write_text(json.dumps(ready))
+    recorded("--cell", f"{HF}/bs8", "--ready", "ready.json")
+    assert seen == [Path(place.manifest("sample"))] * read
+
+
 def test_a_repeat_has_the_minutes_of_the_configuration(place):
     prepared = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1)
     assert prepared.timeout_seconds == 60 * place.config["timeout_minutes"]

@@ -156,7 +156,13 @@ def gate(tmp_path, monkeypatch):
 
 
 def test_a_sound_machine_passes_the_gate_and_is_described(gate):
-    assert gate()["cores"] == machine.cores()
+    facts = gate()
+    assert facts["cores"] == machine.cores() and facts["boot"] == machine.boot()
+
+
+def test_a_shared_node_does_not_pass_the_gate(gate, slurm):
+    slurm("echo OK")
+    assert "needs a node of its own" in problem(gate)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +193,58 @@ def test_a_full_disk_is_told_at_the_gate(gate, disk):
     disk(1e6)
     assert "free on the disk" in problem(gate)
     assert not Path("ready.json").exists()
+
+
+@pytest.fixture
+def slurm(monkeypatch, tmp_path):
+    """Makes this process a job of Slurm, whose squeue runs the lines given."""
+
+    def make(*script: str) -> None:
+        squeue = tmp_path / "squeue"
+        squeue.write_text("\n".join(["#!/bin/sh", *script]) + "\n")
+        squeue.chmod(0o755)
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return make
+
+
+def test_outside_of_slurm_nobody_is_asked(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    readiness.check_alone()
+
+
+def test_a_job_of_slurm_that_has_its_node_to_itself_may_measure(slurm):
+    slurm('[ "$*" = "--noheader --jobs=17 --format=%h" ] && echo "  NO"')
+    readiness.check_alone()
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo OK", "says OK"),
+        ("echo USER", "says USER"),
+        ("echo NO; echo OK", "says NO\nOK"),
+        ("true", "says nothing"),
+        ("echo no controller >&2; exit 1", "says (no controller)"),
+        ("echo NO; exit 1", "says ()"),
+    ],
+)
+def test_a_job_of_slurm_that_may_share_its_node_measures_nothing(slurm, script, words):
+    slurm(script)
+    line = problem(readiness.check_alone)
+    assert "job 17 of Slurm" in line and words.replace("\n", " ") in line and "--exclusive" in line
+
+
+def test_a_job_of_slurm_without_squeue_measures_nothing(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "squeue" in problem(readiness.check_alone)
+
+
+def test_what_measures_asks_whether_it_is_alone(slurm):
+    slurm("echo OK")
+    here = machine.machine_id()
+    assert "needs a node of its own" in problem(readiness.check_here, here, ["cpu"])
+    assert "is configured" in problem(readiness.check_here, "xeon-2", ["cpu"])

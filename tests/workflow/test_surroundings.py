@@ -14,8 +14,8 @@ from tree import ROOT, Tree
 WORDS = {
     "`SPARK_HOME`": "left out of this run: HADOOP_CONF_DIR, SPARK_HOME, _JAVA_OPTIONS",
     "`PYTHONPATH`": "PYTHONPATH brings another yaml",
-    "`SNAKEMAKE_PROFILE`": "measurements belong to this one",
-    "… as an option": "measurements belong to this one",
+    "`SNAKEMAKE_PROFILE`": "the executor elsewhere was asked for",
+    "… as an option": "the executor elsewhere was asked for",
     "… that wants conda": "there is no conda here",
     "… by its older name": "there is no conda here",
     "a disk": "is mounted noexec",

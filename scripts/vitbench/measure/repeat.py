@@ -17,7 +17,7 @@ from vitbench.inputs import checkpoints, jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
-from vitbench.plan import configuration
+from vitbench.plan import configuration, readiness
 from vitbench.plan.grid import Grid
 from vitbench.records.record import SCHEMA
 from vitbench.sources import SCRIPTS, measuring
@@ -44,14 +44,14 @@ def find(config: Path, role: str, name: str) -> tuple[Grid, Cell]:
     """The grid of a configuration, and its cell of this role and name.
 
     Raises:
-        UserError: the configuration is wrong or another machine's, or there is no such cell.
+        UserError: the configuration is wrong or another machine's, this one is shared, or there is no such cell.
     """
     try:
         Cell.parse(name)
     except UserError as error:
         raise UserError(f"--cell {error}") from None
     grid = Grid(configuration.load(config))
-    machine.check_configured(grid.config["machine"], grid.config["devices"])
+    readiness.check_here(grid.config["machine"], grid.config["devices"])
     return grid, grid.find(role, name)
 
 

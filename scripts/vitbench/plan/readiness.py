@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,37 @@ MEMORY = 8e9
 """bytes for Spark NLP, as `make doctor` has them: a heap of 4 GB, the engine's own tensors, and the system"""
 SCRATCH = 1e9
 """bytes that a repeat writes for a while: what Spark and the engines' libraries unpack"""
+
+
+def check_here(configured: str, devices: Iterable[str]) -> None:
+    """Raise UserError unless this is the machine of the configuration, and nobody else has a part of it."""
+    machine.check_configured(configured, devices)
+    check_alone()
+
+
+def check_alone() -> None:
+    """Raise UserError in a job of Slurm that does not have its node to itself.
+
+    The quiet probes count what runs on the cores that this process may use; of a neighbour on the node's other cores
+    they see nothing. Slurm knows: `squeue --format=%h` says NO where the job has its node to itself (squeue(1)). What
+    was asked for does not tell, since the settings of a partition come first (sbatch(1), --exclusive).
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if not job:
+        return
+    command = ["squeue", "--noheader", f"--jobs={job}", "--format=%h"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        said = answer.stdout if answer.returncode == 0 else f"({answer.stderr.strip()})"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = f"({error})"
+    if (said := " ".join(said.split())) == "NO":
+        return
+    why = f"{' '.join(command)} says {said or 'nothing'}, where NO means that it is alone"
+    raise UserError(
+        f"a measurement needs a node of its own, and job {job} of Slurm is not known to have one ({why}): ask for it "
+        "with --exclusive, in a partition that grants it"
+    )
 
 
 def check_gpu(devices: Iterable[str]) -> None:

@@ -1,0 +1,106 @@
+"""Measure on a machine that lives for one job only, and keep its records: clone a bundle, install, measure, pack.
+
+A file of its own, with the standard library alone: it is all that is there before the checkout is (docs/databricks.md).
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+# What `snakemake import` needs of a run. Images are left out, wherever they lie: manifests name them by their hashes.
+KEPT = ("measurements", "results/provenance", "resources/datasets")
+IMAGES = "images"
+# Seconds that Snakemake has to end by itself, once it was told to stop; its repeat needs less than ten of them.
+PATIENCE = 60
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="example: measure_elsewhere.py --bundle /Volumes/a/b/c/vitbench.bundle --out /Volumes/a/b/c/records.tgz "
+        "--scratch /local_disk0/vitbench --minutes 100 full --configfile config/standard.yaml",
+    )
+    parser.add_argument("--bundle", type=Path, required=True, help="the checkout: git bundle create FILE HEAD")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder on the machine's own disk, to be made")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="archive of the records; what an earlier job left in it is gone on with"
+    )
+    parser.add_argument("--minutes", type=float, help="stop Snakemake after so many, and keep what was measured")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="for Snakemake: targets, then its options")
+    return parser.parse_args(arguments)
+
+
+def prepare(bundle, scratch):
+    """The folder of a checkout on this machine, its environment installed."""
+    if not bundle.is_file():
+        raise SystemExit(f"vitbench: --bundle: there is no {bundle}; make it with `git bundle create FILE HEAD`")
+    checkout = scratch / "checkout"
+    shutil.rmtree(checkout, ignore_errors=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["git", "clone", "--quiet", str(bundle), str(checkout)], check=True)
+    subprocess.run(["make", "install"], cwd=checkout, check=True, env=environment())
+    return checkout
+
+
+def environment():
+    """This process's own, without the Java of whoever runs it, which may be an older one than Spark 3.5 wants."""
+    return {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+
+
+def measure(checkout, run, options, minutes):
+    """Run Snakemake in the folder `run`; its exit status. After so many minutes it is asked to stop, as by Ctrl-C."""
+    snakemake = [str(checkout / ".venv/bin/python"), "-m", "snakemake", "--cores", "all"]
+    child = subprocess.Popen([*snakemake, "--directory", str(run), *options], cwd=checkout, env=environment())
+    try:
+        return child.wait(None if minutes is None else 60 * minutes)
+    except subprocess.TimeoutExpired:
+        print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
+        child.send_signal(signal.SIGINT)
+    try:
+        return child.wait(PATIENCE)
+    finally:
+        child.kill()
+
+
+def unpack(archive, run):
+    """What an earlier job left."""
+    run.mkdir(parents=True, exist_ok=True)
+    if archive.exists():
+        with tarfile.open(archive) as earlier:
+            earlier.extractall(run, filter="data")
+
+
+def pack(run, archive):
+    """Write the records of `run` to `archive`, whole or not at all; how many there are.
+
+    It is written on the machine's own disk first: a volume may take no more than one file written from front to back.
+    """
+    packed = run.with_name("records.tgz")
+    with tarfile.open(packed, "w:gz") as whole:
+        for name in KEPT:
+            if (run / name).exists():
+                whole.add(run / name, name, filter=lambda one: None if one.name.endswith(f"/{IMAGES}") else one)
+    partial = archive.with_name(f".{archive.name}.partial")
+    shutil.copyfile(packed, partial)
+    partial.replace(archive)
+    return sum(1 for _ in (run / "measurements").rglob("rep*.json"))
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    checkout, run = prepare(options.bundle, options.scratch), options.scratch / "run"
+    unpack(options.out, run)
+    try:
+        status = measure(checkout, run, options.options, options.minutes)
+    finally:
+        print(f"vitbench: {pack(run, options.out)} records are in {options.out}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""A machine that lives for one job: what it fetches, what it runs, and what it brings back."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import measure_elsewhere
+import pytest
+
+from vitbench.files import HOME
+
+# Stands in for the environment's Python: notes what it was asked for, and measures one repeat more than there were.
+SNAKEMAKE = """\
+import json, os, signal, sys, time
+from pathlib import Path
+asked = sys.argv[1:]
+run = Path(asked[asked.index("--directory") + 1])
+records = run / "measurements" / "a-machine"
+records.mkdir(parents=True, exist_ok=True)
+there = len(list(records.glob("rep*.json")))
+(records / f"rep{there}.json").write_text(json.dumps({"asked": asked, "java": os.environ.get("JAVA_HOME")}))
+for name in ("results/provenance/grid.json", "results/runs.csv", "reports/page.html", "resources/models/a/weights",
+             "resources/datasets/one/manifest.csv", "resources/datasets/one/images/1.jpg"):
+    (run / name).parent.mkdir(parents=True, exist_ok=True)
+    (run / name).write_text("x")
+if "--sleep" in asked:
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    time.sleep(60)
+sys.exit(3 if "--fail" in asked else 0)
+"""
+MAKEFILE = f"""\
+install:
+\t@mkdir -p .venv/bin && printf '#!/bin/sh\\nexec {sys.executable} snakemake.py "$$@"\\n' > .venv/bin/python
+\t@chmod +x .venv/bin/python
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the bundle of a checkout that holds a Makefile and what stands in for Snakemake."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Makefile").write_text(MAKEFILE)
+    (source / "snakemake.py").write_text(SNAKEMAKE)
+    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    bundle = ["bundle", "create", "-q", str(tmp_path / "vitbench.bundle"), "HEAD"]
+    for command in (["init", "-q"], ["add", "-A"], [*somebody, "commit", "-qm", "all"], bundle):
+        subprocess.run(["git", *command], cwd=source, check=True)
+    monkeypatch.setenv("JAVA_HOME", "/opt/java-8")
+    return tmp_path
+
+
+def run(place: Path, *options: str, minutes: str | None = None) -> int:
+    limit = ["--minutes", minutes] if minutes else []
+    fixed = ["--bundle", place / "vitbench.bundle", "--out", place / "records.tgz", "--scratch", place / "scratch"]
+    return measure_elsewhere.main([*map(str, fixed), *limit, *options])
+
+
+def packed(place: Path) -> dict[str, bytes]:
+    with tarfile.open(place / "records.tgz") as archive:
+        return {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
+
+
+def test_records_and_what_import_needs_with_them_come_back_and_nothing_else(place):
+    assert run(place, "full", "--configfile", "mine.yaml") == 0
+    found = packed(place)
+    assert found.keys() == {
+        "measurements/a-machine/rep0.json",
+        "results/provenance/grid.json",
+        "resources/datasets/one/manifest.csv",
+    }
+    asked = json.loads(found["measurements/a-machine/rep0.json"])
+    place_of_run = str(place / "scratch" / "run")
+    assert asked["asked"][:6] == ["-m", "snakemake", "--cores", "all", "--directory", place_of_run]
+    assert asked["asked"][6:] == ["full", "--configfile", "mine.yaml"] and asked["java"] is None
+
+
+def test_the_next_job_goes_on_with_what_the_last_one_left(place):
+    run(place, "full")
+    subprocess.run(["rm", "-r", str(place / "scratch")], check=True)  # that machine is gone
+    run(place, "full")
+    assert {"measurements/a-machine/rep0.json", "measurements/a-machine/rep1.json"} <= packed(place).keys()
+
+
+def test_what_failed_keeps_its_records_and_says_so_by_its_status(place):
+    assert run(place, "full", "--fail") == 3
+    assert "measurements/a-machine/rep0.json" in packed(place)
+
+
+def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(place, capsys):
+    assert run(place, "full", "--sleep", minutes="0.05") == 130
+    assert "measurements/a-machine/rep0.json" in packed(place)
+    said = capsys.readouterr().out
+    assert "stopped after 0.05 minutes" in said and "1 records are in" in said
+
+
+def test_without_a_bundle_there_is_one_line(tmp_path):
+    with pytest.raises(SystemExit, match="git bundle create"):
+        run(tmp_path, "full")
+
+
+def test_the_job_definition_asks_for_this_script_on_one_node_with_the_scala_of_the_jars():
+    job = json.loads((HOME / "resources" / "databricks" / "job.json").read_text())
+    (task,) = job["tasks"]
+    asked = measure_elsewhere.parse(task["spark_python_task"]["parameters"])
+    assert Path(task["spark_python_task"]["python_file"]).name == Path(measure_elsewhere.__file__).name
+    assert (HOME / asked.options[asked.options.index("--configfile") + 1]).exists()
+    assert 60 * asked.minutes + 600 < job["timeout_seconds"], "installing, packing and stopping take their time too"
+    assert task["new_cluster"]["num_workers"] == 0
+    locked = (HOME / "envs" / "jars" / "onnx-cpu" / "jgo.toml").read_text()
+    assert "spark-nlp_2.12" in locked and task["new_cluster"]["spark_version"].endswith("-scala2.12")
