@@ -102,5 +102,6 @@ def main(arguments=None):
     return status
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+# No exit where all is well: a runtime that runs this file in a shell of its own may take any for a failure.
+if __name__ == "__main__" and (failed := main()):
+    sys.exit(failed)

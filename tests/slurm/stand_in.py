@@ -1,6 +1,6 @@
 """Stands in for Slurm's commands, by the name under which it is called: its one node has one core of this machine.
 
-`sbatch` runs the job before it returns, and notes in $SLURM_STAND_IN what it was asked for and how the job ended; the
+`sbatch` runs the job before it returns, and notes in $STAND_IN_NOTES what it was asked for and how the job ended; the
 others tell what is noted there. Only what the executor plugin and vitbench ask is answered.
 """
 
@@ -11,7 +11,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-NOTES = Path(os.environ["SLURM_STAND_IN"])
+NOTES = Path(os.environ["STAND_IN_NOTES"])
 
 
 def jobs() -> list[dict]:

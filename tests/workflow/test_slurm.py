@@ -61,8 +61,13 @@ class Cluster:
             fails=fails,
             PATH=os.pathsep.join([str(self.commands), os.environ["PATH"]]),
             PYTHONPATH=str(self.tree.root / "tests" / "plugins"),
-            SLURM_STAND_IN=str(self.notes),
+            STAND_IN_NOTES=str(self.notes),
         )
+
+    def missing_record(self) -> str:
+        """Path of a first repeat that a dry run would measure."""
+        words = (word.rstrip(",") for word in self.snakemake("--dry-run", "sweep").split())
+        return next(word for word in words if word.endswith("/rep0.json"))
 
     def jobs(self) -> list[tuple[str, list[str], str]]:
         """(rule, what sbatch was asked for, how it ended) of each job, in their order."""
@@ -89,7 +94,7 @@ def test_the_machine_of_the_login_node_is_not_taken_for_the_one_that_measures(cl
         fails=True,
         PATH=os.pathsep.join([str(cluster.commands), os.environ["PATH"]]),
         PYTHONPATH=str(cluster.tree.root / "tests" / "plugins"),
-        SLURM_STAND_IN=str(cluster.notes),
+        STAND_IN_NOTES=str(cluster.notes),
     )
     assert lines(output)[-1].startswith("vitbench: machine: auto is the machine that Snakemake runs on")
     assert not cluster.jobs() and "Traceback" not in output
@@ -98,8 +103,7 @@ def test_the_machine_of_the_login_node_is_not_taken_for_the_one_that_measures(cl
 def test_what_measures_has_a_node_to_itself_and_its_record_is_of_that_node(cluster):
     node = cluster.node_id()
     assert node != machine.machine_id(), "the stand-in's node must be another machine than this one"
-    record = next(line for line in cluster.snakemake("--dry-run", "full").split() if line.endswith("/rep0.json"))
-    record = record.rstrip(",")
+    record = cluster.missing_record()
     assert record.startswith(f"measurements/{node}/")
     cluster.snakemake(record)
     jobs = cluster.jobs()
@@ -117,8 +121,7 @@ def test_what_measures_has_a_node_to_itself_and_its_record_is_of_that_node(clust
 
 
 def test_a_job_that_shares_its_node_measures_nothing(cluster):
-    planned = cluster.snakemake("--dry-run", "full").split()
-    another = next(word.rstrip(",") for word in planned if word.rstrip(",").endswith("/rep0.json"))
+    another = cluster.missing_record()
     before = len(cluster.jobs())
     cluster.snakemake(another, "--set-resources", "measure:slurm_extra='--nice'", fails=True)
     rule, asked, state = cluster.jobs()[before:][-1]
