@@ -108,6 +108,6 @@ def test_the_job_definition_asks_for_this_script_on_one_node_with_the_scala_of_t
     assert Path(task["spark_python_task"]["python_file"]).name == Path(measure_elsewhere.__file__).name
     assert (HOME / asked.options[asked.options.index("--configfile") + 1]).exists()
     assert 60 * asked.minutes + 600 < job["timeout_seconds"], "installing, packing and stopping take their time too"
-    assert task["new_cluster"]["num_workers"] == 0
+    assert task["new_cluster"]["is_single_node"] and task["new_cluster"]["kind"] == "CLASSIC_PREVIEW"
     locked = (HOME / "envs" / "jars" / "onnx-cpu" / "jgo.toml").read_text()
     assert "spark-nlp_2.12" in locked and task["new_cluster"]["spark_version"].endswith("-scala2.12")
