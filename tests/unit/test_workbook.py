@@ -139,6 +139,9 @@ def test_environment_is_the_context_flattened(book, run):
     facts = dict(table(book, "Environment").itertuples(index=False))
     assert facts["versions.spark-nlp"] == "5.5.3" and facts["datasets.full.images"] == 48
     assert facts["machine_text"] == run.context["machine_text"] and facts["repeats"] == 3
+    assert {cell.alignment.horizontal for row in book["Environment"].iter_rows(4) for cell in row if cell.value} == {
+        "left"
+    }
 
 
 def test_native_charts_draw_cells_of_their_sheet(run, path, book):
@@ -254,7 +257,10 @@ def test_derived_tables_have_sheets_in_a_sensible_order(tmp_path):
         "Batches", "Parity", "Cells", "Runs", "Blocks", "Sizes", "Check", "Time budget", "Environment",
     ]  # fmt: skip
     assert table(book, "Break-even")["break_even"][0] == pytest.approx(more["break_even"].break_even[0])
-    assert len(table(book, "Batches")) == len(more["effective_batches"])
+    batches = table(book, "Batches")
+    assert len(batches) == len(more["effective_batches"]) and set(batches["reached"]) <= {True, False}
+    headers = [cell.value for cell in book["Batches"][4]]
+    assert "images" in headers and "batch_size (images)" in headers, "a unit is said once"
     assert {"canary_gemm", "steal_share", "attempts"} <= set(table(book, "Runs"))
     rows = list(book["Stages"].iter_rows(values_only=True))
     start = next(place for place, row in enumerate(rows) if row[0] == "label")

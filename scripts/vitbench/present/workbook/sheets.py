@@ -24,6 +24,7 @@ from vitbench.present import columns
 WIDEST_PAGE = 320  # characters
 LONGEST_TEXT = 32_000  # Excel holds 32,767 characters in a cell; the CSV file has them all
 FIRST_ROW = 3  # of the tables, counted from 0: heading, note, an empty row above
+FACT = "value"  # the column of the sheet Environment with values of all kinds
 # A column of one block; its header is the block's number, which formulas read.
 OF_BLOCK = re.compile(r"(seconds|common) in block (\d+)")
 WIDEST = 48  # a column, in letters
@@ -57,6 +58,7 @@ FORMS = {
     "against_spread": "0.0000",
     "p_holm": "[<0.0001]0.0E+00;0.0000",
     "relative_difference": "0.0E+00",
+    "probability_difference": "0.0000",
 }
 
 
@@ -128,21 +130,27 @@ class Sheets:
             kind: add(header | {"align": "right", "num_format": f'"{words} "0'})
             for kind, words in (("seconds", "block"), ("common", "common"))
         }
-        text = {"valign": "top", "align": "left", "indent": 1}
+        # In the middle: at the top, a program with larger letters draws the header's line through the first row.
+        text = {"valign": "vcenter", "align": "left", "indent": 1}
         self.label = add(text | {"text_wrap": True})
         self.text = add(text)
         self.computed_text = add(text | {"font_color": "#6B6B6B", "italic": True})
         # Excel writes the word by itself, LibreOffice would write 1 and 0.
         self.truth = add(text | {"num_format": '"TRUE";"TRUE";"FALSE"'})
         self.wrong = add(text | {"bg_color": "#FBE3D6"})
-        self._numbers: dict[tuple[str, bool], Any] = {}
+        self._numbers: dict[tuple[str, bool, bool], Any] = {}
 
-    def number(self, form: str, computed: bool = False) -> Any:
-        """The format of a number; grey and slanted where the workflow computed it and no formula does."""
-        if (form, computed) not in self._numbers:
+    def number(self, form: str, computed: bool = False, fact: bool = False) -> Any:
+        """The format of a number; grey and slanted where the workflow computed it and no formula does.
+
+        `fact`: it stands among values of all kinds, and to the left as they do.
+        """
+        if (form, computed, fact) not in self._numbers:
             grey = {"font_color": "#6B6B6B", "italic": True} if computed else {}
-            self._numbers[form, computed] = self.book.add_format({"num_format": form, "valign": "top"} | grey)
-        return self._numbers[form, computed]
+            left = {"align": "left", "indent": 1} if fact else {}
+            look = {"num_format": form, "valign": "vcenter"} | grey | left
+            self._numbers[form, computed, fact] = self.book.add_format(look)
+        return self._numbers[form, computed, fact]
 
     @staticmethod
     def below(frame: pd.DataFrame, top: int = FIRST_ROW) -> int:
@@ -252,7 +260,7 @@ class Sheets:
         letters = {column: xl_col_to_name(place) for place, column in enumerate(frame, start=left)}
         first, last = row + 2, row + 1 + max(1, len(frame))
         for place, column in enumerate(frame, start=left):
-            is_number = _holds_numbers(frame[column]) or column in FORMS
+            is_number = column != FACT and _holds_numbers(frame[column]) or column in FORMS
             everywhere = always is None or column in always
             if block := OF_BLOCK.fullmatch(column):
                 sheet.write_number(row, place, int(block[2]), self.block_header[block[1]])
@@ -268,7 +276,7 @@ class Sheets:
         if block := OF_BLOCK.fullmatch(column):
             return f"{block[1]} {block[2]}"
         unit = columns.unit(of, column)
-        return f"{column} ({unit})" if unit else column
+        return f"{column} ({unit})" if unit and not column.endswith(unit) else column
 
     @staticmethod
     def _grow(sheet: Worksheet, row: int, texts: Iterable[tuple[str, float]]) -> None:
@@ -291,6 +299,8 @@ class Sheets:
         computed: bool = False,
     ) -> None:
         """Write one value, with its formula if it has one. What is text stays text, whatever it begins with."""
+        if column == "reached":  # a word in its table, for it may be missing
+            value = {"true": True, "false": False}.get(value, value)
         if formula:
             value, form = _plain(value), self._form(of, column, value, computed)
             sheet.write_formula(row, place, formula, form, value)
@@ -314,7 +324,7 @@ class Sheets:
             form = "0"
         else:
             form = "0.0%" if column in SHARES else "0.00"
-        return self.number(form, computed)
+        return self.number(form, computed, column == FACT)
 
     @staticmethod
     def _width(title: str, values: Iterable) -> float:
@@ -339,7 +349,7 @@ def _plain(value: Any) -> float | int | str:
 
 def _is_whole_fact(column: str, value: Any) -> bool:
     """Whether it is one of the values of all kinds of the sheet Environment, and a whole number."""
-    return column == "value" and isinstance(value, numbers.Real) and float(value).is_integer()
+    return column == FACT and isinstance(value, numbers.Real) and float(value).is_integer()
 
 
 def _holds_numbers(values: pd.Series) -> bool:
