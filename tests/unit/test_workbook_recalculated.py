@@ -146,7 +146,7 @@ def differences(book: Path, other: Path, comma: bool = False) -> list[tuple]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_formula_gives_what_the_workflow_wrote(books, recalculated, case):
-    assert len(formulas(books[case])) > 300
+    assert len(formulas(books[case])) > 100  # of a campaign with one block for each cell: 118
     assert differences(books[case], recalculated[case]) == []
 
 
