@@ -107,17 +107,22 @@ def announce_once():
         sys.exit(f"vitbench: {error}")
 
 
+def get_made():
+    """Everything that any measurement needs: data sets, models in the form that is loaded, jars."""
+    parts = {GRID.model_folder(cell) for cell in GRID.cells} | {
+        GRID.jars(cell) for cell in GRID.cells
+    } - {None}
+    return get_manifests() + sorted(map(str, parts))
+
+
 def get_parts(wildcards):
-    """Everything that any measurement needs: data sets, models in the form that is loaded, jars.
+    """What is made for measurements, and a line that says how long all of it takes.
 
     Snakemake asks for it only where something is to be prepared or measured; jobs that it starts ask again.
     """
     if workflow.is_main_process:
         announce_once()
-    parts = {GRID.model_folder(cell) for cell in GRID.cells} | {
-        GRID.jars(cell) for cell in GRID.cells
-    } - {None}
-    return get_manifests() + sorted(map(str, parts))
+    return get_made()
 
 
 def name_cell(wildcards, batch_size):

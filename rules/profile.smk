@@ -1,6 +1,6 @@
 # Profiles. In: what `check_ready` found, the chosen batch sizes, and every record of the full runs, so that profiles are made last.
 # Out: beside the records of each full cell a profile.json, made once like a record and kept like one (rules/measure.smk
-# says why), and from all of them <results>/stages.csv. Cost: about the time of ten passes and one start a variant.
+# says why), from all of them <results>/stages.csv, and <results>/slowest_stage.csv. Cost: about the time of ten passes and one start a variant.
 
 
 rule profile_cell:
@@ -55,3 +55,24 @@ rule tabulate_stages:
         "finding out where the time goes"
     script:
         "../scripts/tabulate_stages.py"
+
+
+rule tabulate_slowest:
+    input:
+        stages="<results>/{source}stages.csv",
+        physics="<results>/{source}physics.csv",
+        lib=library("tabulate_slowest"),
+    output:
+        "<results>/{source}slowest_stage.csv",
+    log:
+        "<logs>/{source}tabulate_slowest.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "holding the cells against their own slowest stages"
+    script:
+        "../scripts/tabulate_slowest.py"

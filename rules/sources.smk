@@ -114,7 +114,7 @@ def get_campaign_products(name):
         form=["png", "svg"],
     ) + [
         f"<reports>/campaigns/{name}/{product}"
-        for product in ("benchmark.xlsx", "report.html", "analysis.html")
+        for product in ("benchmark.xlsx", "report.html", "analysis.html", "advice.md")
     ]
 
 
@@ -233,7 +233,7 @@ def get_page_tables(wildcards):
         return get_sheets(wildcards) | {"pictures": figures}
     more = {
         name: f"<results>/{wildcards.source}{name}.csv"
-        for name in (*MEASURED_ALONE, "disagreements", "replication")
+        for name in (*MEASURED_ALONE, "disagreements", "replication", "slowest_stage")
     }
     grid = f"<results>/{wildcards.source}provenance/grid.json"
     return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}

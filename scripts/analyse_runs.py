@@ -47,7 +47,7 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
         "images": parity.images(data_sets),
         "parity": gate,
         "disagreements": parity.disagreements(table, baseline, gate, archive.predictions, manifest),
-        "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules),
+        "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules, archive.grid.get("trials")),
     }
     for name, frame in derived.items():
         write_atomically(out[name], tables.as_csv(frame))

@@ -28,6 +28,7 @@ from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
 from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
@@ -37,7 +38,8 @@ from vitbench.present.page.pictures import small
 from vitbench.records.archive import Packed, open_archive
 
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
-SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in ("figures", "sizes", "sustained")}
+_TARGETS = ("figures", "sizes", "sustained", "advice")
+SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in _TARGETS}
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
 
@@ -74,8 +76,8 @@ def _blocks(repeats: int | dict[str, int]) -> str:
 def _speedup(frame: pandas.DataFrame) -> list[str]:
     ratio, words = number(2), (("verdict", None), ("reason", None))
     columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": ratio, "high": ratio, "blocks": number(0)}
-    columns |= {"p_holm": number(4), "family": None, "smallest_detectable": ratio, "blocks_needed": number(0)}
-    columns |= {"hours_needed": number(1), "agreement": share} | dict(words)
+    columns |= {"p_holm": number(4), "family": None, "fairness": None, "smallest_detectable": ratio}
+    columns |= {"blocks_needed": number(0), "hours_needed": number(1), "agreement": share} | dict(words)
     lines = []
     for group, rows in frame.groupby("comparison", sort=False):
         lines += [f"**{group}**", "", *table(rows, {name: (name, form) for name, form in columns.items()}), ""]
@@ -343,6 +345,8 @@ BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
         noise_line(campaign.tables["speedup"]) or "No cell was measured twice: the noise is not known."
     ],
     "comparisons": lambda campaign, page: comparisons(campaign),
+    "advice": lambda campaign, page: best_table(campaign.tables["advice"]),
+    "steps": lambda campaign, page: steps_table(campaign.tables["steps"]),
 } | {f"chart {chart}": lambda campaign, page, chart=chart: [picture(campaign, page, chart)] for chart in SHOWN}
 
 
@@ -380,6 +384,8 @@ def texts(campaign: Campaign) -> dict[Path, str]:
 
 PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
     "speedup": ("Speedup", _speedup),
+    "advice": ("What to run", best_table),
+    "steps": ("From the article's setting to the fastest", steps_table),
     "summary": ("Cells", _summary),
     "stages": ("Stages", _stages),
     "break_even": ("Break-even", _break_even),

@@ -74,6 +74,8 @@ VALUES: dict[str, Any] = {
     "margin": 0,
     "most_repeats": 4,
     "budget_hours": 0,
+    "tune_minutes": 0,
+    "trials": {"huggingface/pipeline": 0},
     "machine": "My Laptop",
     "protocol": 0,
     "seed": 1.5,

@@ -25,7 +25,7 @@ DOCUMENT = HOME / "docs" / "reruns.md"
 CELLS, FULL, REPEATS = 6, 4, 3
 ANALYSED = {"analyse_runs", "derive_tables", "tabulate_replication", "write_context", "write_summary"}
 ANALYSED |= {"tabulate_scaling", "tabulate_cost"}
-TABLES = {"collect_records", "tabulate_physics", "tabulate_stages"} | ANALYSED
+TABLES = {"collect_records", "tabulate_physics", "tabulate_stages", "tabulate_slowest"} | ANALYSED
 CHARTS = {f"plot_{name}" for name, chart in REGISTRY.items() if chart.target == "figures"}
 WORKBOOK, PAGE = {"write_workbook"}, {"write_page"}
 PRODUCTS = WORKBOOK | PAGE | {"execute_notebook"}

@@ -31,10 +31,11 @@ WORDS = frozenset(
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing
     image path sha256 file label baseline_label candidate_label
-    within_floor speedup_verdict
-    law residuals hours_from least doubt in_time fewest answer""".split()  # noqa: SIM905
+    within_floor speedup_verdict declared fairness
+    law residuals hours_from least doubt in_time fewest answer
+    objective terms runner_up runner_verdict overturned hours_reason definition changed slowest basis""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent"})
+TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent", "usable", "competing"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -47,13 +48,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
-            data_hash processor library product_precision machines out_of_turn record""",
+            data_hash processor library product_precision declared machines out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",
         "time_budget": "part seconds share",
         "stages": """framework variant device workers batch_size dataset images stage seconds share sum_seconds
             wall_seconds difference within_10_percent bound_by method status reason""",
+        "slowest_stage": """framework variant device workers dataset batch_size throughput decode_rate
+            preprocess_rate forward_rate slowest slowest_rate share basis reason""",
         "physics": """machine model dataset framework variant device workers batch_size throughput precision
             gflop_per_image gflops peak_gflops peak_precision peak_library share_of_peak own_library own_gflops
             share_of_own decode_per_core decode_ceiling
@@ -66,7 +69,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             baseline_score candidate_score blocks""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm family
             margin smallest_detectable blocks_needed hours_needed floor floor_low floor_high images baseline_throughput
-            candidate_throughput agreement comparison reason""",
+            candidate_throughput agreement comparison fairness baseline_trials candidate_trials reason""",
         "replication": """kind part environment dataset baseline candidate published published_low published_high
             published_verdict ours ours_low ours_high blocks our_verdict verdict reason to_run sizes difference equal
             unequal published_baseline published_candidate our_baseline our_candidate published_hardware our_machine""",
@@ -82,6 +85,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "total_time": """framework variant device workers batch_size blocks data_sets smallest largest fixed_seconds
             fixed_low fixed_high seconds_an_image each_low each_high hours hours_low hours_high departure
             departure_images lack_of_fit_p reason""",
+        "advice": """objective framework variant device workers batch_size candidate precision terms cores images
+            throughput speedup low high verdict blocks fairness agreement peak_memory_mb memory_ratio memory_low
+            memory_high baseline candidates runner_up runner_ratio runner_low runner_high runner_verdict overturned
+            hours hours_low hours_high hours_reason definition reason""",
+        "steps": """framework variant device workers batch_size step changed candidate baseline precision images
+            throughput speedup low high verdict blocks total total_low total_high agreement reason""",
+        "trials": """framework variant device workers batch_size dataset images competing status throughput
+            agreement usable definition reason""",
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike
             effective_batch_size effective_batch_sizes batches partition_rows partitions slots waves wave_factor reached
             reason""",

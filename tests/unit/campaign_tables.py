@@ -7,6 +7,7 @@ from pathlib import Path
 import analyse_runs
 import collect_records
 import derive_tables
+import tabulate_advice
 import tabulate_cost
 import tabulate_physics
 import tabulate_published
@@ -49,9 +50,15 @@ def tabulate(archive: Packed, results: Path) -> dict[str, Path]:
     tabulate_stages.main(archive, runs, stages)
     context = results / "provenance/context.json"
     write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
+    advised = {name: results / f"{name}.csv" for name in ("advice", "steps")}
+    tabulate_advice.main(
+        {name: str(path) for name, path in ({"runs": runs} | made | derived).items()},
+        archive,
+        {name: str(path) for name, path in advised.items()},
+    )
     made["time_budget"] = made.pop("budget")
     paths = {"runs": runs, "physics": physics, "stages": stages, "context": context, "grid": provenance["grid"]}
-    return paths | made | derived
+    return paths | made | derived | advised
 
 
 def scale(given: dict[str, Path], results: Path) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from PIL import Image
 from vitbench import tables
 from vitbench.analysis.batches import effective_batches
 from vitbench.analysis.break_even import break_even
+from vitbench.analysis.stages import slowest
 from vitbench.analysis.summary import time_budget
 from vitbench.files import HOME, sha256
 
@@ -56,6 +57,7 @@ def write(folder: Path, run: Tables, published: bool = False, **more: list[dict]
     derived = {
         "stages": example_tables.stages(run),
         "physics": example_tables.physics(run),
+        "slowest_stage": slowest(example_tables.stages(run), example_tables.physics(run)),
         "break_even": break_even(run.runs, run.parity, run.speedup),
         "effective_batches": effective_batches(run.runs),
         "time_budget": time_budget(run.runs.assign(set_aside_seconds=0.0, quiet_seconds=1.0)),

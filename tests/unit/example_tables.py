@@ -334,10 +334,10 @@ def write_grid(folder: Path) -> Path:
     return path
 
 
-def analysed(run: Tables, failing: tuple[str, ...] = ()) -> Tables:
+def analysed(run: Tables, failing: tuple[str, ...] = (), baseline: str = "huggingface/pipeline") -> Tables:
     """The same runs with the tables that the analysis makes of them; the labels of the variants `failing` differ."""
     rows = []
-    for one, other, _ in comparisons(run.runs, "huggingface/pipeline"):
+    for one, other, _ in comparisons(run.runs, baseline):
         fails = f"{other['framework']}/{other['variant']}" in failing
         rows.append({"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other), "images": 48,
                      "compared": 48, "agreement": 0.5 if fails else 1.0, "passed": not fails, "lost": "",
@@ -348,6 +348,6 @@ def analysed(run: Tables, failing: tuple[str, ...] = ()) -> Tables:
         typed(summary(run.runs).to_dict("records"), "summary"),
         typed(best_batch_sizes(run.runs, MARGIN).to_dict("records"), "best_batch_size"),
         parity,
-        typed(speedup(run.runs, "huggingface/pipeline", parity).to_dict("records"), "speedup"),
+        typed(speedup(run.runs, baseline, parity).to_dict("records"), "speedup"),
         run.context,
     )

@@ -598,7 +598,7 @@ BASE, WEAK = [9.0, 9.1, 8.9, 9.05, 8.95], [8.45, 8.6, 7.7, 8.5, 8.1]
 def test_a_difference_that_many_primary_comparisons_explain_by_chance_is_inconclusive(table):
     alone = judge(one_pair(table, (BASE, WEAK)))[1].iloc[0]
     assert alone.verdict == "faster" and 0.005 < alone.p_holm < 0.05
-    more = [cell(f"sparknlp/v{number}", "full", 8, BASE[::-1]) for number in range(9)]
+    more = [cell(f"engine{number}/v", "full", 8, BASE[::-1]) for number in range(9)]
     among = judge(table(cell(HF, "full", 8, BASE), cell(TF, "full", 8, WEAK), *more))[1].iloc[0]
     assert among.p_holm == pytest.approx(10 * alone.p_holm)
     assert among.verdict == "inconclusive" and "among 10 comparisons" in among.reason

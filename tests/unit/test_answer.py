@@ -14,7 +14,15 @@ from example_tables import TWO, example, typed
 from vitbench import tables
 from vitbench.analysis.looks import Rule
 from vitbench.files import HOME
-from vitbench.present.answer import answer, article_line, closing_lines, headline, name_variant, noise_line
+from vitbench.present.answer import (
+    answer,
+    article_line,
+    closing_lines,
+    headline,
+    name_variant,
+    noise_line,
+    other_terms,
+)
 from vitbench.records.archive import open_archive
 
 VERSIONS = {"transformers": "5.23.0", "spark-nlp": "5.5.3"}
@@ -102,6 +110,25 @@ def test_the_answer_is_that_of_the_cpu_where_both_devices_were_measured():
     gpu = {key: ROW[key].replace("/cpu/", "/gpu/") for key in ("baseline", "candidate")}
     assert headline(speedup(gpu, {})).candidate == ROW["candidate"]
     assert headline(speedup(gpu)).candidate == gpu["candidate"]
+
+
+def test_equal_terms_are_answered_first_then_the_articles_and_the_others_stand_in_a_line():
+    equal = {"candidate": "sparknlp/onnx-tuned/cpu/w1/bs8", "fairness": "equal input, precision and threads"}
+    article, lower = {"fairness": "as in the article"}, {"candidate": "sparknlp/onnx/cpu/w1/bs1", "speedup": 2.5}
+    rows = speedup(lower | {"fairness": "any precision"}, article, equal | {"speedup": 1.25})
+    assert headline(rows).candidate == equal["candidate"]
+    assert "on 48 images (equal input, precision and threads) [" in answer(rows, VERSIONS)
+    assert headline(rows.iloc[:2]).candidate == ROW["candidate"]
+    (line,) = other_terms(rows, VERSIONS)
+    assert "as in the article, Spark NLP 5.5.3 (tensorflow) 1.56 times as fast [1.49, 1.62: too few repeats]" in line
+    assert "any precision, Spark NLP 5.5.3 (onnx) 2.50 times" in line and "equal input" not in line
+    assert line.index("as in the article") < line.index("any precision")
+    gpu = {"candidate": ROW["baseline"].replace("/cpu/", "/gpu/"), "fairness": "not on equal terms"}
+    assert other_terms(speedup(article, gpu), VERSIONS) == []  # another device is another question
+    assert other_terms(speedup({}), VERSIONS) == other_terms(speedup(article), VERSIONS) == []
+    # What is on no equal terms goes by its place in the table, whatever its label.
+    unequal = {"candidate": "sparknlp/v/cpu/w1/bs8", "fairness": "not on equal terms"}
+    assert headline(speedup(unequal, lower | {"fairness": "any precision"})).candidate == unequal["candidate"]
 
 
 # --- the article, and the eight lines

@@ -45,6 +45,8 @@ BAD = {
     "margin": [0, -0.1, 0.6, "5%"],
     "most_repeats": [4, 0, 5.5, "20"],
     "budget_hours": [0, -1, "8 h"],
+    "tune_minutes": [0, -5, "an hour"],
+    "trials": [{"huggingface": 3}, {"huggingface/pipeline": 0}, {"huggingface/pipeline": 2.5}, 3, []],
     "control": ["yes", 1, "huggingface/pipeline"],
     "profile": ["yes", 1, None],
     "timeout_minutes": [0, -1, "long"],

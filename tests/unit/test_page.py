@@ -81,6 +81,20 @@ def test_the_answer_stands_first(whole):
     assert "Why believe it:" in first and "seeded weights" in first and "no GPU measured" in first
 
 
+def test_comparisons_are_grouped_by_their_terms_and_those_on_other_terms_stand_under_the_answer(tmp_path):
+    run = rich()
+    full = run.speedup.index[run.speedup.comparison == "each at its best batch size, full"]
+    run.speedup.loc[full, "fairness"] = ["as in the article", "equal input, precision and threads"]
+    html = write(tmp_path, run).read_text()
+    assert "On other terms: as in the article" in parsed(html).all("main")[0].text
+    buttons = [node.text for node in parsed(html).all("button") if "data-group" in node.attributes]
+    assert buttons[1].startswith("equal input, precision and threads: ") and buttons[2].startswith("as in the article:")
+    assert buttons[-1].startswith("A/A control (")
+    nodes = section(html, "speedup").all()
+    chosen = {node.attributes["data-group"] for node in nodes if "data-group" in node.attributes}
+    assert {"as in the article", "equal input, precision and threads", "A/A control"} <= chosen
+
+
 def test_structure_keeps_nobody_out(whole):
     assert barriers(parsed(whole)) == []
 
@@ -233,8 +247,11 @@ def test_images_with_two_labels_are_shown_with_both_answers(whole):
     (image,) = figures[0].all("img")
     content = base64.b64decode(image.attributes["src"].removeprefix("data:image/jpeg;base64,"))
     assert Image.open(io.BytesIO(content)).size == (160, 120)
-    assert "expected: cat" in figures[0].text and "huggingface/pipeline: cat (0.51)" in figures[0].text
-    assert "sparknlp/tensorflow: dog (0.50)" in figures[0].text
+    assert (
+        "expected: cat" in figures[0].text
+        and "huggingface/pipeline: cat (0.51, margin at least 0.02)" in figures[0].text
+    )
+    assert "sparknlp/tensorflow: dog (0.50, margin not known)" in figures[0].text
     assert "the image is not here" in figures[1].text and "expected" not in figures[1].text
 
 
@@ -251,6 +268,22 @@ def test_a_thumbnail_is_of_the_image_that_was_classified_or_says_why_not(tmp_pat
 
 def _image(name: str) -> datasets.Image:
     return datasets.Image(name, f"images/{name}.jpg", "0" * 64, 1, "cat", True, "", f"{name}.png")
+
+
+def test_the_surest_labels_that_changed_come_first_and_a_lower_precision_says_what_it_does_not_show(tmp_path):
+    run = rich()
+    run.summary.loc[run.summary.framework == "sparknlp", "precision"] = "bfloat16"
+    sure = GONE | {"file": "sure.png", "baseline_score": 0.95, "candidate_score": 0.9}
+    rows = [disagreement(), disagreement(**sure), disagreement(image="3", file="none.png", baseline_score=None)]
+    html = write(tmp_path, run, disagreements=rows).read_text()
+    found = section(html, "parity")
+    titles = [figure.all("strong")[0].text for figure in found.all("figure")]
+    assert titles[0] == "sure.png" and set(titles[1:]) == {"cat.png", "none.png"}
+    assert "3 of" in found.text and "at least 0.80" in found.text and "bfloat16" in found.text
+    assert "snakemake --config model=NAME baseline=huggingface/pipeline" in found.text
+    run.context["model_note"] = ""
+    trained = section(write(tmp_path / "trained", run, disagreements=rows).read_text(), "parity")
+    assert "model=NAME" not in trained.text
 
 
 def test_disagreements_name_each_image_with_the_first_answers_and_count_the_blocks():

@@ -12,10 +12,11 @@ import plot_chart
 import pytest
 import tabulate_plan
 import tabulate_scaling
-from example_tables import TWO, example, physics, stages, write_grid
+from example_tables import TWO, example, physics, stages, typed, write_grid
 from test_replication import DATA, records
 
 from vitbench import tables
+from vitbench.analysis import advice
 from vitbench.files import HOME
 from vitbench.present.charts import CHARTS
 from vitbench.series import published, replication
@@ -34,8 +35,12 @@ def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results")
     run = example(TWO, repeats=5, flags=FLAGS)
     run.write(folder)
+    nothing = [typed([], name) for name in ("total_time", "break_even")]
     more = {"stages": stages(run), "physics": physics(run)}
     more["replication"], more["replication_curves"] = replication.replicate(published.read(DATA), records())
+    definitions = {"huggingface/pipeline": {"image_processor": "pil"}, "sparknlp/tensorflow": {"engine": "tensorflow"}}
+    more["advice"] = advice.advice(run.runs, run.speedup, *nothing, "huggingface/pipeline", definitions, 2)
+    more["steps"] = advice.steps(run.runs, run.speedup, "huggingface/pipeline", definitions)
     for name, table in more.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     derive_tables.main(*derivation(folder, folder))

@@ -22,7 +22,7 @@ OF_STEADY = ("steady", "steady_because", "warm_up_images", "warm_up_seconds", "l
 DERIVED = (
     "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
-    "data_hash", "processor", "library", "product_precision", "machines", "out_of_turn",
+    "data_hash", "processor", "library", "product_precision", "declared", "machines", "out_of_turn",
     "pass_collecting_seconds", "pass_memory_mb", "pass_celsius",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
@@ -214,6 +214,7 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "library": None,
         "product_precision": "float32",
         "machines": 1,
+        "declared": "",  # a framework that is not here
         "out_of_turn": None,  # known when all repeats are
         "pass_collecting_seconds": "",  # its passes tell nothing of these
         "pass_memory_mb": "",

@@ -10,9 +10,12 @@ import pandas
 import pytest
 import tabulate_stages
 from example_profiles import example_profile
+from example_tables import STAGES as STAGES_OF_EXAMPLE
+from example_tables import example, physics, typed
+from example_tables import stages as example_stages
 
 from vitbench import tables
-from vitbench.analysis.stages import bound_by, tabulate
+from vitbench.analysis.stages import bound_by, slowest, tabulate
 from vitbench.frameworks.sparknlp import profiler as sparknlp
 from vitbench.frameworks.stages import STAGES, Stopwatch
 from vitbench.measure import profiles
@@ -239,3 +242,35 @@ def test_no_reason_is_a_formula_in_the_file_and_all_come_back(run, tmp_path, rea
     with open(tmp_path / "stages.csv", newline="") as handle:
         assert not [cell for row in csv.reader(handle) for cell in row if cell.startswith("=")]
     assert list(tables.read(tmp_path / "stages.csv").reason).count(reason) == len(STAGES)
+
+
+# --- each against its own slowest stage
+
+
+def test_a_cell_is_held_against_the_slowest_of_its_own_stages():
+    run = example()
+    row = slowest(example_stages(run), physics(run)).iloc[0]
+    cell = run.summary[(run.summary.dataset == "full")].iloc[0]
+    assert (row.slowest, row.basis) == ("forward", "profile")
+    assert row.slowest_rate == pytest.approx(cell.throughput / STAGES_OF_EXAMPLE["forward"])
+    assert row.share == pytest.approx(STAGES_OF_EXAMPLE["forward"])  # the stages follow each other
+    assert row.decode_rate == pytest.approx(cell.throughput / STAGES_OF_EXAMPLE["decode"])
+
+
+def test_without_a_profile_the_peak_file_says_what_the_stages_could_do():
+    run = example()
+    found = slowest(example_stages(run, {"huggingface/pipeline": float("nan")}), physics(run)).set_index("framework")
+    row = found.loc["huggingface"]
+    assert (row.basis, row.slowest) == ("peak file", "forward") and pandas.isna(row.preprocess_rate)
+    assert (row.decode_rate, row.forward_rate) == pytest.approx((980.0, 200.0 / 35.13))
+    assert row.share == pytest.approx(row.throughput * 35.13 / 200)
+    assert found.loc["sparknlp"].basis == "profile"
+    nothing = physics(run).assign(own_gflops=float("nan"), peak_gflops=float("nan"), decode_ceiling=float("nan"))
+    lost = slowest(typed([], "stages"), nothing)
+    assert lost.share.isna().all() and lost.reason.str.contains("neither").all() and set(lost.basis) == {""}
+
+
+def test_a_machine_that_decodes_slowly_is_bound_by_it():
+    run = example()
+    row = slowest(typed([], "stages"), physics(run).assign(decode_ceiling=5.0)).iloc[0]
+    assert row.slowest == "decode" and row.share == pytest.approx(row.throughput / 5)

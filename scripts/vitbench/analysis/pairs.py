@@ -62,11 +62,34 @@ def group_of(dataset: str) -> str:
     return SAME_GROUP if dataset == "sample" else f"{AT_BEST}, {dataset}"
 
 
-def family(one: dict[str, Any], other: dict[str, Any], group: str) -> str:
-    """The family of a pair of `comparisons`: primary are the full runs against the baseline on the same device."""
+def declared(runs: pandas.DataFrame, baseline: str) -> set[tuple[str, str]]:
+    """(device, variant) of the full runs whose comparison with the baseline's is primary.
+
+    On each device that is the first variant of each other framework, in the order of the configuration, which the table
+    follows; where no other framework was measured there, the first other variant of the baseline's own. So a further
+    variant of a framework that is there adds exploratory comparisons, and turns no verdict of the others.
+    """
+    full = runs[(runs.dataset == "full") & (runs.status != "skipped") & ~runs.variant.str.endswith(CONTROL)]
+    first: dict[str, dict[str, str]] = defaultdict(dict)
+    for device, framework, variant in zip(full.device, full.framework, full.variant, strict=True):
+        if f"{framework}/{variant}" != baseline:
+            first[device].setdefault(framework, f"{framework}/{variant}")
+    found = set()
+    for device, of_framework in first.items():
+        others = {name for framework, name in of_framework.items() if framework != baseline.partition("/")[0]}
+        found |= {(device, name) for name in others or of_framework.values()}
+    return found
+
+
+def family(one: dict[str, Any], other: dict[str, Any], group: str, declared: set[tuple[str, str]]) -> str:
+    """The family of a pair of `comparisons`; primary are full runs of `declared` against the baseline's.
+
+    Both are on the same device.
+    """
     if group == CONTROL_GROUP:
         return CONTROLS
-    return PRIMARY if group == BEST_GROUP and one["device"] == other["device"] else EXPLORATORY
+    asked = group == BEST_GROUP and one["device"] == other["device"]
+    return PRIMARY if asked and (other["device"], variant_of(other)) in declared else EXPLORATORY
 
 
 def variant_of(cell: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,18 @@ import numpy
 import pandas
 
 from vitbench import tables
+from vitbench.analysis import fairness
 from vitbench.analysis.looks import ALPHA, Rule
-from vitbench.analysis.pairs import CONTROLS, EXPLORATORY, comparisons, family, rows_of
+from vitbench.analysis.pairs import (
+    CONTROLS,
+    EXPLORATORY,
+    SAME_GROUP,
+    comparisons,
+    declared,
+    family,
+    rows_of,
+    variant_of,
+)
 from vitbench.analysis.statistics import (
     CLAIMS,
     NEVER_DECIDED,
@@ -24,7 +34,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, cell_name
+from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name
 
 
 @dataclass
@@ -33,12 +43,13 @@ class _Pair:
 
     row: dict[str, Any]
     device: str
+    candidate: str
     found: Comparison | None = None
 
     @property
     def family(self) -> tuple[str, str]:
-        """Comparisons that are corrected together: the exploratory ones all, the others device by device."""
-        return (self.row["family"], "" if self.row["family"] == EXPLORATORY else self.device)
+        """Comparisons that are corrected together: the exploratory ones of one variant, the others of one device."""
+        return (self.row["family"], self.candidate if self.row["family"] == EXPLORATORY else self.device)
 
 
 def speedup(
@@ -47,24 +58,28 @@ def speedup(
     gate: pandas.DataFrame,
     impossible: Collection[tuple[str, str]] = (),
     rules: dict[str, Rule] | None = None,
+    trials: Mapping[str, int] | None = None,
 ) -> pandas.DataFrame:
     """A row a pair of `comparisons`: ratio of wall seconds with its interval or range (`compare`), and the verdict.
 
     There is no ratio if parity failed or a side is faster than the machine can be. Where an A/A control of a device
     comes out `faster` or `slower`, something besides the cells made a difference there, and no claim of that device
-    stands. `p_holm` is adjusted within the row's `family`: primary and control for each device, all exploratory rows
-    together. `floor` is what the pooled A/A ratios of the device let noise alone reach with the row's blocks, and
-    `floor_low`, `floor_high` its 95% interval; no verdict rests on it.
+    stands. `p_holm` is adjusted within the row's `family`: primary and control for each device, exploratory rows for
+    each candidate variant, so that no other variant turns their verdicts. `fairness` says on which terms the two were
+    compared (`vitbench.analysis.fairness`). `floor` is what the pooled A/A ratios of the device let noise alone reach
+    with the row's blocks, and `floor_low`, `floor_high` its 95% interval; no verdict rests on it.
 
     Args:
         gate: the table of `parity` for the same runs and baseline.
         impossible: (dataset, cell name) of cells above the machine's peak.
         rules: role → by what its comparisons are judged; a fixed number of blocks where there is none.
+        trials: framework/variant → settings among which a search chose it; of others the batch sizes of the sweep.
     """
     rules = rules or {}
     passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
+    asked, tried = declared(runs, baseline), fairness.trials_of(runs, trials)
     pairs = [
-        _pair(runs, one, other, group, passed, impossible, rules.get(one["dataset"]))
+        _pair(runs, one, other, group, passed, impossible, rules.get(one["dataset"]), asked, tried)
         for one, other, group in comparisons(runs, baseline)
     ]
     _correct(pairs)
@@ -92,13 +107,15 @@ def _is_control(pair: _Pair) -> bool:
 def _pair(
     runs: pandas.DataFrame, one: dict[str, Any], other: dict[str, Any], group: str,
     passed: dict[tuple[str, str, str], Any], impossible: Collection[tuple[str, str]], rule: Rule | None,
+    asked: set[tuple[str, str]], tried: dict[tuple[Any, ...], float],
 ) -> _Pair:  # fmt: skip
     first, second = rows_of(runs, one), rows_of(runs, other)
     row = {"baseline": cell_name(one), "candidate": cell_name(other), "dataset": one["dataset"]}
-    row |= {"images": first.images.iloc[0], "comparison": group, "family": family(one, other, group)}
+    row |= {"images": first.images.iloc[0], "comparison": group, "family": family(one, other, group, asked)}
+    row |= _terms(first, second, row, tried)
     blocks = seconds_by_block(first), seconds_by_block(second)
     checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
-    pair = _Pair(row, other["device"])
+    pair = _Pair(row, other["device"], variant_of(other))
     if not blocks[0].keys() & blocks[1].keys():
         failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
         reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
@@ -113,6 +130,19 @@ def _pair(
         row["baseline_throughput"] = first[usable(first)].throughput.median()
         row["candidate_throughput"] = second[usable(second)].throughput.median()
     return pair
+
+
+def _terms(
+    first: pandas.DataFrame, second: pandas.DataFrame, row: dict[str, Any], tried: dict[tuple[Any, ...], float]
+) -> dict[str, Any]:
+    """The columns of a row that say on which terms it compares; a cell and its control are the same setting."""
+    trials = tuple(tried[tuple(side[VARIANT].iloc[0])] for side in (first, second))
+    said: dict[str, Any] = {"baseline_trials": trials[0], "candidate_trials": trials[1]}
+    if row["family"] == CONTROLS:
+        return said
+    sides = fairness.Terms.of(first), fairness.Terms.of(second)
+    # At the same batch size nothing is at its best.
+    return said | {"fairness": fairness.label(*sides, None if row["comparison"] == SAME_GROUP else trials)}
 
 
 def _correct(pairs: list[_Pair]) -> None:

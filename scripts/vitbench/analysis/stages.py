@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.summary import usable
+from vitbench.cells import CONTROL
 from vitbench.frameworks.stages import STAGES
 
 INPUT = ("read", "decode", "preprocess")
@@ -66,3 +68,54 @@ def _rows(profile: dict[str, Any], repeats: pandas.DataFrame) -> list[dict[str, 
         if not cell["within_10_percent"]:
             cell["reason"] = f"the stages add up to {total / wall:.0%} of the wall time of the ordinary repeats"
     return [cell | {"stage": stage, "seconds": shares[stage] * total, "share": shares[stage]} for stage in STAGES]
+
+
+# Stages that each could go at a rate of its own while the others wait, and what their rates are known from.
+RATED = ("decode", "preprocess", "forward")
+PROFILE, PEAK = "profile", "peak file"
+
+
+def slowest(stages: pandas.DataFrame, physics: pandas.DataFrame) -> pandas.DataFrame:
+    """The table of each cell of the full set against its own slowest stage (`tables.COLUMNS["slowest_stage"]`).
+
+    The rate of a stage is images / its seconds in the cell's profile. Of a cell without one, decoding could go at the
+    peak file's `decode_ceiling` and the model at its own library's peak (the machine's where that is not known), and
+    what preprocessing could do is not known. `share` = end-to-end rate / the lowest of these rates: what is left of the
+    slowest stage once the others have their time. It is 1 where all else goes on meanwhile, and cannot be more by the
+    profile of a cell whose stages follow each other.
+
+    Args:
+        stages, physics: these tables of the same runs.
+    """
+    full = physics[(physics.dataset == "full") & ~physics.variant.str.endswith(CONTROL)]
+    profiled = {key: rows for key, rows in stages.groupby([*CELL, "batch_size"], sort=False)}
+    rows = []
+    for cell in full.to_dict("records"):
+        found = profiled.get(tuple(cell[column] for column in (*CELL, "batch_size")))
+        row = {column: cell[column] for column in (*CELL, "batch_size", "throughput")}
+        rates, row["basis"] = _rates(cell, found)
+        known = {stage: rate for stage, rate in rates.items() if math.isfinite(rate)}
+        row |= {f"{stage}_rate": rate for stage, rate in rates.items()}
+        if known:
+            row["slowest"] = min(known, key=lambda stage: known[stage])
+            row["slowest_rate"] = known[row["slowest"]]
+            row["share"] = cell["throughput"] / row["slowest_rate"]
+        else:
+            row |= {"basis": "", "reason": "neither a profile nor a peak of this cell is known"}
+        rows.append(row)
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["slowest_stage"]))
+
+
+def _rates(cell: dict[str, Any], profile: pandas.DataFrame | None) -> tuple[dict[str, float], str]:
+    """Images a second of each of RATED (NaN where it is not known), and where they are from."""
+    if profile is not None and profile.seconds.notna().all():
+        spent = dict(zip(profile.stage, profile.seconds, strict=True))
+        images = float(profile.images.iloc[0])
+        # A stage that the profile did not see takes no time.
+        return {stage: images / spent[stage] if spent[stage] > 0 else math.nan for stage in RATED}, PROFILE
+    library = cell["own_gflops"] if math.isfinite(cell["own_gflops"]) else cell["peak_gflops"]
+    return {
+        "decode": cell["decode_ceiling"],
+        "preprocess": math.nan,
+        "forward": library / cell["gflop_per_image"],
+    }, PEAK

@@ -124,6 +124,23 @@ def multiplies_with(framework: str, definition: dict[str, Any], device: str, pre
     return needs.library, needs.precision if precision == "float32" else precision
 
 
+# What a variant declares of the terms on which it is compared (`terms`).
+OF_ARTICLE, HELPED, ENGINE_ALONE = "as in the article", "processes beside its threads", "engine alone"
+
+
+def terms(framework: str, definition: dict[str, Any]) -> list[str]:
+    """Those of OF_ARTICLE, HELPED and ENGINE_ALONE that a variant declares; nothing where its framework is not here."""
+    known = FRAMEWORKS.get(framework)
+    if known is None or not set(known.settings.get("required", ())) <= definition.keys():
+        return []  # records from elsewhere
+    declared = {
+        OF_ARTICLE: known.of_article(definition),
+        HELPED: known.helped(definition),
+        ENGINE_ALONE: known.engine_alone,
+    }
+    return [name for name, holds in declared.items() if holds]
+
+
 def title(framework: str) -> str:
     """A framework's name for people; the plain name of one that records from elsewhere know and we do not."""
     return FRAMEWORKS[framework].title if framework in FRAMEWORKS else framework

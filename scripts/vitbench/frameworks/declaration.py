@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from vitbench.inputs.checkpoints import Checkpoint
 
 # The form that every model has first: a Hugging Face checkpoint in safetensors.
 CHECKPOINT = "checkpoint"
+# Parts of the programs that `Framework.snippet` writes: torch's names of the devices, the line that a program's own
+# part begins with, and its first line, which finds the images.
+ACCELERATORS = {"cpu": "cpu", "gpu": "cuda"}
+MAIN = 'if __name__ == "__main__":\n'
+IMAGES_OF_A_FOLDER = "    paths = sorted(str(path) for path in Path(IMAGES).iterdir() if path.is_file())\n"
 # Schema of a setting that every framework of Python inside Spark has.
 THREADS_A_SLOT = {
     "type": "integer",
     "minimum": 1,
     "description": "of one task; as many tasks at a time as go into the cores",
 }
+
+
+def divisors(cores: int) -> list[int]:
+    """Numbers of threads that leave no core over."""
+    return [number for number in range(1, cores + 1) if cores % number == 0]
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,15 @@ class Needs:
     """library of `peak.json` that multiplies its matrices; None where its own rate cannot be measured"""
     precision: str = "float32"
     """of the matrix products; `tensorfloat32` where the engine takes it for float32 on a GPU unless told not to"""
+
+
+class Setting(NamedTuple):
+    """What a variant is run with, beside its definition."""
+
+    device: str
+    batch_size: int
+    cores: int
+    """of the machine"""
 
 
 @dataclass(frozen=True)
@@ -61,3 +80,16 @@ class Framework:
     """a variant's definition → the module of its package that holds the class `Adapter`"""
     model_of: Callable[[dict[str, Any]], str | None] = lambda definition: None
     """a variant's definition → the hub's name of the only model that the variant is valid with; None for any"""
+    of_article: Callable[[dict[str, Any]], bool] = lambda definition: False
+    """a variant's definition → whether these are the settings with which the article ran the framework"""
+    helped: Callable[[dict[str, Any]], bool] = lambda definition: False
+    """a variant's definition → whether processes work for it beside the threads that its records count"""
+    engine_alone: bool = False
+    """whether it is an engine alone, which leaves out what a framework does around it"""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """what a setting that a definition leaves out is"""
+    search: Mapping[str, Callable[[int], list[int]]] = field(default_factory=dict)
+    """settings that a search varies where a variant has them → the values to try on so many cores"""
+    snippet: Callable[[dict[str, Any], Setting], str] | None = None
+    """(a variant's definition, what it is run with) → a program of one's own that classifies a folder of images in the
+    same way; None where nobody wrote one"""

@@ -212,6 +212,7 @@ class Grid:
             # Earlier looks only. This run notes its own at its end, which must not make its tables anew.
             "looks": looks.earlier(Path(self.looks), self.repeats("full")),
             "baseline": self.baseline,
+            **({"trials": self.config["trials"]} if self.config.get("trials") else {}),
             "agreement": self.config["parity"]["agreement"],
             "stand_ins": self.stand_ins,
             "model": _described(self.model),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas
 
+from vitbench.analysis.fairness import BEST, LABELS, rank
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
@@ -13,6 +14,18 @@ from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.cells import LEAST_BLOCKS
 from vitbench.frameworks import package, title
 from vitbench.present.labels import count, number
+
+# What a lower precision on seeded weights does not show; `repeat_command` shows it.
+NOTHING_FOLLOWS = (
+    "The weights are seeded: nothing follows for trained weights, whose labels a lower precision may change. With a"
+    " model of your own (docs/own.md):"
+)
+
+
+def repeat_command(variant: str, baseline: str) -> str:
+    """What measures a variant against the baseline again, with a model of one's own in place of NAME."""
+    chosen = ",".join(dict.fromkeys((baseline, variant)))
+    return f"snakemake --config model=NAME baseline={baseline} 'frameworks=[{chosen}]'"
 
 
 def name_variant(cell: str, versions: dict[str, str]) -> str:
@@ -23,12 +36,39 @@ def name_variant(cell: str, versions: dict[str, str]) -> str:
 
 
 def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
-    """The row that answers the question: the full data set, each at its best batch size, first candidate on the CPU."""
+    """The row that answers the question: the full data set, each at its best batch size, on the CPU.
+
+    Of those the one on equal terms comes first, then the article's.
+    """
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
     cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
+    # Equal terms first, then the article's; the others as they stand in the table.
+    terms = [min(place, LABELS.index(BEST)) for place in rank(full.fairness)]
     # A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices.
-    ranked = sorted(range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu"))
+    ranked = sorted(
+        range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu", terms[n])
+    )
     return full.iloc[ranked[0]] if ranked else None
+
+
+def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str]:
+    """One line of the full comparisons with the headline's baseline on other terms: the first of each label."""
+    first = headline(speedup)
+    if first is None:
+        return []
+    full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
+    device = first.candidate.split("/")[2]
+    full = full[(full.baseline == first.baseline) & (full.candidate.str.split("/").str[2] == device)]
+    full = full[full.speedup.notna() & (full.fairness != "")]
+    parts = []
+    for label in LABELS:
+        rows = full[full.fairness == label]
+        if label == first.fairness or rows.empty:
+            continue
+        row = rows.iloc[0]
+        sure = f"[{row.low:.2f}, {row.high:.2f}: {row.verdict}]"
+        parts.append(f"{label}, {name_variant(row.candidate, versions)} {row.speedup:.2f} times as fast {sure}")
+    return [f"On other terms: {'; '.join(parts)}."] if parts else []
 
 
 def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
@@ -48,7 +88,8 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
         sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
         if row.verdict == "equivalent":
             sure += f" within {row.margin:.0%}"
-    return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images [{sure}]"
+    terms = f" ({row.fairness})" if row.fairness else ""
+    return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images{terms} [{sure}]"
 
 
 def noise_line(speedup: pandas.DataFrame) -> str:
@@ -85,8 +126,8 @@ def closing_lines(
 ) -> list[str]:
     """The eight lines of the end of a run, and more where there is more to say.
 
-    That is one of a million images, where data sets of several sizes were measured, and one for each data set some of
-    whose labels are not the model's.
+    That is one of comparisons on other terms than the first, one of a million images, where data sets of several sizes
+    were measured, and one for each data set some of whose labels are not the model's.
 
     Args:
         published: the published runs (resources/published/runs.csv).
@@ -100,6 +141,7 @@ def closing_lines(
         gpu = f" Not measured: gpu ({found})."
     return [
         context["answer"],
+        *other_terms(speedup, context["versions"]),
         f"{_labels_line(parity, speedup)} Best batch size: {_best_line(best)}.",
         *_million_lines(total_time),
         article_line(published),

@@ -20,6 +20,7 @@ TABLES = {
     "scaling_fits": "One row a law and variant: how its seconds follow from the number of workers.",
     "cost": "One row a variant and number of workers: hours and money for a million images.",
     "stages": "One row a stage of a profiled cell: where the time of a pass goes.",
+    "slowest_stage": "One row a cell of the full set: its throughput over what its own slowest stage could do alone.",
     "physics": "One row a cell: its throughput as a share of what the machine can do.",
     "images": "One row a form of images that are used, and a reason to leave a file out.",
     "sustained": "One row a minute of a long repeat: whether a rate holds.",
@@ -28,6 +29,9 @@ TABLES = {
     "replication_curves": "One row a point of a published batch-size curve, with ours beside it.",
     "disagreements": "One row an image to which the two of a compared pair gave different labels.",
     "compare": "One row a cell of two sets of records: whether it became faster ([compare.md](compare.md)).",
+    "advice": "One row an aim and hardware: the best of what was measured, and what would overturn that.",
+    "steps": "One row a step from a framework's setting of the article to its fastest variant.",
+    "trials": "One row a setting that `snakemake tune` tried.",
     "machines": "One row a cell and campaign, of campaigns that share model and protocol.",
     "plan": "One row a variant and number of machines: hours and money for a job ([plan.md](plan.md)).",
 }
@@ -100,6 +104,7 @@ COLUMNS = {
     "processor": "vendor, family, model and flags of the processor",
     "library": "library that multiplies in this cell",
     "product_precision": "precision whose peak bounds this cell",
+    "declared": "what the variant declares of the terms on which it is compared, `;` between them",
     "out_of_turn": "`yes` where the repeat was measured outside its block",
     "record": "path of the record",
     "repeats": "usable repeats",
@@ -148,6 +153,9 @@ COLUMNS = {
     "baseline_throughput": "median throughput of the baseline",
     "candidate_throughput": "median throughput of the candidate",
     "comparison": "why the two were compared",
+    "fairness": "on which terms ([labels](methodology.md#fairness))",
+    "baseline_trials": "settings among which the baseline's was chosen: batch sizes of its sweep, or those of a search",
+    "candidate_trials": "the same of the candidate",
     "early": "cell that starts earlier",
     "late": "cell that starts later",
     "break_even": "images from which on `late` is ahead",
@@ -248,6 +256,13 @@ COLUMNS = {
     "stage": "`read`, `decode`, `preprocess`, `forward`, `postprocess` or `other`",
     "stages.seconds": "its seconds in the median instrumented pass",
     "stages.share": "its share of all instrumented passes",
+    "decode_rate": "images a second that decoding alone could do",
+    "preprocess_rate": "the same of preprocessing",
+    "forward_rate": "the same of the model",
+    "slowest": "the stage of these with the lowest rate",
+    "slowest_rate": "that rate",
+    "slowest_stage.share": "`throughput` / `slowest_rate`",
+    "slowest_stage.basis": "where the rates are from: the cell's `profile`, or the `peak file`",
     "minute": "minute of the passes, from 1 on",
     "sustained.throughput": "images a second of the passes in that minute",
     "memory_mb": "resident memory at its end, MB",
@@ -316,6 +331,40 @@ COLUMNS = {
     "compare.high": "upper end of it",
     "compare.baseline_repeats": "usable repeats in the baseline's set",
     "compare.candidate_repeats": "usable repeats in the candidate's set",
+    "objective": "the aim: least time, least memory, or least time with every label as float32's",
+    "terms": "what the baseline declares of the terms on which it is compared, `;` between them",
+    "cores": "of the machine",
+    "advice.candidate": "the best cell for this aim",
+    "advice.baseline": "what it is compared with",
+    "advice.speedup": "how many times as fast it is as the baseline; 1 of the baseline itself",
+    "advice.low": "lower end of that ratio's interval",
+    "advice.high": "upper end",
+    "advice.verdict": "what `speedup.csv` says of the two, or `baseline`",
+    "memory_ratio": "how many times its memory the baseline takes",
+    "memory_low": "lower end of that ratio's interval",
+    "memory_high": "upper end",
+    "candidates": "cells among which it is the best",
+    "runner_up": "the next best",
+    "runner_ratio": "how many times as fast (of memory: as small) the best is as the next",
+    "runner_low": "lower end of that ratio's interval",
+    "runner_high": "upper end",
+    "runner_verdict": "whether the two are told apart; of memory `less` in place of `faster`",
+    "overturned": "what would make the advice wrong",
+    "hours_reason": "why no hours are said",
+    "definition": "the variant's settings, as JSON",
+    "competing": "whether it is one of its framework's drawn trials, or only another batch size of the baseline",
+    "usable": "whether the trial may win: quiet, steady, all images, the baseline's labels",
+    "step": "number of the step; 0 is where it begins",
+    "changed": "settings that are others than in the step before",
+    "steps.candidate": "cell of this step",
+    "steps.baseline": "cell of the first step",
+    "steps.speedup": "how many times as fast it is as the step before",
+    "steps.low": "lower end of that ratio's interval",
+    "steps.high": "upper end",
+    "steps.verdict": "what its blocks say of that ratio, corrected for nothing",
+    "total": "how many times as fast it is as the first step",
+    "total_low": "lower end of that ratio's interval",
+    "total_high": "upper end",
     "machines.speedup": "how many times as fast it is as the campaign's own baseline",
     "machines.low": "lower end of that ratio's interval",
     "machines.high": "upper end of it",
@@ -382,11 +431,13 @@ SERIES = {
 _UNITS = {
     "s": """median summary.low summary.high cold_median start_median load_median best_batch_size.median repeats.mean
         repeats.low repeats.high fixed_low fixed_high each_low each_high one_low one_high""",
-    "images/s": """throughput throughput_low throughput_high baseline_throughput candidate_throughput decode_per_core
-        decode_ceiling""",
+    "images/s": """decode_rate preprocess_rate forward_rate slowest_rate throughput throughput_low throughput_high
+        baseline_throughput candidate_throughput decode_per_core decode_ceiling""",
     "times": """speedup speedup.low speedup.high compare.low compare.high machines.low machines.high floor floor_low
         floor_high smallest_detectable canary_gemm canary_decode published published_low published_high ours ours_low
-        ours_high stated_ratio recomputed_ratio ratio ratio_low ratio_high speedup_low speedup_high""",
+        ours_high advice.low advice.high memory_ratio memory_low memory_high runner_ratio runner_low runner_high
+        steps.low steps.high total total_low total_high stated_ratio recomputed_ratio ratio ratio_low ratio_high
+        speedup_low speedup_high""",
     "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
         break_even.low break_even.high compared duplicated smallest largest departure_images""",
     "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
@@ -402,7 +453,7 @@ _UNITS = {
         minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
         disagreements.blocks data_sets lack_of_fit_p base_workers points fewest_workers most_workers contention
         contention_low contention_high coherency coherency_low coherency_high peak_workers residual_workers reach
-        machines times""",
+        machines times baseline_trials candidate_trials cores candidates step""",
 }
 UNITS = {column: unit for unit, names in _UNITS.items() for column in names.split()}
 SAID = ("seconds", "_mb", "hours", "joules")  # what a name says of its unit, if it does

@@ -47,6 +47,11 @@ def cell_names(table: pd.DataFrame) -> pd.Series:
     return pd.Series(list(map(cell_name, rows)), index=table.index, dtype=str)
 
 
+def terms_of(row: Any) -> str:
+    """What a row of the table `speedup` is grouped under: its fairness label; of A/A and published rows, why it is."""
+    return row.fairness or row.comparison
+
+
 def number(value: float) -> str:
     """A measured quantity with about three digits, never in exponent form; "–" where there is none."""
     if not math.isfinite(value):

@@ -14,7 +14,7 @@ from typing import Any
 from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
-from vitbench.frameworks import multiplies_with
+from vitbench.frameworks import multiplies_with, terms
 from vitbench.tables import COLUMNS
 
 # Version of what a record holds: older ones are refused.
@@ -183,6 +183,7 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
         record["framework"], definition, record["device"], record["precision"]
     )
     row["machines"] = machines_of(record)
+    row["declared"] = ";".join(terms(record["framework"], definition))
     row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row

@@ -323,6 +323,7 @@ def _speedup(base: Any, other: Any, group: str) -> dict[str, Any]:
         "candidate_throughput": other.throughput,
         "agreement": None,
         "comparison": group,
+        "fairness": "",
         "reason": "parity not checked",
         "baseline_hardware": base.hardware,
         "candidate_hardware": other.hardware,

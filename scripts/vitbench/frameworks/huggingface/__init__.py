@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.huggingface.snippets import snippet
 from vitbench.inputs.checkpoints import Checkpoint
 
 # Filters of resizing that torchvision has for tensors (0.29 takes the others' numbers and then ends in an error).
@@ -71,4 +72,13 @@ FRAMEWORK = Framework(
     needs=needs,
     adapter=module_of,
     refuses=refuses,
+    # transformers had no other image processor then than the one on Pillow.
+    of_article=lambda definition: definition == {"image_processor": "pil"},
+    helped=lambda definition: definition.get("loader_workers", 0) != 0,
+    defaults={"loader_workers": 0, "precision": "float32"},
+    search={
+        "threads_a_process": divisors,
+        "loader_workers": lambda cores: sorted({1, cores, 2 * cores}),
+    },
+    snippet=snippet,
 )

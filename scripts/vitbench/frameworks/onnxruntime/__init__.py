@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.frameworks.declaration import Framework, Needs, divisors
 from vitbench.frameworks.huggingface import refuses
+from vitbench.frameworks.onnxruntime.snippets import snippet
 
 LIBRARY = "ONNX Runtime"
 
@@ -48,4 +49,7 @@ FRAMEWORK = Framework(
     needs=needs,
     # The image processor is Hugging Face's.
     refuses=refuses,
+    engine_alone=True,
+    search={"threads_a_slot": divisors},
+    snippet=snippet,
 )

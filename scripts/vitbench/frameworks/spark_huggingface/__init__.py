@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs
+from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs, Setting, divisors
+from vitbench.frameworks.spark_snippet import in_tasks
+
+EACH = """\
+    for paths in shares:
+        yield from classify(paths)
+"""
 
 
 def in_a_task(definition: dict[str, Any]) -> dict[str, Any]:
@@ -18,6 +24,13 @@ def in_a_task(definition: dict[str, Any]) -> dict[str, Any]:
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """What Hugging Face needs, and Spark."""
     return replace(huggingface.needs(in_a_task(definition), device), spark=True)
+
+
+def snippet(definition: dict[str, Any], setting: Setting) -> str:
+    """The program of Hugging Face's own variant, in Spark's tasks: see `Framework.snippet`."""
+    threads = definition["threads_a_slot"]
+    own = huggingface.snippet(in_a_task(definition), setting._replace(cores=threads))
+    return in_tasks(own, EACH, setting.cores, threads)
 
 
 FRAMEWORK = Framework(
@@ -37,4 +50,6 @@ FRAMEWORK = Framework(
     needs=needs,
     refuses=huggingface.refuses,
     clustered=True,
+    search={"threads_a_slot": divisors},
+    snippet=snippet,
 )

@@ -6,14 +6,26 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs
+from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs, Setting, divisors
+from vitbench.frameworks.spark_snippet import in_tasks
 
 OWN = onnxruntime.FRAMEWORK
+EACH = """\
+    loaded = load()
+    for paths in shares:
+        for begin in range(0, len(paths), BATCH_SIZE):
+            yield from answer(loaded, paths[begin : begin + BATCH_SIZE])
+"""
 
 
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """What ONNX Runtime needs, and Spark."""
     return replace(onnxruntime.needs(definition, device), spark=True)
+
+
+def snippet(definition: dict[str, Any], setting: Setting) -> str:
+    """The program of ONNX Runtime's own variant, in Spark's tasks: see `Framework.snippet`."""
+    return in_tasks(onnxruntime.snippet(definition, setting), EACH, setting.cores, definition["threads_a_slot"])
 
 
 FRAMEWORK = Framework(
@@ -32,4 +44,6 @@ FRAMEWORK = Framework(
     needs=needs,
     refuses=OWN.refuses,
     clustered=True,
+    search={"threads_a_slot": divisors},
+    snippet=snippet,
 )

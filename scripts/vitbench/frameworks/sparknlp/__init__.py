@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Framework, Needs
+from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.sparknlp.snippets import snippet
 from vitbench.inputs import model_assets
 from vitbench.inputs.checkpoints import Checkpoint
 
@@ -57,4 +58,8 @@ FRAMEWORK = Framework(
     refuses=refuses,
     clustered=True,
     model_of=lambda definition: definition.get("of"),
+    of_article=lambda definition: definition["engine"] == "tensorflow" and definition.get("onednn", False),
+    defaults={"onednn": False},
+    search={"onnx_threads": divisors},
+    snippet=snippet,
 )

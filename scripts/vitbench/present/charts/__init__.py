@@ -156,6 +156,22 @@ CHARTS = {
         function="curves",
         target="replication",
     ),
+    "advice": Chart(
+        title="What to run on this machine",
+        tables=("advice",),
+        category="Advice",
+        over="aims",
+        module="advice",
+        target="advice",
+    ),
+    "steps": Chart(
+        title="From the article's setting to the fastest",
+        tables=("steps",),
+        category="Advice",
+        over="changes",
+        module="steps",
+        target="advice",
+    ),
     "compare": Chart(
         title="What changed between two sets of records",
         tables=("compare",),

@@ -15,7 +15,8 @@ from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from vitbench.analysis.pairs import CONTROL_GROUP, EXPLORATORY, PRIMARY
+from vitbench.analysis import fairness
+from vitbench.analysis.pairs import AT_BEST, CONTROL_GROUP, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
 from vitbench.cells import Cell
@@ -107,21 +108,33 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _groups(table: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[str, list[Row]]]:
-    """Rows by fairness label and family; groups and rows on equal hardware come first, else the table's order holds.
+    """Rows by data set, fairness label and family; groups and rows on equal hardware come first.
 
-    The A/A control comes last: it is about the measuring, not about the frameworks.
+    Labels come in the order of `fairness.LABELS`, else the table's order holds. The A/A control comes last: it is about
+    the measuring, not about the frameworks.
     """
     known = summary.assign(cell=cell_names(summary)).drop_duplicates(["cell", "dataset"]).set_index(["cell", "dataset"])
     groups: dict[str, list[tuple[bool, Row]]] = {}
+    why = list(dict.fromkeys(table["comparison"]))
+    places: dict[str, tuple[int, int, bool]] = {}
     for record in table.to_dict("records"):
         baseline, candidate = Cell.parse(record["baseline"]), Cell.parse(record["candidate"])
-        label = record["comparison"] or record["verdict"]
+        # That each is at its best batch size goes without saying of a full run.
+        what = record["comparison"].removeprefix(f"{AT_BEST}, ") if record["fairness"] else record["comparison"]
+        label = ": ".join(filter(None, (record["fairness"], what))) or record["verdict"]
         if record["family"] in (PRIMARY, EXPLORATORY):
             label += f" ({record['family']})"
+        (rank,) = fairness.rank([record["fairness"]])
+        places[label] = (why.index(record["comparison"]), rank, record["family"] != PRIMARY)
         rows = groups.setdefault(label, [])
         rows.append((hardware_of(baseline) != hardware_of(candidate), _row(record, baseline, candidate, known)))
     ordered = sorted(
-        groups.items(), key=lambda group: (group[0] == CONTROL_GROUP, all(unequal for unequal, _ in group[1]))
+        groups.items(),
+        key=lambda group: (
+            group[0] == CONTROL_GROUP,
+            all(unequal for unequal, _ in group[1]),
+            places[group[0]],
+        ),
     )
     return [(label, [row for _, row in sorted(rows, key=lambda pair: pair[0])]) for label, rows in ordered]
 

@@ -6,7 +6,8 @@ import math
 
 import pandas as pd
 
-from vitbench.analysis.pairs import CONTROL_GROUP, PRIMARY
+from vitbench.analysis.fairness import rank
+from vitbench.analysis.pairs import BEST_GROUP, CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
 from vitbench.cells import Cell
@@ -19,6 +20,7 @@ from vitbench.present.labels import (
     number_of,
     percentage,
     stated_size,
+    terms_of,
     variant_of,
 )
 from vitbench.present.page import axes
@@ -90,11 +92,15 @@ def doubting(table: pd.DataFrame) -> str:
 
 
 def shown_first(speedup: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons that answer the question: the primary ones, of published numbers all of the first group."""
-    primary = speedup[speedup["family"] == PRIMARY]
-    if len(primary) or speedup.empty:
-        return primary
-    return speedup[speedup["comparison"] == speedup["comparison"].iloc[0]]
+    """The comparisons that answer the question: the full runs on one device, those on equal terms first.
+
+    Of published numbers they are all of the first group.
+    """
+    if speedup.empty or not (speedup["family"] == PRIMARY).any():
+        return speedup if speedup.empty else speedup[speedup["comparison"] == speedup["comparison"].iloc[0]]
+    devices = [speedup[side].str.split("/").str[2] for side in ("baseline", "candidate")]
+    full = speedup[(speedup["comparison"] == BEST_GROUP) & (devices[0] == devices[1])]
+    return full.sort_values("fairness", key=lambda labels: pd.Series(rank(labels), labels.index), kind="stable")
 
 
 def strip(table: pd.DataFrame, caption: str) -> Strip:
@@ -146,10 +152,12 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
     tip = f"{variant_of(candidate)} against {variant_of(baseline)}: {written}, {words}"
     same = hardware_of(baseline) == hardware_of(candidate)
     elsewhere = "" if same else f", {hardware_of(candidate)}"
+    # Rows of one label may be of several data sets; a group that is no label names its own.
+    elsewhere += f", on {record['dataset']}" if record["fairness"] and record["dataset"] != "full" else ""
     return StripRow(
         name=f"{variant_of(candidate)}, {stated_size(candidate, verdict)}{elsewhere}",
         under=f"vs {variant_of(baseline)}, {stated_size(baseline, verdict)}, {hardware_of(baseline)}",
-        group=record["comparison"] or words,
+        group=record["fairness"] or record["comparison"] or words,
         words="" if known else ": ".join(filter(None, (words, reason))),
         cells=(
             written,
@@ -230,7 +238,7 @@ def every(speedup: pd.DataFrame) -> Section | None:
 
 def _numbers(speedup: pd.DataFrame) -> Grid:
     ratios = {name: of_numbers(name, number) for name in ("speedup", "low", "high")}
-    columns = {"comparison": of_words("comparison"), "candidate": of_words("candidate")}
+    columns = {"terms": of_words("fairness"), "comparison": of_words("comparison"), "candidate": of_words("candidate")}
     columns |= {"baseline": of_words("baseline")} | ratios | {"verdict": of_words("verdict")}
     columns |= {
         "p (Holm)": of_numbers("p_holm", lambda value: f"{value:.4f}" if math.isfinite(value) else "–"),
@@ -244,5 +252,5 @@ def _numbers(speedup: pd.DataFrame) -> Grid:
         rows,
         columns,
         folded="The comparisons in numbers",
-        groups=tuple(row.comparison for row in rows),
+        groups=tuple(terms_of(row) for row in rows),
     )

@@ -22,6 +22,7 @@ from vitbench.present.page.parts import (
     INK,
     Bar,
     Entry,
+    Grid,
     Key,
     Looks,
     Notes,
@@ -151,8 +152,8 @@ def _times(written: str) -> str:
     return ", ".join(part.replace(":", " × ") for part in written.split(";") if part) or "–"
 
 
-def peak(table: pd.DataFrame, looks: Looks) -> Section | None:
-    """Each throughput as a share of what the machine can do, and why."""
+def peak(table: pd.DataFrame, slowest: pd.DataFrame, looks: Looks) -> Section | None:
+    """Each throughput as a share of what the machine can do, and why; and of what its own slowest stage could do."""
     cells = table[(table["dataset"] == "full") & table["share_of_peak"].notna()]
     if cells.empty:
         return None
@@ -188,13 +189,35 @@ def peak(table: pd.DataFrame, looks: Looks) -> Section | None:
     return Section(
         "peak",
         "Share of the peak",
-        (chart, *([Notes(tuple(notes))] if notes else [])),
+        (chart, *([Notes(tuple(notes))] if notes else []), *_against_slowest(slowest)),
         read="Images a second times the arithmetic of an image (from the model's configuration), over the highest rate"
         " at which any library in use multiplies matrices of the model's shapes here. What its own library can do tells"
-        " what the framework loses and what the library does. Decoding: images a second if all cores did nothing else.",
+        " what the framework loses and what the library does. Decoding: images a second if all cores did nothing else."
+        " Against its slowest stage: the cell's rate over the lowest of those that decoding, preprocessing and the"
+        " model would have alone.",
         wrong="A share above 100% would be an error of measuring, and is crossed out. The peak is of matrix products"
-        " alone: no model reaches all of it.",
+        " alone: no model reaches all of it. Rates of stages come from one profiling repeat, without an interval; those"
+        " of the peak file are what the machine could do, not what this cell does.",
     )
+
+
+def _against_slowest(table: pd.DataFrame) -> list[Grid]:
+    """Each cell against its own slowest stage."""
+    known = table[table["share"].notna()]
+    if known.empty:
+        return []
+    columns = {
+        "variant": (False, lambda row: Entry(name_of(row))),
+        "device": of_hardware,
+        "images/s": of_numbers("throughput", number),
+        "decoding alone": of_numbers("decode_rate", number),
+        "preprocessing alone": of_numbers("preprocess_rate", number),
+        "model alone": of_numbers("forward_rate", number),
+        "slowest": of_words("slowest"),
+        "share of it": of_numbers("share", percentage),
+        "rates from": of_words("basis"),
+    }
+    return [grid("Each against its own slowest stage, images/s", known.itertuples(index=False), columns)]
 
 
 def memory(runs: pd.DataFrame, looks: Looks) -> Section | None:

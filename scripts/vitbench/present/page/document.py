@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from vitbench.analysis import fairness
 from vitbench.errors import UserError
 from vitbench.present import projection
+from vitbench.present.answer import other_terms
 from vitbench.present.charts.speedup import of_the_article
-from vitbench.present.labels import several
+from vitbench.present.labels import cell_names, number, several, terms_of
 from vitbench.present.page import (
     break_even,
     cells,
@@ -43,7 +46,10 @@ class First:
     line: str
     answer: str
     sure: str
-    chips: tuple[tuple[str, int], ...]
+    others: tuple[str, ...]
+    """comparisons on other terms than the answer's, in words"""
+    chips: tuple[tuple[str, str], ...]
+    """group of comparisons, and the words of the button that chooses it"""
     chart: Strip | None
     read: str
     wrong: str
@@ -66,7 +72,7 @@ def of_measured(
 
     Args:
         tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
-            images, disagreements, replication, data_set_sizes, total_time, scaling, scaling_fits, cost.
+            images, disagreements, replication, data_set_sizes, total_time, scaling, scaling_fits, cost, slowest_stage.
         grid: of the source.
         root: working directory, below whose resources/datasets/ the images may lie.
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
@@ -77,7 +83,8 @@ def of_measured(
     shown = ours
     if published is not None and len(ours):
         shown = pd.concat([ours, of_the_article(published.parent, speedup)], ignore_index=True)
-    groups = {(row.dataset, row.baseline, row.candidate): row.comparison for row in speedup.itertuples(index=False)}
+    groups = {(row.dataset, row.baseline, row.candidate): terms_of(row) for row in speedup.itertuples(index=False)}
+    precisions = dict(zip(cell_names(summary), summary["precision"], strict=True))
     slugs = {role: one["slug"] for role, one in grid["datasets"].items()}
     sections = [
         comparison.every(speedup),
@@ -86,8 +93,10 @@ def of_measured(
         quality.passes(runs, given),
         costs.stages(tables["stages"]),
         costs.batches(tables["effective_batches"]),
-        quality.parity(tables["parity"], tables["disagreements"], groups, slugs, root),
-        costs.peak(tables["physics"], given),
+        quality.parity(
+            tables["parity"], tables["disagreements"], groups, slugs, root, precisions, bool(context.get("model_note"))
+        ),
+        costs.peak(tables["physics"], tables["slowest_stage"], given),
         costs.memory(runs, given),
         break_even.break_even(runs, tables["break_even"], given),
         sizes.sizes(tables["data_set_sizes"], tables["total_time"], given),
@@ -131,7 +140,6 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
     parts = [what, context["machine_text"], context["date"]]
     parts += [several(blocks.max(), "block")] if len(blocks) and source != "published" else []
     parts.append(f"protocol {context['protocol']}")
-    counts = speedup["comparison"].value_counts(sort=False)
     results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
     notebook = () if source == "published" else (("notebook", "analysis.html"),)
     links = (
@@ -145,7 +153,8 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         line=" · ".join(parts),
         answer=answer,
         sure=sure.removesuffix("]") if bracket else "",
-        chips=tuple((group, int(count)) for group, count in counts.items() if group) if len(counts) > 1 else (),
+        others=tuple(other_terms(speedup, context["versions"])),
+        chips=_chips(speedup),
         chart=comparison.strip(shown, "Who is faster: ratio of wall times, baseline / candidate")
         if len(shown)
         else None,
@@ -158,6 +167,22 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         doubt=tuple(doubt),
         links=links,
     )
+
+
+def _chips(speedup: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """A button for each group of comparisons, with the ratio of its first; none where all are of one group."""
+    groups: dict[str, list[Any]] = {}
+    for row in speedup.itertuples(index=False):
+        groups.setdefault(terms_of(row), []).append(row)
+    groups.pop("", None)
+    if len(groups) < 2:
+        return ()
+    chips = []
+    for group in sorted(groups, key=lambda name: fairness.rank([name])):
+        ratio = groups[group][0].speedup
+        first = f": {number(ratio)}" if group in fairness.LABELS and math.isfinite(ratio) else ""
+        chips.append((group, f"{group}{first} ({len(groups[group])})"))
+    return tuple(chips)
 
 
 def render(first: First, sections: list[Section | None], context: dict[str, Any]) -> str:

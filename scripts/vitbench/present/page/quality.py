@@ -11,8 +11,9 @@ from vitbench.analysis.pairs import CONTROLS, PRIMARY
 from vitbench.analysis.summary import NOT_FOR_CLAIMS, usable
 from vitbench.cells import LEAST_BLOCKS, VARIANT, Cell
 from vitbench.files import RESOURCES
+from vitbench.frameworks.precision import ORDER
 from vitbench.present import style
-from vitbench.present.answer import noise_line
+from vitbench.present.answer import NOTHING_FOLLOWS, noise_line, repeat_command
 from vitbench.present.labels import (
     hardware_of,
     name_of,
@@ -187,6 +188,8 @@ def parity(
     groups: dict[tuple[str, str, str], str],
     slugs: dict[str, str],
     root: Path,
+    precisions: dict[str, str],
+    seeded: bool,
 ) -> Section | None:
     """Whether the labels are the same, and the images that they differ on.
 
@@ -194,6 +197,8 @@ def parity(
         groups: (data set, baseline, candidate) → the group of that comparison.
         slugs: role → folder name of its data set below resources/datasets/.
         root: where that folder `resources` lies; it need not, then there are no pictures.
+        precisions: cell → precision of its products, as far as it is known.
+        seeded: whether the model's weights are, so that its labels say nothing of trained ones.
     """
     if table.empty:
         return None
@@ -218,24 +223,86 @@ def parity(
             groups=tuple(groups.get((row.dataset, row.baseline, row.candidate), "") for row in rows),
         )
     ]
-    differ = _differing(disagreements, slugs, root)
+    differ = [*_flips(disagreements, table, precisions), *_differing(disagreements, slugs, root)]
+    lower = _lower_precisions(table, precisions) if seeded else []
+    if lower:
+        commands = [f"{variant}: {repeat_command(variant, baseline)}" for variant, baseline in lower]
+        differ.append(Notes((NOTHING_FOLLOWS, *commands)))
     return Section(
         "parity",
         "Parity: the same labels",
         (*parts, *differ),
         read="Each comparison image by image, first label only, in the least favourable block. A comparison that does"
-        " not pass has no ratio." + (" Below: images that got two labels, each with both answers." if differ else ""),
+        " not pass has no ratio."
+        + (
+            " Below: images that got two labels, each with both answers, first those of which both were surest. A"
+            " margin is how far a label's probability is above the next one's: with a probability p at least 2 p - 1,"
+            " since only the first label's is recorded."
+            if len(disagreements)
+            else ""
+        ),
         wrong="Two variants that are wrong alike agree, too: how often each is right stands beside it. Different"
         " resizing alone may change a label that was near a tie.",
     )
 
 
+def _flips(disagreements: pd.DataFrame, gate: pd.DataFrame, precisions: dict[str, str]) -> list[Grid]:
+    """How many labels each candidate changed against the baseline, and how sure the baseline had been of them."""
+    if disagreements.empty:
+        return []
+    images = {(row.dataset, row.baseline, row.candidate): row.images for row in gate.itertuples(index=False)}
+    groups = [rows for _, rows in disagreements.groupby(["dataset", "baseline", "candidate"], sort=False)]
+
+    def middle(column: str):
+        def entry(rows: pd.DataFrame) -> Entry:
+            value = float(rows[column].median())
+            return Entry(number(value), value)
+
+        return True, entry
+
+    def several(rows: pd.DataFrame) -> Entry:
+        first = rows.iloc[0]
+        of = images.get((first.dataset, first.baseline, first.candidate), math.nan)
+        return Entry(f"{len(rows)} of {number_of(of)}", len(rows))
+
+    columns = {
+        "data set": (False, lambda rows: Entry(rows.iloc[0].dataset)),
+        "candidate": (False, lambda rows: Entry(rows.iloc[0].candidate)),
+        "precision": (False, lambda rows: Entry(precisions.get(rows.iloc[0].candidate, ""))),
+        "labels changed": (True, several),
+        "probability before, median": middle("baseline_score"),
+        "after, median": middle("candidate_score"),
+        "surest margin": (True, lambda rows: _margin(rows[["baseline_score", "candidate_score"]].min(axis=1).max())),
+    }
+    return [grid("Labels that changed against the baseline's", groups, columns)]
+
+
+def _margin(score: float) -> Entry:
+    """What is known of the margin of a label with this probability: at least 2 score - 1."""
+    least = 2 * score - 1
+    if not math.isfinite(least):
+        return Entry("–")
+    return Entry(f"at least {number(least)}" if least > 0 else "not known", max(least, 0.0))
+
+
+def _lower_precisions(gate: pd.DataFrame, precisions: dict[str, str]) -> list[tuple[str, str]]:
+    """(candidate, baseline) as framework/variant, of the pairs whose candidate multiplies in a lower precision."""
+    found: dict[tuple[str, str], None] = {}
+    for row in gate.itertuples(index=False):
+        one, other = (precisions.get(cell, "") for cell in (row.baseline, row.candidate))
+        if one in ORDER and other in ORDER and ORDER.index(other) > ORDER.index(one):
+            found["/".join(row.candidate.split("/")[:2]), "/".join(row.baseline.split("/")[:2])] = None
+    return list(found)
+
+
 def _differing(table: pd.DataFrame, slugs: dict[str, str], root: Path) -> list[Gallery | Notes]:
-    """Pictures of the images with two labels, an image once, with who said what."""
+    """Pictures of the images with two labels, an image once, with who said what; the surest answers first."""
     if table.empty:
         return []
     found: list[Picture] = []
-    images = list(table.groupby(["dataset", "image"], sort=False))
+    least = table.groupby(["dataset", "image"], sort=False)[["baseline_score", "candidate_score"]].transform("min")
+    ordered = table.assign(sure=least.min(axis=1)).sort_values("sure", ascending=False, kind="stable")
+    images = list(ordered.groupby(["dataset", "image"], sort=False))
     for (role, image), rows in images[:MOST_PICTURES]:
         first = rows.iloc[0]
         path = root / RESOURCES / "datasets" / slugs[role] / first.path
@@ -246,7 +313,7 @@ def _differing(table: pd.DataFrame, slugs: dict[str, str], root: Path) -> list[G
                 (row.baseline, row.baseline_label, row.baseline_score),
                 (row.candidate, row.candidate_label, row.candidate_score),
             ):
-                sure = f" ({score:.2f})" if math.isfinite(score) else ""
+                sure = f" ({score:.2f}, margin {_margin(score).text})" if math.isfinite(score) else ""
                 answers[f"{variant_of(Cell.parse(cell))}: {label or 'no label'}{sure}"] = None
         expected = (f"expected: {first.label}",) if first.label else ()
         found.append(

@@ -31,14 +31,14 @@ CELLS = (
     "effective_batch_size", "model", "machine", "protocol", "source",
 )  # fmt: skip
 SPEEDUP = tuple(
-    """family comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm smallest_detectable
-    blocks_needed hours_needed agreement candidate_throughput baseline_throughput images dataset margin floor floor_low
-    floor_high reason""".split()  # noqa: SIM905
+    """family fairness comparison candidate baseline speedup low high verdict blocks faster_blocks p_holm
+    smallest_detectable blocks_needed hours_needed agreement candidate_throughput baseline_throughput images dataset
+    margin floor floor_low floor_high baseline_trials candidate_trials reason""".split()  # noqa: SIM905
 )
 # Columns that the workflow computed by methods that no formula repeats, by table.
 COMPUTED = {
     "speedup": """low high verdict p_holm smallest_detectable blocks_needed hours_needed agreement floor floor_low
-        floor_high reason""".split(),  # noqa: SIM905
+        floor_high fairness baseline_trials candidate_trials reason""".split(),  # noqa: SIM905
     "best_batch_size": ["kept", "reason"],
     "data_set_sizes": """seconds_low seconds_high ratio ratio_low ratio_high verdict floor within_floor speedup
         speedup_low speedup_high speedup_verdict reason""".split(),  # noqa: SIM905

@@ -1,0 +1,307 @@
+"""What to run on this machine: the best of what was measured for each aim, and what would overturn that advice."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+import pandas
+from scipy.sparse.csgraph import dijkstra
+
+from vitbench import tables
+from vitbench.analysis.looks import Rule
+from vitbench.analysis.pairs import CONTROL_GROUP
+from vitbench.analysis.statistics import Comparison, compare
+from vitbench.analysis.summary import seconds_by_block, usable
+from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
+from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
+
+TIME, MEMORY, LABELS = "least time", "least memory", "least time, labels as float32's"
+OBJECTIVES = (TIME, MEMORY, LABELS)
+BASELINE = "baseline"
+# What a verdict on times is called where memory was compared.
+OF_MEMORY = {"faster": "less", "slower": "more"}
+ALONE = {"overturned": "nothing else was measured that may serve it"}
+# Precision with whose labels the others are compared.
+REFERENCE = "float32"
+NO_SIZES = "no data sets of several sizes were measured (`datasets: sizes`)"
+
+# framework/variant → its settings.
+Definitions = Mapping[str, dict[str, Any]]
+
+
+class Candidate(NamedTuple):
+    """A cell of the full set that may be advised."""
+
+    name: str
+    repeats: pandas.DataFrame
+    """its usable rows of the runs table"""
+    row: dict[str, Any] | None
+    """of the table `speedup` against the baseline; None of the baseline itself"""
+
+    @property
+    def first(self) -> Any:
+        return self.repeats.iloc[0]
+
+    @property
+    def variant(self) -> str:
+        return f"{self.first.framework}/{self.first.variant}"
+
+    @property
+    def agreement(self) -> float:
+        """Share of images with the baseline's label, in the worst block."""
+        return 1.0 if self.row is None else self.row["agreement"]
+
+    def values(self, column: str) -> dict[int, float]:
+        """Block → a quantity of its repeats, where it is known."""
+        known = self.repeats[self.repeats[column].notna()]
+        return {int(block): float(value) for block, value in zip(known.block, known[column], strict=True)}
+
+
+def candidates(runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str) -> list[list[Candidate]]:
+    """For each hardware with a baseline, the cells of the full set with a ratio to it; the baseline itself first.
+
+    What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them.
+    """
+    full = runs[(runs.dataset == "full") & usable(runs) & ~runs.variant.str.endswith(CONTROL)]
+    cells: dict[tuple[str, float], dict[str, pandas.DataFrame]] = {}
+    for key, repeats in full.groupby(NAME_COLUMNS, sort=False):
+        named = dict(zip(NAME_COLUMNS, key, strict=True))
+        cells.setdefault((named["device"], named["workers"]), {})[cell_name(named)] = repeats
+    against = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP) & speedup.speedup.notna()]
+    rows = {(row["baseline"], row["candidate"]): row for row in against.to_dict("records")}
+    found = []
+    for named_cells in cells.values():
+        own = next((name for name in named_cells if name.startswith(f"{baseline}/")), None)
+        if own is None:
+            continue
+        found.append([Candidate(own, named_cells[own], None)])
+        found[-1] += [
+            Candidate(name, repeats, rows[own, name]) for name, repeats in named_cells.items() if (own, name) in rows
+        ]
+    return found
+
+
+def advice(
+    runs: pandas.DataFrame,
+    speedup: pandas.DataFrame,
+    total_time: pandas.DataFrame,
+    break_even: pandas.DataFrame,
+    baseline: str,
+    definitions: Definitions,
+    cores: int | None,
+    rule: Rule | None = None,
+) -> pandas.DataFrame:
+    """A row an aim and hardware (`tables.COLUMNS["advice"]`): who is best, who comes next, what overturns it.
+
+    The best is that with the least geometric mean over its blocks. It was chosen by the repeats that its ratio is made
+    of, so that of many candidates its ratio is a little too good (`snakemake tune` confirms on fresh ones).
+
+    Args:
+        baseline: the variant that the others are compared with.
+        cores: of the machine, where it is known.
+        rule: by what a comparison of the two best is judged.
+    """
+    hours = {cell_name(row): row for row in total_time.to_dict("records")}
+    rows = []
+    for field in candidates(runs, speedup, baseline):
+        for objective in OBJECTIVES:
+            column = "peak_memory_mb" if objective == MEMORY else "wall_seconds"
+            able = [one for one in field if one.values(column) and _may(one, field[0], objective)]
+            able.sort(key=lambda one: _mean(one, column))
+            if not able:
+                device, workers = field[0].first.device, field[0].first.workers
+                rows.append({"objective": objective, "device": device, "workers": workers,
+                             "reason": _why_none(field[0], objective)})  # fmt: skip
+                continue
+            best, *others = able
+            row = _row(best, field[0], len(able), hours.get(best.name), definitions)
+            row |= {"objective": objective, "cores": cores}
+            next_one = _next(best, others[0], objective, column, rule) if others else dict(ALONE)
+            more = _what_else(best, field[0], break_even if objective != MEMORY else break_even[:0])
+            next_one["overturned"] = "; ".join(filter(None, [next_one["overturned"], *more]))
+            rows.append(row | next_one)
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["advice"]))
+
+
+def _may(one: Candidate, baseline: Candidate, objective: str) -> bool:
+    """Whether a candidate may serve an aim."""
+    if objective != LABELS:
+        return True
+    return baseline.first.product_precision == REFERENCE and one.agreement == 1
+
+
+def _why_none(baseline: Candidate, objective: str) -> str:
+    if objective == MEMORY:
+        return "no repeat tells its memory"
+    ran = baseline.first.product_precision or "a precision that is not known"
+    return f"the baseline {baseline.name} runs in {ran}: no labels are {REFERENCE}'s"
+
+
+def _mean(one: Candidate, column: str) -> float:
+    """Geometric mean of a quantity over the blocks."""
+    return float(numpy.exp(numpy.log(list(one.values(column).values())).mean()))
+
+
+def _row(
+    best: Candidate, baseline: Candidate, count: int, hours: dict[str, Any] | None,
+    definitions: Definitions,
+) -> dict[str, Any]:  # fmt: skip
+    first = best.first
+    row = {"candidate": best.name, "baseline": baseline.name, "candidates": count}
+    row |= {name: first[name] for name in NAME_COLUMNS} | {"precision": first.product_precision}
+    row |= {"images": first.images, "throughput": best.repeats.throughput.median(), "agreement": best.agreement}
+    row["terms"] = baseline.first.declared
+    row["peak_memory_mb"] = best.repeats.peak_memory_mb.median()
+    row["definition"] = json.dumps(definitions.get(best.variant, {}), sort_keys=True)
+    if best.row is None:
+        row |= {"speedup": 1.0, "verdict": BASELINE, "blocks": len(seconds_by_block(best.repeats))}
+    else:
+        row |= {name: best.row[name] for name in ("speedup", "low", "high", "verdict", "blocks", "fairness")}
+    memory = baseline.values("peak_memory_mb"), best.values("peak_memory_mb")
+    if best.row is not None and memory[0].keys() & memory[1].keys():
+        found = compare(*memory)
+        row |= {"memory_ratio": found.ratio, "memory_low": found.low, "memory_high": found.high}
+    known = hours is not None and math.isfinite(hours["hours"])
+    if known:
+        row |= {name: hours[name] for name in ("hours", "hours_low", "hours_high")}
+    else:
+        row["hours_reason"] = NO_SIZES if hours is None else hours["reason"]
+    return row
+
+
+def _next(best: Candidate, other: Candidate, objective: str, column: str, rule: Rule | None) -> dict[str, Any]:
+    """Who comes next, how far behind, and whether it is."""
+    one, two = other.values(column), best.values(column)
+    row: dict[str, Any] = {"runner_up": other.name}
+    if not one.keys() & two.keys():
+        return row | {"overturned": f"{other.name} has no block in common with it"}
+    found = compare(one, two, rule)
+    row |= {
+        "runner_ratio": found.ratio,
+        "runner_low": found.low,
+        "runner_high": found.high,
+        "runner_verdict": OF_MEMORY.get(found.verdict, found.verdict) if objective == MEMORY else found.verdict,
+    }
+    return row | {"overturned": _by_blocks(other.name, found)}
+
+
+def _by_blocks(name: str, found: Comparison) -> str:
+    """Whether more blocks could make the runner-up the best, in words."""
+    if found.verdict == "faster":
+        return ""
+    if found.verdict == "slower":
+        return f"{name} is ahead in the {found.blocks} blocks that both have, though not in all of its own"
+    if found.verdict == "equivalent":
+        return f"{name} is equivalent: take whichever is easier to run"
+    return f"{name} is not told apart from it in {found.blocks} blocks: more `repeats` may put it first"
+
+
+def _what_else(best: Candidate, baseline: Candidate, break_even: pandas.DataFrame) -> list[str]:
+    """What besides the runner-up would make the advice wrong for a reader."""
+    said = []
+    sooner = break_even[
+        (break_even.late == best.name) & (break_even.early == baseline.name) & break_even.break_even.notna()
+    ]
+    for row in sooner.itertuples():
+        said.append(f"below {row.break_even:,.0f} images {baseline.name}, which starts sooner, is done first")
+    if best.agreement < 1:
+        said.append(f"{1 - best.agreement:.1%} of the labels are others than the baseline's: look at them")
+    return said
+
+
+def steps(
+    runs: pandas.DataFrame,
+    speedup: pandas.DataFrame,
+    baseline: str,
+    definitions: Definitions,
+    rule: Rule | None = None,
+) -> pandas.DataFrame:
+    """From each framework's setting of the article to the fastest of its variants, one change a step where it can be.
+
+    A row a step (`tables.COLUMNS["steps"]`). The way leads through variants that were measured. Of all ways it is the
+    one with the least sum of squares of settings changed at once, by Dijkstra's algorithm. A framework without the
+    article's setting begins at its first variant. Ratios are those of the blocks that two steps share; they are not
+    corrected for their number.
+    """
+    rows = []
+    definitions = {variant: _complete(variant, definition) for variant, definition in definitions.items()}
+    for field in candidates(runs, speedup, baseline):
+        frameworks = dict.fromkeys(one.first.framework for one in field)
+        for framework in frameworks:
+            own = [one for one in field if one.first.framework == framework]
+            start = next((one for one in own if OF_ARTICLE in one.first.declared.split(";")), own[0])
+            best = min(own, key=lambda one: _mean(one, "wall_seconds"))
+            way = _way(own, start, best, definitions)
+            rows += [_step(place, way, definitions, rule) for place in range(len(way))]
+    return pandas.DataFrame(rows, columns=list(tables.COLUMNS["steps"]))
+
+
+def _complete(variant: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition with what its framework takes for the settings that it leaves out."""
+    known = FRAMEWORKS.get(variant.partition("/")[0])
+    return (known.defaults if known else {}) | definition
+
+
+def changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What of the settings is another in the second, in words: "precision: bfloat16", "without compile"."""
+    found = [f"{key}: {str(other[key]).lower() if isinstance(other[key], bool) else other[key]}"
+             for key in other if one.get(key) != other[key]]  # fmt: skip
+    return found + [f"without {key}" for key in one if key not in other]
+
+
+def _way(own: list[Candidate], start: Candidate, best: Candidate, definitions: Definitions) -> list[Candidate]:
+    """The candidates from `start` to `best`, both with it."""
+    # A weight of 0 would be no edge: two variants of the same settings are one change apart.
+    weights = [
+        [float(max(1, len(changes(definitions.get(one.variant, {}), definitions.get(other.variant, {})))) ** 2)
+         for other in own]
+        for one in own
+    ]  # fmt: skip
+    names = [one.name for one in own]
+    begin, place = names.index(start.name), names.index(best.name)
+    _, before = dijkstra(numpy.array(weights), indices=begin, return_predecessors=True)
+    way = [place]
+    while way[-1] != begin:
+        way.append(int(before[way[-1]]))
+    return [own[at] for at in reversed(way)]
+
+
+def _step(place: int, way: list[Candidate], definitions: Definitions, rule: Rule | None) -> dict[str, Any]:
+    one, first = way[place], way[place].first
+    row = {name: first[name] for name in NAME_COLUMNS} | {"step": place, "candidate": one.name}
+    row |= {"baseline": way[0].name, "precision": first.product_precision, "agreement": one.agreement}
+    row |= {"images": first.images, "throughput": one.repeats.throughput.median()}
+    if not place:
+        return row | {"total": 1.0}
+    before = way[place - 1]
+    said = changes(definitions.get(before.variant, {}), definitions.get(one.variant, {}))
+    row["changed"] = "; ".join(said) or one.variant
+    now = seconds_by_block(one.repeats)
+    for names, other in ((("speedup", "low", "high"), before), (("total", "total_low", "total_high"), way[0])):
+        then = seconds_by_block(other.repeats)
+        if not then.keys() & now.keys():
+            row["reason"] = f"no block in common with {other.name}"
+            continue
+        found = compare(then, now, rule)
+        row |= dict(zip(names, (found.ratio, found.low, found.high), strict=True))
+        if other is before:
+            row |= {"verdict": found.verdict, "blocks": found.blocks}
+    return row
+
+
+def definitions_of(runs: pandas.DataFrame, record: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """framework/variant → its settings, as the first of its records says.
+
+    Args:
+        record: path → the record there.
+    """
+    full = runs[(runs.dataset == "full") & (runs.record != "")]
+    firsts = full.drop_duplicates(["framework", "variant"])
+    return {
+        f"{row.framework}/{row.variant}": record(row.record)["identity"].get("definition") or {}
+        for row in firsts.itertuples()
+    }

@@ -1,0 +1,67 @@
+"""The advice chart: for each aim the best of what was measured and who comes next, over the baseline."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vitbench.analysis.advice import BASELINE, MEMORY
+from vitbench.analysis.statistics import CLAIMS
+from vitbench.cells import Cell
+from vitbench.present import style
+from vitbench.present.charts import ladder
+from vitbench.present.labels import hardware_of, name_of, number, number_of, percentage, variant_of
+
+HEADINGS = ("ratio [95%]", "MB", "images/s", "labels as the baseline's", "chosen from")
+
+
+def draw(advice: pd.DataFrame, context: dict) -> Figure:
+    """Draw the table `advice`."""
+    found = advice[advice["candidate"] != ""]
+    marks = style.marks(zip(found["framework"], found["variant"], strict=True))
+    groups = [
+        (f"{row.objective}, {hardware_of(row)}", [_rung(row, marks[row.framework, row.variant])])
+        for row in found.itertuples(index=False)
+    ]
+    return ladder.draw(
+        groups,
+        HEADINGS,
+        "times as fast, or as little memory, as the baseline (log scale)",
+        f"What to run on this machine: {style.dataset_title(context, 'full')}",
+        _caption(found, context),
+        joined=False,
+        nothing="Nothing was measured on the full data set that advice could rest on.",
+    )
+
+
+def _rung(row, mark: style.Mark) -> ladder.Rung:
+    names = ("memory_ratio", "memory_low", "memory_high") if row.objective == MEMORY else ("speedup", "low", "high")
+    ratio, low, high = (getattr(row, name) for name in names)
+    if row.verdict == BASELINE:
+        ratio, low, high = 1.0, math.nan, math.nan
+    interval = f" [{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+    second = f"next: {variant_of(Cell.parse(row.runner_up))}" if row.runner_up else "nothing else was measured"
+    return ladder.Rung(
+        name=name_of(row),
+        under=f"{row.precision or 'precision?'}; {second}",
+        ratio=ratio,
+        low=low,
+        high=high,
+        mark=mark,
+        hollow=row.verdict not in (*CLAIMS, BASELINE),
+        cells=(f"{number(ratio)}{interval}", number_of(row.peak_memory_mb), number(row.throughput),
+               percentage(row.agreement), number_of(row.candidates)),
+    )  # fmt: skip
+
+
+def _caption(found: pd.DataFrame, context: dict) -> list[str]:
+    how = (
+        "Each row is the best of the variants whose labels passed the gate (their number is in the last column), over"
+        " the baseline; for least memory the ratio is that of high-water marks (MB of the machine, not of a GPU)."
+        " Whiskers: 95% interval (t, paired by block; a range below 5 blocks). The best was chosen by these very"
+        " repeats, so its ratio is a little too good."
+    )
+    baselines = list(dict.fromkeys(found["baseline"]))
+    return [how, f"Baseline: {', '.join(baselines)}." if baselines else "", style.origin(context)]

@@ -1,0 +1,66 @@
+"""The step chart: from each framework's setting of the article to its fastest variant, one change a step."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vitbench.analysis.statistics import CLAIMS
+from vitbench.frameworks import title
+from vitbench.present import style
+from vitbench.present.charts import ladder
+from vitbench.present.labels import hardware_of, name_of, number, percentage
+
+HEADINGS = ("this step [95%]", "in all", "images/s", "labels as the baseline's")
+
+
+def draw(steps: pd.DataFrame, context: dict) -> Figure:
+    """Draw the table `steps`."""
+    marks = style.marks(zip(steps["framework"], steps["variant"], strict=True))
+    groups = [
+        (f"{title(framework)}, {hardware_of(way.iloc[0])}", [_rung(row, marks) for row in way.itertuples(index=False)])
+        for (framework, _, _), way in steps.groupby(["framework", "device", "workers"], sort=False)
+    ]
+    return ladder.draw(
+        groups,
+        HEADINGS,
+        "times as fast as the first step (log scale)",
+        f"From the article's setting to the fastest, one change a step: {style.dataset_title(context, 'full')}",
+        _caption(steps, context),
+        joined=True,
+        nothing="No variant of the full run can be compared with the baseline.",
+    )
+
+
+def _rung(row, marks: dict[tuple[str, str], style.Mark]) -> ladder.Rung:
+    return ladder.Rung(
+        name=name_of(row),
+        under=row.changed or f"where it begins ({row.precision or 'precision?'})",
+        ratio=row.total,
+        low=row.total_low,
+        high=row.total_high,
+        mark=marks[row.framework, row.variant],
+        # A step that its blocks do not decide, and the first, which is none.
+        hollow=row.step > 0 and row.verdict not in CLAIMS,
+        cells=(_interval(row.speedup, row.low, row.high), number(row.total), number(row.throughput),
+               percentage(row.agreement)),
+    )  # fmt: skip
+
+
+def _interval(ratio: float, low: float, high: float) -> str:
+    return f"{number(ratio)} [{number(low)}, {number(high)}]" if math.isfinite(ratio) else "–"
+
+
+def _caption(steps: pd.DataFrame, context: dict) -> list[str]:
+    how = (
+        "Geometric means over the blocks of ratios of wall times over the same images, with 95% intervals (t, paired by"
+        " block; a range below 5 blocks). Each step leads to a variant that was measured; the words under a name are"
+        " what changed. Hollow: the step's own ratio is not decided. Many steps are looked at, and the fastest was"
+        " chosen by these repeats: no verdict is corrected for that."
+    )
+    still = steps.groupby(["framework", "device", "workers"])["step"].max() == 0
+    alone = [f"{title(framework)} ({device.upper()})" for framework, device, _ in still[still].index]
+    note = f"No measured variant is faster than where it begins: {', '.join(alone)}." if alone else ""
+    return [how, note, style.origin(context)]

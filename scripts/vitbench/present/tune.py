@@ -1,0 +1,69 @@
+"""The page of a search: what was tried, what won, and what was left of it on fresh repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas
+
+from vitbench.analysis.fairness import BEST
+from vitbench.analysis.pairs import CONTROLS
+from vitbench.present.labels import hardware_of, name_of, number, number_of, percentage, several
+from vitbench.present.markdown import grid, wrapped
+
+HOW_TO_READ = (
+    "A trial is one repeat on the sample, in a process of its own. Each framework had as many, drawn at random from its"
+    " settings and batch sizes (the baseline was tried at all of its own, too); the usable trial with the highest"
+    " throughput won. The best of many looks too good: what counts is the comparison below, of fresh repeats on the"
+    " full data set, in blocks with the baseline."
+)
+# Why a trial of the baseline that was made for its batch size alone cannot win.
+NOT_DRAWN = "another batch size of the baseline, not drawn"
+
+
+def page(trials: pandas.DataFrame, speedup: pandas.DataFrame, pairs: pandas.DataFrame, context: dict[str, Any]) -> str:
+    """The page as Markdown.
+
+    Args:
+        trials: that table.
+        speedup: of the confirmation.
+        pairs: winners against each other: baseline, candidate, ratio, low, high, verdict, blocks.
+    """
+    parts = ["# What the search found", "", f"{context['machine_text']}; {several(len(trials), 'trial')}.", ""]
+    parts += ["## Trials", "", *_trials(trials), "", "## Confirmed on fresh repeats", ""]
+    full = speedup[(speedup.dataset == "full") & (speedup.family != CONTROLS)]
+    parts += [*_confirmed(full), "", f"## The winners against each other: {BEST}", "", *_pairs(pairs), ""]
+    parts += ["## How to read it", "", HOW_TO_READ, ""]
+    return wrapped("\n".join(parts))
+
+
+def _trials(trials: pandas.DataFrame) -> list[str]:
+    ordered = trials.sort_values("throughput", ascending=False, kind="stable")
+    rows = [
+        [row.framework, name_of(row), hardware_of(row), number(row.throughput), percentage(row.agreement),
+         "yes" if row.usable and row.competing else "no", row.reason or ("" if row.competing else NOT_DRAWN)]
+        for row in ordered.itertuples()
+    ]  # fmt: skip
+    return grid(["framework", "setting", "device", "images/s", "labels as the baseline's", "may win", "why not"], rows)
+
+
+def _interval(row: Any, ratio: str) -> str:
+    return f"{number(getattr(row, ratio))} [{number(row.low)}, {number(row.high)}]"
+
+
+def _confirmed(full: pandas.DataFrame) -> list[str]:
+    rows = [
+        [row.candidate, row.baseline, _interval(row, "speedup"), row.verdict, number_of(row.blocks), row.fairness,
+         percentage(row.agreement), row.reason or ""]
+        for row in full.itertuples()
+    ]  # fmt: skip
+    heads = ["winner", "baseline", "times as fast", "verdict", "blocks", "terms", "labels as the baseline's", "reason"]
+    return grid(heads, rows) if rows else ["Nothing won over the baseline."]
+
+
+def _pairs(pairs: pandas.DataFrame) -> list[str]:
+    rows = [
+        [row.candidate, row.baseline, _interval(row, "ratio"), row.verdict, number_of(row.blocks)]
+        for row in pairs.itertuples()
+    ]
+    return grid(["winner", "against", "times as fast", "verdict", "blocks"], rows) if rows else ["One framework alone."]

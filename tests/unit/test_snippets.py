@@ -1,0 +1,83 @@
+"""The programs that advice gives to be pasted: they are Python, know all their names, and hold the settings."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from typing import Any
+
+import pytest
+import yaml
+
+from vitbench.files import HOME
+from vitbench.frameworks import FRAMEWORKS
+from vitbench.frameworks.declaration import Setting
+
+DEFINED = yaml.safe_load((HOME / "resources" / "variants.yaml").read_text())
+SERVED = ("platforms", "otherwise")
+VARIANTS = {
+    f"{framework}/{name}": (framework, {key: value for key, value in definition.items() if key not in SERVED})
+    for framework, names in DEFINED.items()
+    for name, definition in names.items()
+}
+
+
+def program(variant: str, **setting: Any) -> str:
+    framework, definition = VARIANTS[variant]
+    return FRAMEWORKS[framework].snippet(
+        definition, Setting(**{"device": "cpu", "batch_size": 24, "cores": 6} | setting)
+    )
+
+
+def unknown(text: str) -> set[str]:
+    """Names that a program reads and never binds."""
+    bound, read = set(dir(builtins)) | {"__name__"}, set()
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                bound.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                bound |= {(one.asname or one.name).partition(".")[0] for one in names}
+    return read - bound
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_has_a_program_that_compiles_and_knows_its_names(variant, device):
+    text = program(variant, device=device)
+    compile(text, variant, "exec")
+    assert unknown(text) == set()
+    assert "24" in text and max(map(len, text.splitlines())) <= 120
+
+
+def test_the_check_of_the_names_finds_what_is_missing():
+    assert unknown("import a.b\ndef f(x):\n    return a.c(x, y)\n") == {"y"}
+
+
+@pytest.mark.parametrize("framework", DEFINED)
+def test_no_two_variants_have_the_same_program(framework):
+    named = [variant for variant, (own, _) in VARIANTS.items() if own == framework]
+    assert len({program(variant) for variant in named}) == len(named)
+
+
+def test_threads_slots_and_processes_go_by_the_cores_as_those_that_were_measured():
+    assert "THREADS, BATCH_SIZE = 6, 24" in program("huggingface/pipeline")
+    assert "num_workers=6" in program("huggingface/pipeline-workers")
+    several = program("huggingface/processes")
+    assert "THREADS, BATCH_SIZE = 1, 24" in several and "PROCESSES = 6" in several
+    assert "SLOTS, THREADS, BATCH_SIZE = 6, 1, 24" in program("onnxruntime/float32")
+    tuned = program("sparknlp/onnx-tuned")
+    assert 'master("local[6]")' in tuned and 'intraOpNumThreads", "1")' in tuned
+    assert 'master("local[*]")' in program("sparknlp/tensorflow")
+    in_spark = program("spark-huggingface/bfloat16")
+    assert "slots = 6" in in_spark and "THREADS, BATCH_SIZE = 1, 24" in in_spark and "torch.bfloat16" in in_spark
+
+
+def test_onednn_is_what_the_variant_says():
+    assert '"TF_ENABLE_ONEDNN_OPTS"] = "1"' in program("sparknlp/tensorflow")
+    assert '"TF_ENABLE_ONEDNN_OPTS"] = "0"' in program("sparknlp/tensorflow-no-onednn")
+    assert "ONEDNN" not in program("sparknlp/onnx")

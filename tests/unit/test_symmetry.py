@@ -1,0 +1,134 @@
+"""Nothing favours a framework: under exchanged names every sentence, verdict and chart says the same of the other."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import asdict
+
+import pandas
+import pytest
+from example_tables import TWO, Tables, analysed, example, typed
+
+from vitbench.analysis.looks import Rule
+from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
+from vitbench.present.answer import answer, closing_lines, noise_line
+from vitbench.present.charts import speedup as chart
+from vitbench.present.page import break_even, cells, comparison, document
+from vitbench.present.page.parts import looks
+
+HUGGINGFACE, SPARKNLP = (FRAMEWORKS[name] for name in ("huggingface", "sparknlp"))
+VERSIONS = {"transformers": "5.23.0", "spark-nlp": "5.5.3"}
+# What stands for the one in a table, a sentence or a chart, and for the other.
+NAMES = {
+    "huggingface": "sparknlp",
+    "pipeline": "tensorflow",
+    HUGGINGFACE.title: SPARKNLP.title,
+    HUGGINGFACE.color: SPARKNLP.color,
+    VERSIONS["transformers"]: VERSIONS["spark-nlp"],
+}
+OTHER = NAMES | {other: one for one, other in NAMES.items()}
+EITHER = re.compile("|".join(map(re.escape, sorted(OTHER, key=len, reverse=True))))
+# Seconds of the candidate for each of the baseline: each verdict that five blocks can have.
+SPEEDS = {"faster": 0.6, "slower": 1.5, "equivalent": 1.0, "inconclusive": 1.0}
+
+
+def swapped(text: str) -> str:
+    """The text with the two frameworks' names exchanged."""
+    return EITHER.sub(lambda found: OTHER[found[0]], text)
+
+
+def swap(frame: pandas.DataFrame) -> pandas.DataFrame:
+    return frame.map(lambda value: swapped(value) if isinstance(value, str) else value)
+
+
+def measured(verdict: str, floor: float | None = 1.05) -> pandas.DataFrame:
+    """A runs table of both frameworks, with controls, in which the full runs come out so."""
+    runs = example(TWO, sizes=(1, 8), repeats=5, floor=floor).runs.assign(declared=OF_ARTICLE)
+    runs["product_precision"] = "float32"
+    for row in runs.itertuples():
+        noise = 1 + 0.001 * (row.block % 3)
+        if verdict == "inconclusive" and row.framework == "sparknlp":
+            noise += 0.05 if row.block % 2 else -0.07
+        seconds = 10.0 * noise * (SPEEDS[verdict] if row.framework == "sparknlp" else 1.0)
+        runs.loc[row.Index, "wall_seconds"] = seconds
+        runs.loc[row.Index, "throughput"] = row.images / seconds
+    return runs
+
+
+def tabled(runs: pandas.DataFrame) -> Tables:
+    """Everything that the analysis makes of these runs, the first variant of the table as baseline."""
+    return analysed(Tables(runs, *(pandas.DataFrame(),) * 4, example(TWO).context), baseline=_first(runs))
+
+
+def _first(runs: pandas.DataFrame) -> str:
+    return f"{runs.framework.iloc[0]}/{runs.variant.iloc[0]}"
+
+
+def sentences(run: Tables) -> list[str]:
+    """What a run says of the two in words."""
+    published = pandas.DataFrame(
+        {"part": 2, "device": "cpu", "dataset": "full", "framework": ["huggingface", "sparknlp"], "seconds": [2.0, 1.0]}
+    )
+    said = answer(run.speedup, VERSIONS)
+    context = run.context | {"gpus": [], "label_note": "", "answer": said, "versions": VERSIONS}
+    lines = closing_lines(
+        run.runs, run.best, run.parity, run.speedup, context, typed([], "total_time"), published, 0.05, Rule(most=20)
+    )
+    # The article's own ratio is not ours.
+    return [said, noise_line(run.speedup), *(line for line in lines if "The article" not in line)]
+
+
+def drawn(run: Tables) -> str:
+    """The data of the charts that set the two against each other: those of the files, and those of the page."""
+    groups = [(name, [asdict(row) for row in rows]) for name, rows in chart._groups(run.speedup, run.summary)]
+    given = looks(zip(run.summary.framework, run.summary.variant, strict=True))
+    page = [
+        comparison.strip(comparison.shown_first(run.speedup), "who is faster"),
+        comparison.every(run.speedup).parts[0],
+        cells.full(run.summary, run.runs, given).parts[0].rows,
+        document._chips(run.speedup),
+        break_even.arms(run.runs, typed([], "total_time")),
+    ]
+    return repr([groups, chart._sides(run.speedup[run.speedup.family != "control"]), page])
+
+
+@pytest.mark.parametrize("verdict", SPEEDS)
+def test_with_names_exchanged_tables_sentences_and_charts_say_the_same_of_the_other(verdict):
+    runs = measured(verdict)
+    there, back = tabled(runs), tabled(swap(runs))
+    assert there.speedup.verdict[there.speedup.dataset == "full"].iloc[0] == verdict
+    for name in ("summary", "best", "parity", "speedup"):
+        pandas.testing.assert_frame_equal(getattr(back, name), swap(getattr(there, name)), obj=name)
+    assert sentences(back) == [swapped(line) for line in sentences(there)]
+    assert drawn(back) == swapped(drawn(there))
+    assert drawn(back) != drawn(there)
+
+
+@pytest.mark.parametrize("verdict", SPEEDS)
+def test_with_speeds_exchanged_every_mark_is_the_mirror_image(verdict):
+    """The names stay where they are, and each takes as long as the other did."""
+    runs = measured(verdict, floor=None)
+    exchanged = runs.copy()
+    for column in ("wall_seconds", "throughput"):
+        by_side = [runs.loc[runs.framework == name, column].to_numpy() for name in ("huggingface", "sparknlp")]
+        for name, values in zip(("huggingface", "sparknlp"), reversed(by_side), strict=True):
+            exchanged.loc[runs.framework == name, column] = values
+    there, back = tabled(runs).speedup, tabled(exchanged).speedup
+    mirror = {"faster": "slower", "slower": "faster"}
+    assert list(back.verdict) == [mirror.get(one, one) for one in there.verdict]
+    assert list(back.fairness) == list(there.fairness) and set(there.fairness) == {"as in the article"}
+    for one, other in zip(_marks(there), _marks(back), strict=True):
+        assert one.keys() == other.keys()
+        for name, (place, color) in one.items():
+            assert math.isclose(place + other[name][0], 100, abs_tol=0.01)
+            assert other[name][1] == OTHER.get(color, color)
+    said = [answer(table, VERSIONS) for table in (there, back)]
+    ratios = [float(re.search(r"was ([\d.]+) times", text)[1]) for text in said]
+    assert ratios[0] * ratios[1] == pytest.approx(1, rel=0.02)
+
+
+def _marks(speedup: pandas.DataFrame) -> list[dict[str, tuple[float, str]]]:
+    """Place (per cent) and colour of each row's dots; of its whisker only the middle, whose ends change sides."""
+    rows = comparison.strip(speedup, "").rows
+    return [{f"dot {place}": (dot.x, dot.color) for place, dot in enumerate(row.dots)} for row in rows]
