@@ -155,3 +155,9 @@ def test_a_new_module_that_the_measuring_process_runs_is_a_measuring_source(tmp_
         "measure.py", "vitbench/measure/__init__.py", "vitbench/measure/harness.py", "vitbench/measure/new.py",
         "vitbench/frameworks/__init__.py", "vitbench/frameworks/own/adapter.py", "vitbench/steady.py",
     }  # fmt: skip
+
+
+def test_no_process_of_ours_compiles_grammars_that_it_never_uses():
+    """jsonschema does, when it is imported, where Jupyter is installed: it takes a second, in each job."""
+    code = "import sys; import vitbench.plan.configuration; sys.exit('lark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS).returncode == 0

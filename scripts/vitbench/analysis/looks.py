@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy
-from scipy import optimize, stats
+import scipy
 
 from vitbench.cells import repeats_of
 
@@ -73,7 +73,7 @@ class Rule:
         highest = math.log(0.999)
         if surplus(highest) <= 0:
             return 1.0
-        return math.exp(optimize.brentq(surplus, math.log(p) - 1e-9, highest, xtol=1e-7))
+        return math.exp(scipy.optimize.brentq(surplus, math.log(p) - 1e-9, highest, xtol=1e-7))
 
     def _looks(self, blocks: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Information and share of alpha spent at each look, this one last; 1 is the information of this one."""
@@ -115,18 +115,18 @@ def nominal_level(information: tuple[float, ...], spent: tuple[float, ...], alph
         if _crossing(0, sums, density, step) <= to_spend:
             return 1.0
         if _crossing(widest * scale, sums, density, step) < to_spend:
-            widest = optimize.brentq(
+            widest = scipy.optimize.brentq(
                 lambda z, s=sums, d=density, w=step, k=scale, a=to_spend: _crossing(z * k, s, d, w) - a, 0, 9
             )
-        level = 2 * float(stats.norm.sf(widest)) if widest < 9.0 else 0.0
+        level = 2 * float(scipy.stats.norm.sf(widest)) if widest < 9.0 else 0.0
         grid = numpy.linspace(-widest * scale, widest * scale, POINTS)
         weights = numpy.full(POINTS, grid[1] - grid[0])
         weights[[0, -1]] /= 2
-        density = weights * (stats.norm.pdf((grid[:, None] - sums) / step) / step @ density)
+        density = weights * (scipy.stats.norm.pdf((grid[:, None] - sums) / step) / step @ density)
         sums, before, used = grid, at, share
     return level
 
 
 def _crossing(bound: float, sums: numpy.ndarray, density: numpy.ndarray, step: float) -> float:
     """Chance that a sum that is not yet beyond a boundary is beyond ±bound after a step of this standard deviation."""
-    return float((stats.norm.sf((bound - sums) / step) + stats.norm.cdf((-bound - sums) / step)) @ density)
+    return float((scipy.stats.norm.sf((bound - sums) / step) + scipy.stats.norm.cdf((-bound - sums) / step)) @ density)

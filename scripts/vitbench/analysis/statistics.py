@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy
-from scipy import stats
+import scipy
 
 from vitbench.analysis.looks import ALPHA, Rule
 from vitbench.cells import LEAST_BLOCKS
@@ -125,7 +125,7 @@ def satterthwaite(variances: Sequence[float], freedom: Sequence[float]) -> tuple
 def _judged(found: Comparison, mean: float) -> Comparison:
     """The comparison with interval, p value and verdict, from the mean of its logs, its error and freedom."""
     error, freedom, count, rule = found.error, found.freedom, found.blocks, found.rule
-    p = 2 * float(stats.t.sf(abs(mean) / error, freedom)) if error else float(abs(mean) < 1e-12)
+    p = 2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)) if error else float(abs(mean) < 1e-12)
     level = rule.level(count)
     low, high = _interval(mean, error, freedom, level or ALPHA)
     found = replace(found, low=math.exp(low), high=math.exp(high), p=rule.over_all_looks(p, count))
@@ -141,7 +141,7 @@ def _judged(found: Comparison, mean: float) -> Comparison:
 
 
 def _interval(mean: float, error: float, freedom: float, level: float) -> tuple[float, float]:
-    half = float(stats.t.isf(level / 2, freedom)) * error if error else 0.0
+    half = float(scipy.stats.t.isf(level / 2, freedom)) * error if error else 0.0
     return mean - half, mean + half
 
 
@@ -202,8 +202,8 @@ def detectable(error: float, freedom: float, level: float, margin: float) -> flo
     Args:
         error, freedom: standard error of the log of the ratio, and its degrees of freedom.
     """
-    power = float(stats.t.ppf(POWER, freedom)) * error
-    sure = float(stats.t.isf(level / 2, freedom)) * error
+    power = float(scipy.stats.t.ppf(POWER, freedom)) * error
+    sure = float(scipy.stats.t.isf(level / 2, freedom)) * error
     return math.exp(max(sure, math.log(1 + margin)) + power)
 
 
@@ -220,8 +220,8 @@ def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: f
     """
     counts = numpy.arange(LEAST_BLOCKS, MOST_BLOCKS + 1)
     freedom = freedom_a_block * (counts - 1)
-    difference = stats.t.isf(level / 2, freedom) + stats.t.ppf(POWER, freedom)
-    equivalence = stats.t.isf(level, freedom) + stats.t.ppf((1 + POWER) / 2, freedom)
+    difference = scipy.stats.t.isf(level / 2, freedom) + scipy.stats.t.ppf(POWER, freedom)
+    equivalence = scipy.stats.t.isf(level, freedom) + scipy.stats.t.ppf((1 + POWER) / 2, freedom)
     enough = numpy.maximum(difference, equivalence) * spread <= math.log(1 + margin) * numpy.sqrt(counts)
     return int(counts[enough.argmax()]) if enough.any() else MOST_BLOCKS
 
@@ -255,6 +255,6 @@ class Noise:
 
     def floor(self, blocks: int) -> tuple[float, float, float]:
         """The ratio that noise alone stays within in 95% of comparisons of so many blocks, and its own 95% interval."""
-        half = float(stats.t.isf(ALPHA / 2, self.freedom)) / math.sqrt(blocks)
-        ends = [math.sqrt(self.freedom / float(stats.chi2.isf(tail, self.freedom))) for tail in (0.025, 0.975)]
+        half = float(scipy.stats.t.isf(ALPHA / 2, self.freedom)) / math.sqrt(blocks)
+        ends = [math.sqrt(self.freedom / float(scipy.stats.chi2.isf(tail, self.freedom))) for tail in (0.025, 0.975)]
         return tuple(math.exp(half * self.spread * factor) for factor in (1.0, *ends))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 import pandas
-from scipy import stats
+import scipy
 
 from vitbench import tables
 from vitbench.analysis.looks import ALPHA
@@ -131,7 +131,7 @@ def lack_of_fit(residuals: numpy.ndarray, shared: numpy.ndarray, parameters: int
     noise = float(((residuals - shared) ** 2).sum()) / ((blocks - 1) * free)
     if noise < 1e-24:  # blocks that are equal to the last digit are one block
         return 1.0 if bend < 1e-24 else 0.0
-    return float(stats.f.sf(bend / noise, free, (blocks - 1) * free))
+    return float(scipy.stats.f.sf(bend / noise, free, (blocks - 1) * free))
 
 
 def total_time(runs: pandas.DataFrame, impossible: Collection[tuple[str, str]] = ()) -> pandas.DataFrame:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pandas
-from scipy import stats
+import scipy
 
 from vitbench.analysis.looks import MARGIN, Rule
 from vitbench.analysis.pairs import CONTROLS
@@ -127,7 +127,7 @@ def our_curve(records: Records, side: Side) -> dict[int, pandas.DataFrame]:
 
 def seconds_of(curve: dict[int, pandas.DataFrame]) -> dict[int, float]:
     """Effective batch size → geometric mean of the blocks' seconds of a curve of ours, as ratios are made of them."""
-    return {size: float(stats.gmean(list(seconds_by_block(cells).values()))) for size, cells in curve.items()}
+    return {size: float(scipy.stats.gmean(list(seconds_by_block(cells).values()))) for size, cells in curve.items()}
 
 
 class Bench:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas
+import scipy
 import yaml
-from scipy import stats
 
 from vitbench.analysis import scaling as scalings
 from vitbench.analysis.statistics import ALPHA
@@ -239,7 +239,7 @@ def noise_factor(noise: dict[tuple[str, str], Noise], sides: Sequence[tuple[str,
     if total == 0:
         return 1.0
     df = total**2 / sum(variance**2 / one.df for one, variance in variances.items())
-    return math.exp(float(stats.t.ppf(1 - ALPHA / 2, df)) * math.sqrt(total))
+    return math.exp(float(scipy.stats.t.ppf(1 - ALPHA / 2, df)) * math.sqrt(total))
 
 
 def best_batch_sizes(runs: pandas.DataFrame, repeats: pandas.DataFrame) -> pandas.DataFrame:
