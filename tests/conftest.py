@@ -8,6 +8,10 @@ import pytest
 from tree import ROOT
 from xdist.scheduler import LoadScopeScheduling
 
+# Threads that wait for each other sleep. Those of torch would spin, for others that have no core to run on beside two
+# workers: the same work took 16 times the CPU seconds here. Set before anything imports torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # Fixtures that are dear to make: a finished run, and a tree in which everything is measured. All files with a test that
 # asks for one, itself or by other fixtures, stay together.
 SHARED = {"smoke": "smoke", "measured": "measured", "tree": "measured"}
