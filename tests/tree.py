@@ -68,7 +68,11 @@ def clone(to: Path, without: tuple[str, ...] = UNREAD) -> Tree:
     for name in listing.stdout.decode().split("\0"):
         if name and not name.startswith(without) and (ROOT / name).exists():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, to / name)
+            shutil.copy2(ROOT / name, to / name)
+    # What Python has compiled of the library, too: it counts for sources of the same time.
+    for folder in (ROOT / "scripts").rglob("__pycache__"):
+        if (compiled := to / folder.relative_to(ROOT)).parent.exists():
+            shutil.copytree(folder, compiled)
     return Tree(to)
 
 
