@@ -1,12 +1,16 @@
 """A copy of the workflow in a folder of its own, as a clone has it, and Snakemake run in it or from the checkout."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -15,28 +19,52 @@ from vitbench.measure.processes import MARK
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@cache
+def _warm() -> subprocess.Popen:
+    """The process of tests/warm.py, one for all tests of this process; it ends with it."""
+    command = [sys.executable, str(ROOT / "tests" / "warm.py")]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def run_warm(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and whole output of Snakemake in a folder, in the environment of the tests."""
+    with tempfile.NamedTemporaryFile("r") as output:
+        asked = {"folder": str(folder), "arguments": arguments, "environment": dict(os.environ)}
+        _warm().stdin.write(json.dumps(asked | {"output": output.name}) + "\n")
+        _warm().stdin.flush()
+        return int(_warm().stdout.readline()), output.read()
+
+
 class Tree:
     """A copy of the checkout, and what Snakemake says in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def snakemake(self, *arguments: str, fails: bool = False, **variables: str) -> str:
-        """Run Snakemake in the tree, which works, or fails as expected; its whole output."""
+    def run(self, *arguments: str, before: tuple[str, ...] = (), **variables: str) -> tuple[int, str]:
+        """Exit status and whole output of Snakemake in the tree, started by the command `before`."""
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [*before, sys.executable, "-m", "snakemake", *arguments],
             cwd=self.root,
             env=os.environ | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert (done.returncode != 0) == fails, done.stdout[-6000:]
-        return done.stdout
+        return done.returncode, done.stdout
 
-    def planned(self, *arguments: str) -> dict[str, int]:
+    def snakemake(self, *arguments: str, fails: bool = False, **how: Any) -> str:
+        """Run Snakemake in the tree, which works, or fails as expected; its whole output. `how`: as for `run`."""
+        # What plans or refuses is run warm. What makes things is not: the order of a set is another one in each
+        # process, and must be none of what Snakemake remembers.
+        warm = not how and (fails or "--dry-run" in arguments)
+        status, output = run_warm(self.root, *arguments) if warm else self.run(*arguments, **how)
+        assert (status != 0) == fails, output[-6000:]
+        return output
+
+    def planned(self, *arguments: str, **how: Any) -> dict[str, int]:
         """Rule → number of jobs that a dry run plans; empty if there is nothing to do."""
-        output = self.snakemake("--dry-run", *arguments)
+        output = self.snakemake("--dry-run", *arguments, **how)
         if "Nothing to be done" in output:
             return {}
         table = output.split("Job stats:")[1].split("\n\n")[0]
@@ -45,8 +73,7 @@ class Tree:
 
     def makes(self, path: str) -> bool:
         """Whether a dry run knows how to make a file."""
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--", path]
-        return subprocess.run(command, cwd=self.root, capture_output=True).returncode == 0
+        return run_warm(self.root, "--dry-run", "--quiet", "all", "--", path)[0] == 0
 
     def copy(self, to: Path) -> "Tree":
         shutil.copytree(self.root, to, symlinks=True)
@@ -72,7 +99,7 @@ def clone(to: Path, without: tuple[str, ...] = UNREAD) -> Tree:
     # What Python has compiled of the library, too: it counts for sources of the same time.
     for folder in (ROOT / "scripts").rglob("__pycache__"):
         if (compiled := to / folder.relative_to(ROOT)).parent.exists():
-            shutil.copytree(folder, compiled)
+            shutil.copytree(folder, compiled, ignore=shutil.ignore_patterns("*.pyc.*"))
     return Tree(to)
 
 
@@ -82,9 +109,9 @@ def smoke_options(folder: Path) -> list[str]:
     return ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(ROOT / "config" / "smoke.yaml"), *more]
 
 
-def smoke(folder: Path, *arguments: str, fails: bool = False) -> str:
-    """Run the workflow in `folder` with these options; its output."""
-    return Tree(folder).snakemake(*arguments, *smoke_options(folder), fails=fails)
+def smoke(folder: Path, *arguments: str, **how: Any) -> str:
+    """Run the workflow in `folder` with these options; its output. `how`: as for `Tree.snakemake`."""
+    return Tree(folder).snakemake(*arguments, *smoke_options(folder), **how)
 
 
 def hear_signals() -> None:

@@ -25,7 +25,7 @@ EXECUTED = yaml.safe_load((ROOT / "config/schema/record.schema.yaml").read_text(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return tiny.make(tmp_path_factory.mktemp("engines"))
+    return tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("engines") / "tiny")
 
 
 @pytest.fixture(scope="module")

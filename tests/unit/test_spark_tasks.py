@@ -255,7 +255,7 @@ main()
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """The tiny model, and a photograph of every form that people have."""
-    folder = tiny.make(tmp_path_factory.mktemp("spark") / "mit Ü & ;")
+    folder = tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("spark") / "mit Ü & ;")
     bad = mixed_images.plant(folder / "mixed", 10 * len(mixed_images.FORMS))
     for name in bad:
         (folder / "mixed" / name).unlink()
