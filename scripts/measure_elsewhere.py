@@ -48,8 +48,8 @@ def prepare(bundle, scratch):
 
 
 def environment():
-    """This process's own, without the Java of whoever runs it, which may be an older one than Spark 3.5 wants."""
-    return {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    """This process's own, without the Java of whoever runs it, which may be an older one, and without its packages."""
+    return {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "PYTHONPATH", "PYTHONHOME")}
 
 
 def measure(checkout, run, options, minutes):
@@ -57,14 +57,18 @@ def measure(checkout, run, options, minutes):
     snakemake = [str(checkout / ".venv/bin/python"), "-m", "snakemake", "--cores", "all"]
     child = subprocess.Popen([*snakemake, "--directory", str(run), *options], cwd=checkout, env=environment())
     try:
-        return child.wait(None if minutes is None else 60 * minutes)
-    except subprocess.TimeoutExpired:
-        print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
+        try:
+            return child.wait(None if minutes is None else 60 * minutes)
+        except subprocess.TimeoutExpired:
+            print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
         child.send_signal(signal.SIGINT)
-    try:
         return child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        print(f"vitbench: Snakemake did not stop within {PATIENCE} s and is killed", flush=True)
+        return 1
     finally:
         child.kill()
+        child.wait()
 
 
 def unpack(archive, run):
@@ -93,6 +97,8 @@ def pack(run, archive):
 
 def main(arguments=None):
     options = parse(arguments)
+    # What was measured is packed also when the job is told to end.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     checkout, run = prepare(options.bundle, options.scratch), options.scratch / "run"
     unpack(options.out, run)
     try:

@@ -131,10 +131,11 @@ def test_the_published_clusters_go_through_the_same_code():
     assert len(lawful) == 4 and (lawful.points == 5).all()
     assert lawful.residual.notna().all() and lawful.contention_low.isna().all()
     amdahl, usl = (lawful[lawful.law == law] for law in (AMDAHL, USL))
-    assert (amdahl.reach == 20).all() and set(amdahl.reason) == {"1 block: no interval"}
+    # One run each: nothing tells whether a point that is off is noise.
+    assert lawful.reach.isna().all() and lawful.peak_workers.isna().all()
+    assert all("not believed" in reason for reason in amdahl.reason)
     # Ten workers of theirs are better than eight: projected, that would soon be no time at all.
-    assert (usl.coherency < 0).all() and usl.reach.isna().all()
-    assert set(usl.reason) == {"coherency below 0: it scales better than its law can"}
+    assert (usl.coherency < 0).all()
 
 
 # --- laws

@@ -56,7 +56,7 @@ def least(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Of each row whether it takes the least time, the least money, or both; "" for neither, and where it is in doubt.
 
     Where a price is not known the least money is not either, unless all are on one kind of machine: then it is where
-    the fewest machine hours are.
+    the fewest machine hours are, if no start that nobody knows can turn it.
     """
     sure = [row for row in rows if not row["doubt"]]
     time = _first(sure, lambda row: row["hours"])
@@ -69,7 +69,10 @@ def cheapest(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     if all(row["usd"] is not None for row in rows):
         return _first(rows, lambda row: row["usd"])
     if len({row["machine"] for row in rows}) == 1:
-        return _first(rows, lambda row: row["machine_hours"])
+        first = _first(rows, lambda row: row["machine_hours"])
+        # A start that nobody knows is paid for on each machine: only where no row has fewer does it not matter.
+        known = all(row["start_minutes"] is not None for row in rows)
+        return first if known or first["machines"] == min(row["machines"] for row in rows) else None
     return None
 
 

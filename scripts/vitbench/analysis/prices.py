@@ -69,7 +69,7 @@ def read(path: Path) -> dict[str, Price]:
         with open(path, newline="", encoding="utf-8") as handle:
             header, *rows = list(csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error}): restore it with `git checkout {path}`") from error
+        raise UserError(f"{path} cannot be read ({error}): save it as UTF-8 text, cells separated by tabs") from error
     if absent := [column for column in COLUMNS if column not in header]:
         raise UserError(f"{path} lacks the column {', '.join(absent)}; there must be {', '.join(COLUMNS)}")
     found: dict[str, Price] = {}

@@ -211,9 +211,11 @@ def _fitted(law: str, cells: list[_Cell]) -> dict[str, Any]:
     for name, estimate in (("one", found.one), ("contention", found.contention), ("coherency", found.coherency)):
         value = f"{name}_seconds" if name == "one" else name
         row |= {value: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    row |= {"peak_workers": found.peak, "residual": found.departures[farthest], "residual_workers": workers[farthest]}
+    row |= {"residual": found.departures[farthest], "residual_workers": workers[farthest]}
     each = zip(workers, found.departures, strict=True)
     row |= {"residuals": ";".join(f"{count}:{share:.4g}" for count, share in each), "lack_of_fit_p": found.p}
+    if math.isnan(found.p):
+        return row | {"reason": "1 block: nothing tells noise from a bend, so the law is not believed"}
     if found.p < ALPHA:
         off = f"no law: {workers[farthest]} workers lie {found.departures[farthest]:+.1%} off it"
         return row | {"reason": f"{off}, more than noise explains (p = {found.p:.2g})"}
@@ -221,4 +223,5 @@ def _fitted(law: str, cells: list[_Cell]) -> dict[str, Any]:
     if below := [name for name in ("contention", "coherency") if row[name] < 0]:
         return row | {"reason": f"{' and '.join(below)} below 0: it scales better than its law can"}
     row["reach"] = REACH * workers[-1]
-    return row | {"reason": "1 block: no interval" if len(blocks) == 1 else None}
+    row["peak_workers"] = found.peak if found.peak <= row["reach"] else math.nan
+    return row | {"reason": None}

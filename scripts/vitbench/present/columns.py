@@ -220,7 +220,7 @@ COLUMNS = {
     "coherency": "what each pair of workers costs, as a share of the work of one",
     "coherency_low": "lower end of its 95% interval",
     "coherency_high": "upper end",
-    "peak_workers": "workers beyond which more make it slower, by the law",
+    "peak_workers": "workers beyond which more make it slower, by the law (projection); empty beyond `reach`",
     "residual": "of the number of workers that lies farthest from the law, as a share: above 0 it takes longer",
     "residual_workers": "that number",
     "residuals": "of each number of workers, `workers:share`, `;` between them",

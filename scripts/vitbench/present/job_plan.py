@@ -27,7 +27,7 @@ def headline(plan: pd.DataFrame) -> str:
     money, time = (_answering(plan, word) for word in (MONEY, TIME))
     if money is None:
         return _without(plan)
-    least = f"Least money: {_told(money)}{_paid(money)}."
+    least = f"Least money: {_told(money)}{_paid(money)}{_not_told_apart(plan, money)}."
     if time is None or time.name == money.name:
         return f"{least} On as many machines nothing takes less time."
     return f"{least} Least time on as many machines: {_told(time)}{_paid(time)}."
@@ -47,12 +47,22 @@ def _without(plan: pd.DataFrame) -> str:
     if not (sure["fewest"] == "yes").any():
         return "No answer: no number of machines is in time, for starting alone takes too long."
     missing = "; ".join(dict.fromkeys(reason for reason in sure["reason"] if reason))
-    return f"The least money is not known, for the variants ran on different hardware: {missing}."
+    return f"The least money is not known, for hardware or numbers of machines differ: {missing}."
 
 
 def _told(row: Any) -> str:
     machines = several(row.machines, "machine")
     return f"{name_of(row)}, {hardware_of(row)}, on {machines}, {ranged(row, 'hours')} hours"
+
+
+def _not_told_apart(plan: pd.DataFrame, chosen: Any) -> str:
+    """The rows whose ranges do not tell them from the answer; a row of one block has no range and tells nothing."""
+    rows = plan[(plan["fewest"] == "yes") & (plan["doubt"] == "")]
+    price = rows["usd_per_hour"] if rows["usd"].notna().all() else 1.0
+    low, high = (rows["machines"] * rows[f"hours_{end}"] * price for end in ("low", "high"))
+    near = rows[~(low > high[chosen.name]) & (rows.index != chosen.name)]
+    names = "; ".join(f"{name_of(row)}, {hardware_of(row)}" for row in near.itertuples(index=False))
+    return f" (its range does not tell it from {names})" if names else ""
 
 
 def _paid(row: Any) -> str:
@@ -79,6 +89,8 @@ def limits(plan: pd.DataFrame) -> list[str]:
     ]
     if plan["start_minutes"].isna().any():
         lines.append("How long a machine takes to start is not known (start_minutes), and counts as nothing.")
+    if plan["hours_low"].isna().any():
+        lines.append("Of one block there is no range: such a row is in time by its point alone.")
     if (plan["hours_from"] == FROM_FULL).any():
         lines.append(
             "Where one data set was measured, the range is that of its blocks and no interval: measure `sizes` for one."

@@ -18,7 +18,7 @@ from vitbench.present.labels import DEVICES, number, number_of, percentage, seve
 WIDTH, HEIGHT, LEFT, BETWEEN = 3.7, 3.0, 0.8, 0.95  # inches
 HEAD, BELOW, ROW, GAP = 0.28, 0.62, 0.2, 0.25
 HEADERS = ("workers", "throughput, images/s", "efficiency [95%]", "start and load, s", "waves", "n", "remark")
-LAW_HEADERS = ("law", "at one time", "a pair costs", "farthest off", "slower beyond", "n", "remark")
+LAW_HEADERS = ("law", "at one time", "a pair costs", "farthest off", "slower beyond (projection)", "n", "remark")
 LONGEST, KEY = 3.4, 0.27  # inches of a remark, and of a line of the legend
 PUBLISHED = "published"
 THEIRS = {device: style.Mark(style.GREY, marker, (4, 1.5)) for device, marker in (("cpu", "s"), ("gpu", "^"))}

@@ -61,7 +61,7 @@ def scaling(table: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Section | 
         "numbers of workers": of_numbers("points", number_of),
         "at one time [95%]": (True, lambda row: Entry(_percent(row, "contention"), row.contention)),
         "a pair costs [95%]": (True, lambda row: Entry(_pairs(row), row.coherency)),
-        "slower beyond": of_numbers("peak_workers", number_of),
+        "slower beyond (projection)": of_numbers("peak_workers", number_of),
         "farthest off": (True, lambda row: Entry(_off(row), row.residual)),
         "believed up to": of_numbers("reach", number_of),
         "n": of_numbers("blocks", number_of),
