@@ -143,6 +143,13 @@ def test_a_blank_price_is_not_known_and_never_zero():
     assert list(costs(job(0.03), elsewhere, prices={}).least) == ["", "time"]
 
 
+def test_where_a_start_is_not_known_more_machines_are_never_the_least_money():
+    """Each of them would start, and nobody knows for how long."""
+    alone, four = job(0.03), job(0.005, cell=named("tensorflow", 4), machines=4)
+    assert list(costs(alone, four, prices={}).least) == ["", "time"]
+    assert list(costs(alone, job(0.01, cell=named("tensorflow", 4), machines=4), prices={}).least) == ["money", "time"]
+
+
 def test_the_published_clusters_cost_a_machine_a_worker():
     read = published.read(HOME / "resources/published")
     theirs = of_published(published.clustered(read.runs, published.scaling_figure(read)))
@@ -242,6 +249,13 @@ def test_the_page_says_that_it_is_a_projection_and_what_it_cannot_know():
     assert "cost not known: fill row xeon-2" in page and "0.00 US dollars" not in page
     chosen = table[table.fewest == "yes"].iloc[0]
     assert f"| {chosen.machines:.0f} |" in page and "not known |" in page
+
+
+def test_an_answer_names_the_rows_that_its_range_does_not_tell_it_from():
+    near = planned(job(0.36, spread=0.05), job(0.37, spread=0.05, cell=named("onnx")))
+    assert "its range does not tell it from" in told.headline(near) and "onnx" in told.headline(near)
+    far = planned(job(0.36, spread=0.02), job(0.7, spread=0.02, cell=named("onnx")))
+    assert "does not tell" not in told.headline(far)
 
 
 def test_the_page_of_a_table_with_prices_has_money_and_the_range():
