@@ -116,9 +116,9 @@ def test_the_charts_are_pictures_with_words(smoke):
 def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
     book = openpyxl.load_workbook(smoke / "reports/benchmark.xlsx", data_only=True)
     assert book.sheetnames == [
-        "Summary", "Read me", "Sweep", "Best batch", "Full", "Speedup", "Break-even", "Passes", "Stages", "Physics",
-        "Batches", "Parity", "Replication", "Replication curves", "Cells", "Runs", "Blocks", "Sizes", "Check", "Images",
-        "Time budget", "Environment",
+        "Summary", "Read me", "Sweep", "Best batch", "Full", "Speedup", "Break-even", "Passes", "Scaling",
+        "Scaling laws", "Cost", "Stages", "Physics", "Batches", "Parity", "Replication", "Replication curves", "Cells",
+        "Runs", "Blocks", "Sizes", "Check", "Images", "Time budget", "Environment",
     ]  # fmt: skip
     rows = list(book["Runs"].values)
     header = next(number for number, row in enumerate(rows) if "wall_seconds" in row)
@@ -126,14 +126,14 @@ def test_the_workbook_has_its_sheets_with_numbers(smoke, runs):
     assert [row[column] for row in rows[header + 1 :]] == pytest.approx(list(runs.wall_seconds))
 
 
-def test_the_run_began_with_an_estimate_and_ended_with_eight_lines(smoke):
+def test_the_run_began_with_an_estimate_and_ended_with_nine_lines(smoke):
     output = (smoke / "output.txt").read_text()
     assert re.search(
         r"vitbench: 6 of 6 measurements and 3 profiles to do, about \d+ minutes.*; about \d+ MB to download", output
     )
     lines = (smoke / "results/summary.txt").read_text().splitlines()
-    assert len(lines) == 8
-    assert "The article (part 2, CPU, full set): Spark NLP 1.15 times as fast" in lines[2]
+    assert len(lines) == 9
+    assert "The article (part 2, CPU, full set): Spark NLP 1.15 times as fast" in lines[3]
     assert "\n".join(lines) in output
 
 

@@ -234,7 +234,7 @@ def test_no_text_touches_another_or_the_edge(case, monkeypatch):
 def test_the_chart_tells_ours_from_theirs_and_why_there_is_no_law(monkeypatch):
     said = words(chart.draw(*CASES["two variants, beside the series"](), example().context), monkeypatch)
     assert "the series: sparknlp/tensorflow, CPU" in said and "sparknlp/tensorflow, CPU" in said
-    assert "2 numbers of workers, and a fit takes 5" in said and "1 block: no interval" in said
+    assert "2 numbers of workers, and a fit takes 5" in said and "not believed: 1 block" in said
 
 
 def test_the_page_has_the_section_where_ours_was_measured_with_several_workers(tmp_path):

@@ -215,7 +215,7 @@ def _fitted(law: str, cells: list[_Cell]) -> dict[str, Any]:
     each = zip(workers, found.departures, strict=True)
     row |= {"residuals": ";".join(f"{count}:{share:.4g}" for count, share in each), "lack_of_fit_p": found.p}
     if math.isnan(found.p):
-        return row | {"reason": "1 block: nothing tells noise from a bend, so the law is not believed"}
+        return row | {"reason": "not believed: 1 block, no noise to test it by"}
     if found.p < ALPHA:
         off = f"no law: {workers[farthest]} workers lie {found.departures[farthest]:+.1%} off it"
         return row | {"reason": f"{off}, more than noise explains (p = {found.p:.2g})"}
