@@ -87,10 +87,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             departure_images lack_of_fit_p reason""",
         "advice": """objective framework variant device workers batch_size candidate precision terms cores images
             throughput speedup low high verdict blocks fairness agreement peak_memory_mb memory_ratio memory_low
-            memory_high baseline candidates runner_up runner_ratio runner_low runner_high runner_verdict overturned
-            hours hours_low hours_high hours_reason definition reason""",
+            memory_high memory_blocks baseline candidates runner_up runner_ratio runner_low runner_high runner_blocks
+            runner_verdict overturned hours hours_low hours_high hours_reason definition reason""",
         "steps": """framework variant device workers batch_size step changed candidate baseline precision images
-            throughput speedup low high verdict blocks total total_low total_high agreement reason""",
+            throughput speedup low high verdict blocks total total_low total_high total_blocks agreement reason""",
         "trials": """framework variant device workers batch_size dataset images competing status throughput
             agreement usable definition reason""",
         "effective_batches": """dataset images framework variant device workers batch_size repeats alike

@@ -165,6 +165,7 @@ def _row(
     if best.row is not None and memory[0].keys() & memory[1].keys():
         found = compare(*memory)
         row |= {"memory_ratio": found.ratio, "memory_low": found.low, "memory_high": found.high}
+        row["memory_blocks"] = found.blocks
     known = hours is not None and math.isfinite(hours["hours"])
     if known:
         row |= {name: hours[name] for name in ("hours", "hours_low", "hours_high")}
@@ -184,6 +185,7 @@ def _next(best: Candidate, other: Candidate, objective: str, column: str, rule: 
         "runner_ratio": found.ratio,
         "runner_low": found.low,
         "runner_high": found.high,
+        "runner_blocks": found.blocks,
         "runner_verdict": OF_MEMORY.get(found.verdict, found.verdict) if objective == MEMORY else found.verdict,
     }
     return row | {"overturned": _by_blocks(other.name, found)}
@@ -220,12 +222,13 @@ def steps(
     definitions: Definitions,
     rule: Rule | None = None,
 ) -> pandas.DataFrame:
-    """From each framework's setting of the article to the fastest of its variants, one change a step where it can be.
+    """From each framework's setting of the article to the fastest of its variants, as few changes a step as it can be.
 
     A row a step (`tables.COLUMNS["steps"]`). The way leads through variants that were measured. Of all ways it is the
-    one with the least sum of squares of settings changed at once, by Dijkstra's algorithm. A framework without the
-    article's setting begins at its first variant. Ratios are those of the blocks that two steps share; they are not
-    corrected for their number.
+    one with the least sum of squares of what changes at once (settings, and the batch size that each variant was best
+    at), by Dijkstra's algorithm. A framework without the article's setting begins at its first variant. Ratios are
+    those of the blocks that two steps share, `blocks` with the step before and `total_blocks` with the first; they are
+    not corrected for their number.
     """
     rows = []
     definitions = {variant: _complete(variant, definition) for variant, definition in definitions.items()}
@@ -253,12 +256,18 @@ def changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     return found + [f"without {key}" for key in one if key not in other]
 
 
+def _changed(one: Candidate, other: Candidate, definitions: Definitions) -> list[str]:
+    """What is another in the second candidate: its settings, and its batch size."""
+    found = changes(definitions.get(one.variant, {}), definitions.get(other.variant, {}))
+    before, after = one.first.batch_size, other.first.batch_size
+    return found + ([f"batch size: {after:.0f}"] if after != before else [])
+
+
 def _way(own: list[Candidate], start: Candidate, best: Candidate, definitions: Definitions) -> list[Candidate]:
     """The candidates from `start` to `best`, both with it."""
     # A weight of 0 would be no edge: two variants of the same settings are one change apart.
     weights = [
-        [float(max(1, len(changes(definitions.get(one.variant, {}), definitions.get(other.variant, {})))) ** 2)
-         for other in own]
+        [float(max(1, len(_changed(one, other, definitions))) ** 2) for other in own]
         for one in own
     ]  # fmt: skip
     names = [one.name for one in own]
@@ -278,18 +287,18 @@ def _step(place: int, way: list[Candidate], definitions: Definitions, rule: Rule
     if not place:
         return row | {"total": 1.0}
     before = way[place - 1]
-    said = changes(definitions.get(before.variant, {}), definitions.get(one.variant, {}))
-    row["changed"] = "; ".join(said) or one.variant
+    row["changed"] = "; ".join(_changed(before, one, definitions)) or one.variant
     now = seconds_by_block(one.repeats)
-    for names, other in ((("speedup", "low", "high"), before), (("total", "total_low", "total_high"), way[0])):
+    over_before, over_first = ("speedup", "low", "high", "blocks"), ("total", "total_low", "total_high", "total_blocks")
+    for names, other in ((over_before, before), (over_first, way[0])):
         then = seconds_by_block(other.repeats)
         if not then.keys() & now.keys():
             row["reason"] = f"no block in common with {other.name}"
             continue
         found = compare(then, now, rule)
-        row |= dict(zip(names, (found.ratio, found.low, found.high), strict=True))
-        if other is before:
-            row |= {"verdict": found.verdict, "blocks": found.blocks}
+        row |= dict(zip(names, (found.ratio, found.low, found.high, found.blocks), strict=True))
+        if names is over_before:
+            row["verdict"] = found.verdict
     return row
 
 

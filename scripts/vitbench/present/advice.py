@@ -16,7 +16,15 @@ from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE, package
 from vitbench.frameworks.declaration import Setting
 from vitbench.present.answer import NOTHING_FOLLOWS, repeat_command
-from vitbench.present.labels import hardware_of, name_of, number, number_of, percentage, several, variant_of
+from vitbench.present.labels import (
+    hardware_of,
+    interval,
+    name_of,
+    number_of,
+    percentage,
+    several,
+    variant_of,
+)
 from vitbench.present.markdown import grid, wrapped
 
 HOW_TO_READ = (
@@ -55,7 +63,7 @@ def page(advice: pandas.DataFrame, steps: pandas.DataFrame, context: dict[str, A
         else:
             parts += [*_program(row, context), ""]
         given.setdefault(row.candidate, row.objective)
-    parts += ["## From the article's setting, one change a step", ""]
+    parts += ["## From the article's setting, as few changes a step as were measured", ""]
     parts += [
         "![each step as a multiple of the first](steps.svg)",
         "",
@@ -74,19 +82,13 @@ def _what(context: dict[str, Any]) -> str:
     return f"{context['model']}{note}, {full['images']} images ({full['name']}), {context['date']}"
 
 
-def _interval(ratio: float, low: float, high: float) -> str:
-    if not math.isfinite(ratio):
-        return "–"
-    return number(ratio) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low + high) else "")
-
-
 def best_table(advice: pandas.DataFrame) -> list[str]:
     """Lines of a Markdown table: a row an aim that something serves."""
     heads = ["aim", "run", "precision", "times as fast as the baseline", "memory, MB", "labels as the baseline's",
              "next", "hours for a million images"]  # fmt: skip
     rows = [
         [f"{row.objective} ({hardware_of(row)})", name_of(row), row.precision,
-         _interval(row.speedup, row.low, row.high), number_of(row.peak_memory_mb), percentage(row.agreement),
+         interval(row.speedup, row.low, row.high, row.blocks), number_of(row.peak_memory_mb), percentage(row.agreement),
          variant_of(Cell.parse(row.runner_up)) if row.runner_up else "–", _hours(row)]
         for row in advice[advice.candidate != ""].itertuples()
     ]  # fmt: skip
@@ -94,7 +96,7 @@ def best_table(advice: pandas.DataFrame) -> list[str]:
 
 
 def _hours(row: Any) -> str:
-    return _interval(row.hours, row.hours_low, row.hours_high) if math.isfinite(row.hours) else row.hours_reason
+    return interval(row.hours, row.hours_low, row.hours_high) if math.isfinite(row.hours) else row.hours_reason
 
 
 def _section(row: Any, context: dict[str, Any]) -> list[str]:
@@ -106,16 +108,16 @@ def _section(row: Any, context: dict[str, Any]) -> list[str]:
         said.append("It is the baseline itself: nothing that was measured serves this aim better.")
     else:
         said.append(
-            f"{_interval(row.speedup, row.low, row.high)} times as fast as {row.baseline}"
+            f"{interval(row.speedup, row.low, row.high, row.blocks)} times as fast as {row.baseline}"
             f"{' (as in the article)' if OF_ARTICLE in row.terms.split(';') else ''}: {row.verdict}"
             f"{f', {row.fairness}' if row.fairness else ''}; {several(row.blocks, 'block')}."
         )
         if math.isfinite(row.memory_ratio):
             ends = (1 / one for one in (row.memory_ratio, row.memory_high, row.memory_low))
-            said.append(f"It takes {_interval(*ends)} times the baseline's memory.")
+            said.append(f"It takes {interval(*ends, row.memory_blocks)} times the baseline's memory.")
         said.append(f"Labels as the baseline's: {percentage(row.agreement)} of {number_of(row.images)} images.")
     if row.runner_up:
-        ahead = _interval(row.runner_ratio, row.runner_low, row.runner_high)
+        ahead = interval(row.runner_ratio, row.runner_low, row.runner_high, row.runner_blocks)
         said.append(f"Next: {row.runner_up}; the best is ahead by {ahead} ({row.runner_verdict or 'not compared'}).")
     lines = [" ".join(said), "", f"- Hours for a million images: {_hours(row)}."]
     overturned = row.overturned or "a repetition on another day, and whatever its interval does not hold"
@@ -141,11 +143,13 @@ def _program(row: Any, context: dict[str, Any]) -> list[str]:
 
 def steps_table(steps: pandas.DataFrame) -> list[str]:
     """Lines of a Markdown table: a row a step."""
-    heads = ["framework", "step", "changed", "variant", "this step", "in all", "labels as the baseline's", "blocks"]
+    heads = ["framework", "step", "changed", "variant", "this step", "its blocks", "in all", "blocks in all",
+             "labels as the baseline's"]  # fmt: skip
     rows = [
         [row.framework, number_of(row.step), row.changed or "–", name_of(row),
-         _interval(row.speedup, row.low, row.high), _interval(row.total, row.total_low, row.total_high),
-         percentage(row.agreement), number_of(row.blocks)]
+         interval(row.speedup, row.low, row.high, row.blocks), number_of(row.blocks),
+         interval(row.total, row.total_low, row.total_high, row.total_blocks), number_of(row.total_blocks),
+         percentage(row.agreement)]
         for row in steps.itertuples()
     ]  # fmt: skip
     return grid(heads, rows)

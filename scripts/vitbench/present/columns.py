@@ -341,13 +341,15 @@ COLUMNS = {
     "advice.high": "upper end",
     "advice.verdict": "what `speedup.csv` says of the two, or `baseline`",
     "memory_ratio": "how many times its memory the baseline takes",
-    "memory_low": "lower end of that ratio's interval",
+    "memory_low": "lower end of that ratio's interval; below 5 blocks the least ratio of a block",
     "memory_high": "upper end",
+    "memory_blocks": "blocks that this ratio is made of",
     "candidates": "cells among which it is the best",
     "runner_up": "the next best",
     "runner_ratio": "how many times as fast (of memory: as small) the best is as the next",
-    "runner_low": "lower end of that ratio's interval",
+    "runner_low": "lower end of that ratio's interval; below 5 blocks the least ratio of a block",
     "runner_high": "upper end",
+    "runner_blocks": "blocks that this ratio is made of",
     "runner_verdict": "whether the two are told apart; of memory `less` in place of `faster`",
     "overturned": "what would make the advice wrong",
     "hours_reason": "why no hours are said",
@@ -359,12 +361,14 @@ COLUMNS = {
     "steps.candidate": "cell of this step",
     "steps.baseline": "cell of the first step",
     "steps.speedup": "how many times as fast it is as the step before",
-    "steps.low": "lower end of that ratio's interval",
+    "steps.low": "lower end of that ratio's interval; below 5 blocks the least ratio of a block",
     "steps.high": "upper end",
     "steps.verdict": "what its blocks say of that ratio, corrected for nothing",
+    "steps.blocks": "blocks that it and the step before have in common",
     "total": "how many times as fast it is as the first step",
-    "total_low": "lower end of that ratio's interval",
+    "total_low": "lower end of that ratio's interval; below 5 blocks the least ratio of a block",
     "total_high": "upper end",
+    "total_blocks": "blocks that it and the first step have in common",
     "machines.speedup": "how many times as fast it is as the campaign's own baseline",
     "machines.low": "lower end of that ratio's interval",
     "machines.high": "upper end of it",
@@ -451,7 +455,8 @@ _UNITS = {
     "": """protocol workers repeat block order timed_passes last_change threads slots partitions waves attempts repeats
         set_aside blocks faster_blocks p_holm blocks_needed blocks_never probability_difference alike wave_factor
         minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
-        disagreements.blocks data_sets lack_of_fit_p base_workers points fewest_workers most_workers contention
+        disagreements.blocks memory_blocks runner_blocks total_blocks data_sets lack_of_fit_p base_workers points
+        fewest_workers most_workers contention
         contention_low contention_high coherency coherency_low coherency_high peak_workers residual_workers reach
         machines times baseline_trials candidate_trials cores candidates step""",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from vitbench.cells import BEST, NAME_COLUMNS, cell_name
+from vitbench.cells import BEST, LEAST_BLOCKS, NAME_COLUMNS, cell_name
 from vitbench.series.published import ONE_RUN
 
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
@@ -58,6 +58,19 @@ def number(value: float) -> str:
         return "–"
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:.{decimals}f}"
+
+
+def interval(ratio: float, low: float, high: float, blocks: float = LEAST_BLOCKS) -> str:
+    """A quantity with its 95% interval: "1.13 [1.06, 1.18]".
+
+    One that `compare` made of fewer than LEAST_BLOCKS blocks has no interval but their range, and is written so.
+    """
+    if not math.isfinite(ratio + low + high):
+        return number(ratio)
+    if blocks < LEAST_BLOCKS:
+        ends = f"range {number(low)} to {number(high)} of {blocks:.0f}" if blocks > 1 else "1 block"
+        return f"{number(ratio)} ({ends})"
+    return f"{number(ratio)} [{number(low)}, {number(high)}]"
 
 
 def number_of(count: float) -> str:

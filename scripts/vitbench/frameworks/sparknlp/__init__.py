@@ -59,7 +59,6 @@ FRAMEWORK = Framework(
     clustered=True,
     model_of=lambda definition: definition.get("of"),
     of_article=lambda definition: definition["engine"] == "tensorflow" and definition.get("onednn", False),
-    defaults={"onednn": False},
     search={"onnx_threads": divisors},
     snippet=snippet,
 )

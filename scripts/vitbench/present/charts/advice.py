@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from vitbench.analysis.advice import BASELINE, MEMORY
 from vitbench.analysis.statistics import CLAIMS
-from vitbench.cells import Cell
+from vitbench.cells import LEAST_BLOCKS, Cell
 from vitbench.present import style
 from vitbench.present.charts import ladder
-from vitbench.present.labels import hardware_of, name_of, number, number_of, percentage, variant_of
+from vitbench.present.labels import hardware_of, interval, name_of, number, number_of, percentage, variant_of
 
 HEADINGS = ("ratio [95%]", "MB", "images/s", "labels as the baseline's", "chosen from")
 
@@ -37,11 +37,14 @@ def draw(advice: pd.DataFrame, context: dict) -> Figure:
 
 
 def _rung(row, mark: style.Mark) -> ladder.Rung:
-    names = ("memory_ratio", "memory_low", "memory_high") if row.objective == MEMORY else ("speedup", "low", "high")
-    ratio, low, high = (getattr(row, name) for name in names)
+    of_memory = ("memory_ratio", "memory_low", "memory_high", "memory_blocks")
+    names = of_memory if row.objective == MEMORY else ("speedup", "low", "high", "blocks")
+    ratio, low, high, blocks = (getattr(row, name) for name in names)
+    # Memory is told apart by its own interval; the verdict is that on time.
+    decided = low > 1 or high < 1 if row.objective == MEMORY else row.verdict in CLAIMS
+    hollow = blocks < LEAST_BLOCKS or not decided
     if row.verdict == BASELINE:
-        ratio, low, high = 1.0, math.nan, math.nan
-    interval = f" [{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+        ratio, low, high, hollow = 1.0, math.nan, math.nan, False
     second = f"next: {variant_of(Cell.parse(row.runner_up))}" if row.runner_up else "nothing else was measured"
     return ladder.Rung(
         name=name_of(row),
@@ -50,8 +53,8 @@ def _rung(row, mark: style.Mark) -> ladder.Rung:
         low=low,
         high=high,
         mark=mark,
-        hollow=row.verdict not in (*CLAIMS, BASELINE),
-        cells=(f"{number(ratio)}{interval}", number_of(row.peak_memory_mb), number(row.throughput),
+        hollow=hollow,
+        cells=(interval(ratio, low, high, blocks), number_of(row.peak_memory_mb), number(row.throughput),
                percentage(row.agreement), number_of(row.candidates)),
     )  # fmt: skip
 

@@ -1,17 +1,16 @@
-"""The step chart: from each framework's setting of the article to its fastest variant, one change a step."""
+"""The step chart: from each framework's setting of the article to its fastest variant, by the steps measured."""
 
 from __future__ import annotations
-
-import math
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from vitbench.analysis.statistics import CLAIMS
+from vitbench.cells import LEAST_BLOCKS
 from vitbench.frameworks import title
 from vitbench.present import style
 from vitbench.present.charts import ladder
-from vitbench.present.labels import hardware_of, name_of, number, percentage
+from vitbench.present.labels import hardware_of, interval, name_of, number, percentage
 
 HEADINGS = ("this step [95%]", "in all", "images/s", "labels as the baseline's")
 
@@ -27,7 +26,8 @@ def draw(steps: pd.DataFrame, context: dict) -> Figure:
         groups,
         HEADINGS,
         "times as fast as the first step (log scale)",
-        f"From the article's setting to the fastest, one change a step: {style.dataset_title(context, 'full')}",
+        "From the article's setting to the fastest, as few changes a step as were measured:"
+        f" {style.dataset_title(context, 'full')}",
         _caption(steps, context),
         joined=True,
         nothing="No variant of the full run can be compared with the baseline.",
@@ -42,23 +42,20 @@ def _rung(row, marks: dict[tuple[str, str], style.Mark]) -> ladder.Rung:
         low=row.total_low,
         high=row.total_high,
         mark=marks[row.framework, row.variant],
-        # A step that its blocks do not decide, and the first, which is none.
-        hollow=row.step > 0 and row.verdict not in CLAIMS,
-        cells=(_interval(row.speedup, row.low, row.high), number(row.total), number(row.throughput),
+        # A step that its blocks do not decide, or whose whiskers are a range; the first is no step.
+        hollow=row.step > 0 and (row.verdict not in CLAIMS or row.total_blocks < LEAST_BLOCKS),
+        cells=(interval(row.speedup, row.low, row.high, row.blocks), number(row.total), number(row.throughput),
                percentage(row.agreement)),
     )  # fmt: skip
-
-
-def _interval(ratio: float, low: float, high: float) -> str:
-    return f"{number(ratio)} [{number(low)}, {number(high)}]" if math.isfinite(ratio) else "–"
 
 
 def _caption(steps: pd.DataFrame, context: dict) -> list[str]:
     how = (
         "Geometric means over the blocks of ratios of wall times over the same images, with 95% intervals (t, paired by"
         " block; a range below 5 blocks). Each step leads to a variant that was measured; the words under a name are"
-        " what changed. Hollow: the step's own ratio is not decided. Many steps are looked at, and the fastest was"
-        " chosen by these repeats: no verdict is corrected for that."
+        " what changed. Hollow: the step's own ratio is not decided, or its whiskers are a range of fewer than 5"
+        " blocks. Many steps are looked at, and the fastest was chosen by these repeats: no verdict is corrected for"
+        " that."
     )
     still = steps.groupby(["framework", "device", "workers"])["step"].max() == 0
     alone = [f"{title(framework)} ({device.upper()})" for framework, device, _ in still[still].index]
