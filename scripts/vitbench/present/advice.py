@@ -84,15 +84,22 @@ def _what(context: dict[str, Any]) -> str:
 
 def best_table(advice: pandas.DataFrame) -> list[str]:
     """Lines of a Markdown table: a row an aim that something serves."""
-    heads = ["aim", "run", "precision", "times as fast as the baseline", "memory, MB", "labels as the baseline's",
-             "next", "hours for a million images"]  # fmt: skip
+    heads = ["aim", "run", "precision", "times as fast as the baseline", "blocks", "memory, MB",
+             "labels as the baseline's", "next", "ahead of the next by", "verdict on that",
+             "hours for a million images"]  # fmt: skip
     rows = [
         [f"{row.objective} ({hardware_of(row)})", name_of(row), row.precision,
-         interval(row.speedup, row.low, row.high, row.blocks), number_of(row.peak_memory_mb), percentage(row.agreement),
-         variant_of(Cell.parse(row.runner_up)) if row.runner_up else "–", _hours(row)]
+         interval(row.speedup, row.low, row.high, row.blocks), number_of(row.blocks), number_of(row.peak_memory_mb),
+         percentage(row.agreement), variant_of(Cell.parse(row.runner_up)) if row.runner_up else "–", _ahead(row),
+         row.runner_verdict or "–", _hours(row)]
         for row in advice[advice.candidate != ""].itertuples()
     ]  # fmt: skip
     return grid(heads, rows)
+
+
+def _ahead(row: Any) -> str:
+    """How far the best is ahead of the next, of memory how much less it takes."""
+    return interval(row.runner_ratio, row.runner_low, row.runner_high, row.runner_blocks)
 
 
 def _hours(row: Any) -> str:
@@ -117,8 +124,8 @@ def _section(row: Any, context: dict[str, Any]) -> list[str]:
             said.append(f"It takes {interval(*ends, row.memory_blocks)} times the baseline's memory.")
         said.append(f"Labels as the baseline's: {percentage(row.agreement)} of {number_of(row.images)} images.")
     if row.runner_up:
-        ahead = interval(row.runner_ratio, row.runner_low, row.runner_high, row.runner_blocks)
-        said.append(f"Next: {row.runner_up}; the best is ahead by {ahead} ({row.runner_verdict or 'not compared'}).")
+        told = row.runner_verdict or "not compared"
+        said.append(f"Next: {row.runner_up}; the best is ahead by {_ahead(row)} ({told}).")
     lines = [" ".join(said), "", f"- Hours for a million images: {_hours(row)}."]
     overturned = row.overturned or "a repetition on another day, and whatever its interval does not hold"
     lines.append(f"- What would overturn it: {overturned}.")

@@ -170,7 +170,7 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
 
 
 def _chips(speedup: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    """A button for each group of comparisons, with the ratio of its first; none where all are of one group."""
+    """A button for each group of comparisons, with its first ratio of the full data set; none where all are of one."""
     groups: dict[str, list[Any]] = {}
     for row in speedup.itertuples(index=False):
         groups.setdefault(terms_of(row), []).append(row)
@@ -179,7 +179,7 @@ def _chips(speedup: pd.DataFrame) -> tuple[tuple[str, str], ...]:
         return ()
     chips = []
     for group in sorted(groups, key=lambda name: fairness.rank([name])):
-        ratio = groups[group][0].speedup
+        ratio = next((row.speedup for row in groups[group] if row.dataset == "full"), math.nan)
         first = f": {number(ratio)}" if group in fairness.LABELS and math.isfinite(ratio) else ""
         chips.append((group, f"{group}{first} ({len(groups[group])})"))
     return tuple(chips)
