@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import dijkstra
 from vitbench import tables
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP
-from vitbench.analysis.statistics import Comparison, compare
+from vitbench.analysis.speedup import DOUBT, doubted, without_claim
+from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
@@ -98,7 +99,8 @@ def advice(
     """A row an aim and hardware (`tables.COLUMNS["advice"]`): who is best, who comes next, what overturns it.
 
     The best is that with the least geometric mean over its blocks. It was chosen by the repeats that its ratio is made
-    of, so that of many candidates its ratio is a little too good (`snakemake tune` confirms on fresh ones).
+    of, so that of many candidates its ratio is a little too good (`snakemake tune` confirms on fresh ones). Whether the
+    next is told apart from it is judged as one of its comparisons with all the others, adjusted by Holm.
 
     Args:
         baseline: the variant that the others are compared with.
@@ -106,7 +108,7 @@ def advice(
         rule: by what a comparison of the two best is judged.
     """
     hours = {cell_name(row): row for row in total_time.to_dict("records")}
-    rows = []
+    rows, devices = [], doubted(speedup)
     for field in candidates(runs, speedup, baseline):
         for objective in OBJECTIVES:
             column = "peak_memory_mb" if objective == MEMORY else "wall_seconds"
@@ -120,7 +122,9 @@ def advice(
             best, *others = able
             row = _row(best, field[0], len(able), hours.get(best.name), definitions)
             row |= {"objective": objective, "cores": cores}
-            next_one = _next(best, others[0], objective, column, rule) if others else dict(ALONE)
+            # A control compares times; it says nothing of memory.
+            doubtful = objective != MEMORY and best.first.device in devices
+            next_one = _next(best, others, objective, column, rule, doubtful) if others else dict(ALONE)
             more = _what_else(best, field[0], break_even if objective != MEMORY else break_even[:0])
             next_one["overturned"] = "; ".join(filter(None, [next_one["overturned"], *more]))
             rows.append(row | next_one)
@@ -174,13 +178,20 @@ def _row(
     return row
 
 
-def _next(best: Candidate, other: Candidate, objective: str, column: str, rule: Rule | None) -> dict[str, Any]:
-    """Who comes next, how far behind, and whether it is."""
-    one, two = other.values(column), best.values(column)
-    row: dict[str, Any] = {"runner_up": other.name}
-    if not one.keys() & two.keys():
-        return row | {"overturned": f"{other.name} has no block in common with it"}
-    found = compare(one, two, rule)
+def _next(
+    best: Candidate, others: list[Candidate], objective: str, column: str, rule: Rule | None, doubtful: bool
+) -> dict[str, Any]:
+    """Who comes next of the others, best first, how far behind, and whether it is."""
+    name, own = others[0].name, best.values(column)
+    row: dict[str, Any] = {"runner_up": name}
+    values = [one.values(column) for one in others]
+    if not values[0].keys() & own.keys():
+        return row | {"overturned": f"{name} has no block in common with it"}
+    # The next is judged as one of all that the best was chosen before.
+    found = correct_for_many([compare(one, own, rule) for one in values if one.keys() & own.keys()])[0]
+    said = ""
+    if doubtful:
+        found, said = without_claim(found), DOUBT
     row |= {
         "runner_ratio": found.ratio,
         "runner_low": found.low,
@@ -188,7 +199,7 @@ def _next(best: Candidate, other: Candidate, objective: str, column: str, rule: 
         "runner_blocks": found.blocks,
         "runner_verdict": OF_MEMORY.get(found.verdict, found.verdict) if objective == MEMORY else found.verdict,
     }
-    return row | {"overturned": _by_blocks(other.name, found)}
+    return row | {"overturned": said or _by_blocks(name, found)}
 
 
 def _by_blocks(name: str, found: Comparison) -> str:
@@ -230,7 +241,7 @@ def steps(
     those of the blocks that two steps share, `blocks` with the step before and `total_blocks` with the first; they are
     not corrected for their number.
     """
-    rows = []
+    rows, devices = [], doubted(speedup)
     definitions = {variant: _complete(variant, definition) for variant, definition in definitions.items()}
     for field in candidates(runs, speedup, baseline):
         frameworks = dict.fromkeys(one.first.framework for one in field)
@@ -239,7 +250,8 @@ def steps(
             start = next((one for one in own if OF_ARTICLE in one.first.declared.split(";")), own[0])
             best = min(own, key=lambda one: _mean(one, "wall_seconds"))
             way = _way(own, start, best, definitions)
-            rows += [_step(place, way, definitions, rule) for place in range(len(way))]
+            doubtful = field[0].first.device in devices
+            rows += [_step(place, way, definitions, rule, doubtful) for place in range(len(way))]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["steps"]))
 
 
@@ -279,7 +291,9 @@ def _way(own: list[Candidate], start: Candidate, best: Candidate, definitions: D
     return [own[at] for at in reversed(way)]
 
 
-def _step(place: int, way: list[Candidate], definitions: Definitions, rule: Rule | None) -> dict[str, Any]:
+def _step(
+    place: int, way: list[Candidate], definitions: Definitions, rule: Rule | None, doubtful: bool
+) -> dict[str, Any]:
     one, first = way[place], way[place].first
     row = {name: first[name] for name in NAME_COLUMNS} | {"step": place, "candidate": one.name}
     row |= {"baseline": way[0].name, "precision": first.product_precision, "agreement": one.agreement}
@@ -295,10 +309,12 @@ def _step(place: int, way: list[Candidate], definitions: Definitions, rule: Rule
         if not then.keys() & now.keys():
             row["reason"] = f"no block in common with {other.name}"
             continue
-        found = compare(then, now, rule)
+        found = without_claim(compare(then, now, rule)) if doubtful else compare(then, now, rule)
         row |= dict(zip(names, (found.ratio, found.low, found.high, found.blocks), strict=True))
         if names is over_before:
             row["verdict"] = found.verdict
+    if doubtful:
+        row["reason"] = "; ".join(filter(None, [row.get("reason"), DOUBT]))
     return row
 
 

@@ -11,7 +11,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.looks import Rule
-from vitbench.analysis.pairs import CONTROLS
+from vitbench.analysis.speedup import DOUBT, doubted
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
@@ -98,10 +98,9 @@ def break_even(
         if blocks[0].keys() & blocks[1].keys():
             found[len(rows)] = compare(*blocks, rule)
         rows.append(row | _meeting(cells[early], cells[late]))
-    doubtful = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(["faster", "slower"])]
-    doubted = set(doubtful.candidate.str.split("/").str[2])
+    devices = doubted(speedup)
     for place, one in zip(found, correct_for_many(list(found.values())), strict=True):
-        rows[place] |= _verdict(one, rows[place], rows[place]["device"] in doubted)
+        rows[place] |= _verdict(one, rows[place], rows[place]["device"] in devices)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["break_even"]))
 
 
@@ -129,13 +128,13 @@ def _meeting(early: pandas.DataFrame, late: pandas.DataFrame) -> dict[str, Any]:
     }
 
 
-def _verdict(found: Comparison, row: dict[str, Any], doubted: bool) -> dict[str, Any]:
+def _verdict(found: Comparison, row: dict[str, Any], doubtful: bool) -> dict[str, Any]:
     """Verdict and reason of a pair, by the verdict on its seconds an image."""
     span = f"{found.low:.2f} to {found.high:.2f} times as fast an image"
     if found.verdict == "too few repeats":
         verdict, why = "too few repeats", ""
-    elif doubted:
-        verdict, why = "uncertain", "the A/A control of this device found a difference where there is none"
+    elif doubtful:
+        verdict, why = "uncertain", DOUBT
     elif found.verdict in ("faster", "slower"):
         verdict, why = ("overtakes" if found.verdict == "faster" else "never"), ""
     elif found.verdict == "equivalent":

@@ -36,6 +36,8 @@ from vitbench.analysis.statistics import (
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name
 
+DOUBT = "the A/A control of this device found a difference where there is none"
+
 
 @dataclass
 class _Pair:
@@ -90,6 +92,21 @@ def speedup(
     hours = {role: hours_of_a_block(runs[runs.dataset == role]) for role in runs.dataset.unique()}
     rows = [_shown(one, pairs, noise[one.device], hours) for one in pairs]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["speedup"]))
+
+
+def doubted(speedup: pandas.DataFrame) -> set[str]:
+    """Devices one of whose A/A controls came out faster or slower than itself: no claim on times there stands.
+
+    Args:
+        speedup: that table, whose own claims are taken back already.
+    """
+    unequal = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(["faster", "slower"])]
+    return set(unequal.candidate.str.split("/").str[2])
+
+
+def without_claim(found: Comparison) -> Comparison:
+    """A comparison on a `doubted` device: what it claims, it does not."""
+    return replace(found, verdict="inconclusive", reason=DOUBT) if found.verdict in CLAIMS else found
 
 
 def hours_of_a_block(runs: pandas.DataFrame) -> float:
