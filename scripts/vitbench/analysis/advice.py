@@ -12,6 +12,7 @@ import pandas
 from scipy.sparse.csgraph import dijkstra
 
 from vitbench import tables
+from vitbench.analysis.break_even import OVERTAKES
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.speedup import DOUBT, doubted, without_claim
@@ -217,10 +218,12 @@ def _what_else(best: Candidate, baseline: Candidate, break_even: pandas.DataFram
     """What besides the runner-up would make the advice wrong for a reader."""
     said = []
     sooner = break_even[
-        (break_even.late == best.name) & (break_even.early == baseline.name) & break_even.break_even.notna()
+        (break_even.late == best.name) & (break_even.early == baseline.name) & (break_even.verdict == OVERTAKES)
     ]
-    for row in sooner.itertuples():
-        said.append(f"below {row.break_even:,.0f} images {baseline.name}, which starts sooner, is done first")
+    for row in sooner[sooner.break_even.notna()].itertuples():
+        most = f"{row.high:,.0f}" if math.isfinite(row.high) else "never"
+        span = f"{row.low:,.0f} to {most} in the blocks"
+        said.append(f"below {row.break_even:,.0f} images ({span}) {baseline.name}, which starts sooner, is done first")
     if best.agreement < 1:
         said.append(f"{1 - best.agreement:.1%} of the labels are others than the baseline's: look at them")
     return said

@@ -18,6 +18,8 @@ from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
 
 # A line through measured points is believed up to this many times the largest of them.
 REACH = 2
+# Verdict of a pair whose later one is ahead from `break_even` images on.
+OVERTAKES = "overtakes"
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def _verdict(found: Comparison, row: dict[str, Any], doubtful: bool) -> dict[str
     elif doubtful:
         verdict, why = "uncertain", DOUBT
     elif found.verdict in ("faster", "slower"):
-        verdict, why = ("overtakes" if found.verdict == "faster" else "never"), ""
+        verdict, why = (OVERTAKES if found.verdict == "faster" else "never"), ""
     elif found.verdict == "equivalent":
         verdict, why = "uncertain", f"equivalent an image, within {found.rule.margin:.0%} ({span})"
     else:
