@@ -30,7 +30,8 @@ from vitbench.present.markdown import grid, wrapped
 HOW_TO_READ = (
     "Ratios are geometric means over the blocks of ratios of wall times over the same images, from decoding the file to"
     " the label; 95% intervals by Student's t, below five blocks the range. A candidate is a variant whose labels"
-    " passed the gate against the baseline's. Memory is the high-water mark of the machine's own, not of a GPU."
+    " passed the gate against the baseline's. RAM at most is the sum of the high-water marks of all processes, not of a"
+    " GPU: an upper bound, in which pages that processes share count once a process, so that of many it is too high."
 )
 TOO_GOOD = (
     "The best was chosen among {count} by the repeats that its ratio is made of, so that the ratio is a little too"
@@ -84,7 +85,7 @@ def _what(context: dict[str, Any]) -> str:
 
 def best_table(advice: pandas.DataFrame) -> list[str]:
     """Lines of a Markdown table: a row an aim that something serves."""
-    heads = ["aim", "run", "precision", "times as fast as the baseline", "blocks", "memory, MB",
+    heads = ["aim", "run", "precision", "times as fast as the baseline", "blocks", "RAM at most, MB",
              "labels as the baseline's", "next", "ahead of the next by", "verdict on that",
              "hours for a million images"]  # fmt: skip
     rows = [
@@ -121,7 +122,7 @@ def _section(row: Any, context: dict[str, Any]) -> list[str]:
         )
         if math.isfinite(row.memory_ratio):
             ends = (1 / one for one in (row.memory_ratio, row.memory_high, row.memory_low))
-            said.append(f"It takes {interval(*ends, row.memory_blocks)} times the baseline's memory.")
+            said.append(f"Its upper bound of RAM is {interval(*ends, row.memory_blocks)} times the baseline's.")
         said.append(f"Labels as the baseline's: {percentage(row.agreement)} of {number_of(row.images)} images.")
     if row.runner_up:
         told = row.runner_verdict or "not compared"

@@ -14,7 +14,7 @@ from vitbench.present import style
 from vitbench.present.charts import ladder
 from vitbench.present.labels import hardware_of, interval, name_of, number, number_of, percentage, variant_of
 
-HEADINGS = ("ratio [95%]", "MB", "images/s", "labels as the baseline's", "chosen from")
+HEADINGS = ("ratio [95%]", "RAM at most, MB", "images/s", "labels as the baseline's", "chosen from")
 
 
 def draw(advice: pd.DataFrame, context: dict) -> Figure:
@@ -62,9 +62,10 @@ def _rung(row, mark: style.Mark) -> ladder.Rung:
 def _caption(found: pd.DataFrame, context: dict) -> list[str]:
     how = (
         "Each row is the best of the variants whose labels passed the gate (their number is in the last column), over"
-        " the baseline; for least memory the ratio is that of high-water marks (MB of the machine, not of a GPU)."
-        " Whiskers: 95% interval (t, paired by block; a range below 5 blocks). The best was chosen by these very"
-        " repeats, so its ratio is a little too good."
+        " the baseline; for least memory the ratio is that of upper bounds of RAM: the sum of all processes' high-water"
+        " marks, in which pages that they share count once a process (not of a GPU). Whiskers: 95% interval (t, paired"
+        " by block). Hollow: the row's own ratio is not told from 1, or has a range of fewer than 5 blocks in place of"
+        " an interval. The best was chosen by these very repeats, so its ratio is a little too good."
     )
     baselines = list(dict.fromkeys(found["baseline"]))
     return [how, f"Baseline: {', '.join(baselines)}." if baselines else "", style.origin(context)]
