@@ -38,8 +38,9 @@ TOO_GOOD = (
     " good: `snakemake tune` confirms its choice on fresh repeats."
 )
 PROGRAM = (
-    "The same settings as a program of your own. It leaves out what the measurement adds (ids, proofs of the precision)"
-    " and hands whole batches from worker to worker."
+    "The same settings as a program of your own, shorter than what was measured: it leaves out what the measurement"
+    " adds (ids, proofs of the precision), whole batches go from worker to worker, each is waited for, and none is"
+    " fetched further ahead. Its own speed was not measured."
 )
 
 
@@ -108,8 +109,6 @@ def _hours(row: Any) -> str:
 
 
 def _section(row: Any, context: dict[str, Any]) -> list[str]:
-    variant = f"{row.framework}/{row.variant}"
-    baseline = "/".join(row.baseline.split("/")[:2])
     said = [f"**{name_of(row)}**, {row.precision or 'precision not known'}, the best of"
             f" {several(row.candidates, 'candidate')}."]  # fmt: skip
     if row.verdict == BASELINE:
@@ -131,7 +130,7 @@ def _section(row: Any, context: dict[str, Any]) -> list[str]:
     overturned = row.overturned or "a repetition on another day, and whatever its interval does not hold"
     lines.append(f"- What would overturn it: {overturned}.")
     if row.precision not in ("", REFERENCE) and context.get("model_note"):
-        lines += ["", NOTHING_FOLLOWS, "", "```sh", repeat_command(variant, baseline), "```"]
+        lines += ["", NOTHING_FOLLOWS, "", "```sh", repeat_command((row.baseline, row.candidate)), "```"]
     return lines
 
 

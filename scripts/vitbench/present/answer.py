@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas
@@ -11,7 +12,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.analysis.summary import NOT_FOR_CLAIMS
-from vitbench.cells import LEAST_BLOCKS
+from vitbench.cells import LEAST_BLOCKS, Cell
 from vitbench.frameworks import package, title
 from vitbench.present.labels import count, number
 
@@ -22,10 +23,21 @@ NOTHING_FOLLOWS = (
 )
 
 
-def repeat_command(variant: str, baseline: str) -> str:
-    """What measures a variant against the baseline again, with a model of one's own in place of NAME."""
-    chosen = ",".join(dict.fromkeys((baseline, variant)))
-    return f"snakemake --config model=NAME baseline={baseline} 'frameworks=[{chosen}]'"
+def repeat_command(cells: Sequence[str]) -> str:
+    """What measures cells against the first of them again, with a model of one's own in place of NAME.
+
+    The command names their devices, and their batch sizes, among which each variant's best is chosen.
+
+    Args:
+        cells: names, the baseline's first.
+    """
+    parsed = [Cell.parse(name) for name in cells]
+    variants = list(dict.fromkeys(f"{one.framework}/{one.variant}" for one in parsed))
+    devices = dict.fromkeys(one.device for one in parsed)
+    sizes = sorted({one.batch_size for one in parsed if isinstance(one.batch_size, int)})
+    lists = {"devices": devices, "batch_sizes": map(str, sizes), "frameworks": variants}
+    listed = " ".join(f"'{key}=[{','.join(values)}]'" for key, values in lists.items())
+    return f"snakemake --config model=NAME baseline={variants[0]} {listed}"
 
 
 def name_variant(cell: str, versions: dict[str, str]) -> str:

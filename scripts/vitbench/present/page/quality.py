@@ -226,7 +226,7 @@ def parity(
     differ = [*_flips(disagreements, table, precisions), *_differing(disagreements, slugs, root)]
     lower = _lower_precisions(table, precisions) if seeded else []
     if lower:
-        commands = [f"{variant}: {repeat_command(variant, baseline)}" for variant, baseline in lower]
+        commands = [f"{variant}: {repeat_command(names)}" for variant, names in lower]
         differ.append(Notes((NOTHING_FOLLOWS, *commands)))
     return Section(
         "parity",
@@ -285,14 +285,16 @@ def _margin(score: float) -> Entry:
     return Entry(f"at least {number(least)}" if least > 0 else "not known", max(least, 0.0))
 
 
-def _lower_precisions(gate: pd.DataFrame, precisions: dict[str, str]) -> list[tuple[str, str]]:
-    """(candidate, baseline) as framework/variant, of the pairs whose candidate multiplies in a lower precision."""
-    found: dict[tuple[str, str], None] = {}
+def _lower_precisions(gate: pd.DataFrame, precisions: dict[str, str]) -> list[tuple[str, list[str]]]:
+    """(framework/variant, its cells behind those of the baseline), of candidates that multiply in a lower precision."""
+    found: dict[tuple[str, ...], list[str]] = {}
     for row in gate.itertuples(index=False):
         one, other = (precisions.get(cell, "") for cell in (row.baseline, row.candidate))
         if one in ORDER and other in ORDER and ORDER.index(other) > ORDER.index(one):
-            found["/".join(row.candidate.split("/")[:2]), "/".join(row.baseline.split("/")[:2])] = None
-    return list(found)
+            baseline, candidate = (Cell.parse(name) for name in (row.baseline, row.candidate))
+            pair = (baseline.framework, baseline.variant, candidate.framework, candidate.variant, candidate.device)
+            found.setdefault(pair, []).extend((row.baseline, row.candidate))
+    return [(f"{pair[2]}/{pair[3]}", names) for pair, names in found.items()]
 
 
 def _differing(table: pd.DataFrame, slugs: dict[str, str], root: Path) -> list[Gallery | Notes]:
