@@ -112,12 +112,23 @@ def keep_sizes(grid: Grid, chosen: dict[str, Cell]) -> None:
 
     Args:
         chosen: framework/variant → the trial whose batch size it is.
+
+    Raises:
+        UserError: an earlier search chose another batch size for a cell, and its repeats may be there.
     """
+    lacking = {}
     for cell in grid.full:
         path = Path(grid.choice(cell))
-        if path.exists():
-            continue
         size = chosen[f"{cell.framework}/{cell.variant.removesuffix(CONTROL)}"].batch_size
+        kept = json.loads(path.read_text())["batch_size"] if path.exists() else None
+        if kept not in (None, size):
+            raise UserError(
+                f"tune: {cell.framework}/{cell.variant}/{cell.device} won at batch size {size}, and an earlier search"
+                f" kept {kept} for it ({path}): move that folder away, or give scripts/tune.py another --directory"
+            )
+        if kept is None:
+            lacking[path] = size
+    for path, size in lacking.items():
         choice = {"batch_size": size, "median": None, "reason": "the best trial of `snakemake tune`", "records": []}
         write_atomically(path, json.dumps(choice, indent=1) + "\n")
 
