@@ -27,6 +27,8 @@ import yaml
 from vitbench import machine, tables
 from vitbench.analysis import parity
 from vitbench.analysis.looks import Rule
+from vitbench.analysis.pairs import CONTROLS
+from vitbench.analysis.speedup import doubted, without_claim
 from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import LOST, NOT_FOR_CLAIMS, seconds_by_block
 from vitbench.cells import CONTROL, Cell
@@ -133,13 +135,27 @@ def keep_sizes(grid: Grid, chosen: dict[str, Cell]) -> None:
         write_atomically(path, json.dumps(choice, indent=1) + "\n")
 
 
-def between_winners(runs: pandas.DataFrame, best: Sequence[Cell], rule: Rule) -> pandas.DataFrame:
-    """A row a pair of winners: the second against the first, in the blocks that both have."""
-    rows = []
-    for one, other in combinations(best, 2):
+def between_winners(
+    runs: pandas.DataFrame, speedup: pandas.DataFrame, best: Sequence[Cell], baseline: str, rule: Rule
+) -> pandas.DataFrame:
+    """A row a pair of winners: the second against the first, in the blocks that both have.
+
+    A winner whose confirmation has no ratio (other labels, faster than the machine can be) is in no pair, and where a
+    control came out unequal to itself there is no claim.
+
+    Args:
+        runs, speedup: of the confirmation.
+        baseline: framework/variant that the confirmation compares with.
+    """
+    full = speedup[(speedup.dataset == "full") & (speedup.family != CONTROLS) & speedup.speedup.notna()]
+    confirmed = {baseline} | set(full.candidate.str.split("/").str[:2].str.join("/"))
+    able = [cell for cell in best if f"{cell.framework}/{cell.variant}" in confirmed]
+    rows, devices = [], doubted(speedup)
+    for one, other in combinations(able, 2):
         sides = [_full(runs, cell) for cell in (one, other)]
         if sides[0].keys() & sides[1].keys():
             found = compare(*sides, rule)
+            found = without_claim(found) if other.device in devices else found
             rows.append({"baseline": one.name, "candidate": other.name, "ratio": found.ratio, "low": found.low,
                          "high": found.high, "verdict": found.verdict, "blocks": found.blocks})  # fmt: skip
     return pandas.DataFrame(rows, columns=["baseline", "candidate", "ratio", "low", "high", "verdict", "blocks"])
@@ -202,7 +218,7 @@ def search(config: dict[str, Any], minutes: float, run: Run, elapsed: Callable[[
         return 2
     run(confirming, ["results/speedup.csv", "advice"])
     runs, speedup = tables.read("results/runs.csv"), tables.read("results/speedup.csv")
-    pairs = between_winners(runs, best, Rule.of(confirmed.describe(), "full"))
+    pairs = between_winners(runs, speedup, best, grid.baseline, Rule.of(confirmed.describe(), "full"))
     out = Path("reports/tune.md")
     context = tables.read_context("results/provenance/context.json")
     write_atomically(out, page(tables.read(TRIALS), speedup, pairs, context))
