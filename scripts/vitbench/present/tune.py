@@ -50,8 +50,8 @@ def _trials(trials: pandas.DataFrame) -> list[str]:
 
 def _confirmed(full: pandas.DataFrame) -> list[str]:
     rows = [
-        [row.candidate, row.baseline, interval(row.speedup, row.low, row.high, row.blocks), row.verdict, number_of(row.blocks), row.fairness,
-         percentage(row.agreement), row.reason or ""]
+        [row.candidate, row.baseline, interval(row.speedup, row.low, row.high, row.blocks), row.verdict,
+         number_of(row.blocks), row.fairness, percentage(row.agreement), row.reason or ""]
         for row in full.itertuples()
     ]  # fmt: skip
     heads = ["winner", "baseline", "times as fast", "verdict", "blocks", "terms", "labels as the baseline's", "reason"]
