@@ -78,11 +78,12 @@ PROFILE, PEAK = "profile", "peak file"
 def slowest(stages: pandas.DataFrame, physics: pandas.DataFrame) -> pandas.DataFrame:
     """The table of each cell of the full set against its own slowest stage (`tables.COLUMNS["slowest_stage"]`).
 
-    The rate of a stage is images / its seconds in the cell's profile. Of a cell without one, decoding could go at the
-    peak file's `decode_ceiling` and the model at its own library's peak (the machine's where that is not known), and
-    what preprocessing could do is not known. `share` = end-to-end rate / the lowest of these rates: what is left of the
-    slowest stage once the others have their time. It is 1 where all else goes on meanwhile, and cannot be more by the
-    profile of a cell whose stages follow each other.
+    The rate of a stage is images / (its share of the cell's profile x the ordinary repeats' wall time). Of a cell
+    without a profile, or whose stages do not add up to that time within TOLERANCE (the instruments stretched it),
+    decoding could go at the peak file's `decode_ceiling` and the model at its own library's peak (the machine's where
+    that is not known), and what preprocessing could do is not known. `share` = end-to-end rate / the lowest of these
+    rates: what is left of the slowest stage once the others have their time. It is 1 where all else goes on meanwhile;
+    by the profile of a cell whose stages follow each other it is that stage's share.
 
     Args:
         stages, physics: these tables of the same runs.
@@ -108,8 +109,8 @@ def slowest(stages: pandas.DataFrame, physics: pandas.DataFrame) -> pandas.DataF
 
 def _rates(cell: dict[str, Any], profile: pandas.DataFrame | None) -> tuple[dict[str, float], str]:
     """Images a second of each of RATED (NaN where it is not known), and where they are from."""
-    if profile is not None and profile.seconds.notna().all():
-        spent = dict(zip(profile.stage, profile.seconds, strict=True))
+    if profile is not None and (profile.difference.abs() <= TOLERANCE).all():
+        spent = dict(zip(profile.stage, profile.share * profile.wall_seconds, strict=True))
         images = float(profile.images.iloc[0])
         # A stage that the profile did not see takes no time.
         return {stage: images / spent[stage] if spent[stage] > 0 else math.nan for stage in RATED}, PROFILE

@@ -196,7 +196,8 @@ def peak(table: pd.DataFrame, slowest: pd.DataFrame, looks: Looks) -> Section | 
         " Against its slowest stage: the cell's rate over the lowest of those that decoding, preprocessing and the"
         " model would have alone.",
         wrong="A share above 100% would be an error of measuring, and is crossed out. The peak is of matrix products"
-        " alone: no model reaches all of it. Rates of stages come from one profiling repeat, without an interval; those"
+        " alone: no model reaches all of it. Rates of stages come from one profiling repeat, without an interval, where"
+        " its stages add up to the ordinary wall time within 10%; those"
         " of the peak file are what the machine could do, not what this cell does.",
     )
 
