@@ -9,7 +9,7 @@ import pandas
 
 from vitbench.analysis.fairness import BEST, LABELS, rank
 from vitbench.analysis.looks import Rule
-from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, PRIMARY
+from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.cells import LEAST_BLOCKS, Cell
@@ -100,6 +100,8 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
         sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
         if row.verdict == "equivalent":
             sure += f" within {row.margin:.0%}"
+    # Blocks are added until primary comparisons are decided, not until this one is.
+    sure += f"; {EXPLORATORY}" if row.family == EXPLORATORY else ""
     terms = f" ({row.fairness})" if row.fairness else ""
     return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images{terms} [{sure}]"
 
