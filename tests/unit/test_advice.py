@@ -11,12 +11,15 @@ import write_advice
 from campaign_tables import packed, tabulate
 from drawn import collisions, words
 from example_tables import TWO, example, typed
-from test_fairness import DEFINED, HF, ONNX, TF, cell, judged, table
+from test_fairness import DEFINED, HF, ONNX, TF, TUNED, cell, judged, table
 
 from vitbench import tables
 from vitbench.analysis import advice
 from vitbench.analysis.advice import LABELS, MEMORY, OBJECTIVES, TIME
+from vitbench.analysis.speedup import DOUBT
+from vitbench.cells import CONTROL
 from vitbench.present import advice as present
+from vitbench.present import style
 from vitbench.present.answer import NOTHING_FOLLOWS
 from vitbench.present.charts import advice as chart
 from vitbench.present.charts import steps as step_chart
@@ -108,12 +111,40 @@ def test_the_next_one_says_what_would_overturn_the_advice(times, said):
     assert said in found.overturned if said else found.overturned == ""
 
 
+# Just told apart from five blocks of the same time as the only comparison, and not as one of two.
+BARELY = [5.05, 5.28, 5.53, 5.78, 6.05]
+
+
+def test_the_next_is_judged_as_one_of_all_that_were_passed_over():
+    best = cell(PROCESSES, [5.0] * 5, peak_memory_mb=900.0)
+    alone = advised(cell(HF, BARELY, peak_memory_mb=1000.0), best).loc[TIME]
+    assert (alone.runner_verdict, alone.runner_blocks) == ("faster", 5)
+    two = (cell(one, BARELY, peak_memory_mb=1000.0) for one in (HF, ONNX))
+    among = advised(*two, best).loc[TIME]
+    assert among.runner_ratio == pytest.approx(alone.runner_ratio)
+    assert among.runner_verdict == "inconclusive" and "is not told apart" in among.overturned
+
+
+def test_where_a_control_differs_from_itself_no_claim_on_times_stands_and_that_on_memory_does():
+    cells = (*FIELD, steady(WORKERS, 6.0, 2000.0), steady(HF + CONTROL, 12.0))
+    found, steps = advised(*cells), stepped(*cells)
+    assert found.loc[TIME].runner_verdict == "inconclusive" and DOUBT in found.loc[TIME].overturned
+    assert found.loc[MEMORY].runner_verdict == "less" and found.loc[MEMORY].overturned == ""
+    told = steps[steps.step > 0]
+    assert set(told.verdict) == {"inconclusive"} and (told.reason == DOUBT).all()
+    assert "faster" in set(stepped(*cells[:-1]).verdict)
+
+
 def test_few_images_and_other_labels_would_overturn_it_too():
-    sooner = {"early": f"{HF}/cpu/w1/bs8", "late": f"{BFLOAT16}/cpu/w1/bs8", "break_even": 1234.0}
+    sooner = {"early": f"{HF}/cpu/w1/bs8", "late": f"{BFLOAT16}/cpu/w1/bs8", "break_even": 1234.0, "low": 900.0}
+    sooner |= {"high": 1500.0, "verdict": "overtakes"}
     said = advised(*FIELD, break_even=[sooner], **FLIPS).loc[TIME].overturned
-    assert "below 1,234 images huggingface/pipeline" in said and "0.5% of the labels" in said
+    assert "below 1,234 images (900 to 1,500 in the blocks) huggingface/pipeline" in said
+    assert "0.5% of the labels" in said
     of_memory = advised(*FIELD, break_even=[sooner], **FLIPS).loc[MEMORY]
     assert of_memory.candidate == sooner["late"] and "1,234" not in of_memory.overturned
+    undecided = advised(*FIELD, break_even=[sooner | {"verdict": "too few repeats"}], **FLIPS).loc[TIME].overturned
+    assert "images" not in undecided
 
 
 def test_hours_are_those_of_the_line_through_several_sizes_or_there_are_none():
@@ -162,6 +193,27 @@ def test_the_way_from_the_article_to_the_fastest_changes_one_setting_a_step():
     assert [f"sparknlp/{name}" for name in other.variant] == [TF] and other.total.tolist() == [1]
 
 
+def test_each_ratio_of_a_step_has_the_blocks_of_its_own_and_few_of_them_are_no_interval():
+    found = stepped(cell(HF, [10.0, 10.2, 9.9, 10.1]), steady(WORKERS, 8.0), steady(LOADER, 6.0))
+    assert found.blocks.tolist()[1:] == [4, 5] and found.total_blocks.tolist()[1:] == [4, 4]
+    row = present.steps_table(found)[-1]
+    assert "| 1.33 [1.33, 1.33] | 5 | 1.67 (range 1.67 to 1.68 of 4) | 4 |" in row
+    marks = style.marks(zip(found.framework, found.variant, strict=True))
+    assert [step_chart._rung(one, marks).hollow for one in found.itertuples()] == [False, True, True]
+    enough = stepped(steady(HF, 10.0), steady(WORKERS, 8.0))
+    assert [step_chart._rung(one, marks).hollow for one in enough.itertuples()] == [False, False]
+
+
+def test_the_way_to_another_engine_is_not_by_a_setting_of_the_first_alone_and_sizes_are_changes():
+    no_onednn = "sparknlp/tensorflow-no-onednn"
+    found = stepped(
+        steady(HF, 9.0), steady(TF, 9.0), steady(no_onednn, 9.5), steady(ONNX, 8.0), steady(TUNED, 5.0, size=1)
+    )
+    own = found[found.framework == "sparknlp"]
+    assert [f"sparknlp/{name}" for name in own.variant] == [TF, ONNX, TUNED]
+    assert own.changed.tolist()[1:] == ["engine: onnx; without onednn", "onnx_threads: 1; batch size: 1"]
+
+
 def test_a_step_through_what_failed_the_gate_is_no_step():
     cells = steady(HF, 10.0), steady(LOADER, 6.0), steady(BFLOAT16, 3.0)
     found = stepped(*cells, agreement={LOADER: 0.9})
@@ -189,7 +241,7 @@ def test_the_page_says_what_the_tables_say_and_the_program_compiles():
     page = written(advised(*FIELD, **FLIPS), stepped(*FIELD, **FLIPS))
     flat = " ".join(page.split())
     assert "3.33 [3.33, 3.33] times as fast as huggingface/pipeline/cpu/w1/bs8 (as in the article): faster" in flat
-    assert "It takes 0.90 [0.90, 0.90] times the baseline's memory." in flat
+    assert "RAM is 0.90 [0.90, 0.90] times the baseline's." in flat
     assert "any precision" in flat and "99.5% of 48 images" in flat and "no data sets of several sizes" in flat
     programs = re.findall(r"```python\n(.+?)```", page, re.DOTALL)
     assert len(programs) == 2 and "stand under “least time”" in flat  # of least time and least memory the same
@@ -199,6 +251,26 @@ def test_the_page_says_what_the_tables_say_and_the_program_compiles():
     assert page.count("snakemake --config model=NAME") == 2  # twice a lower precision on seeded weights
     assert NOTHING_FOLLOWS[:40] in flat and "nan" not in page
     assert NOTHING_FOLLOWS[:40] not in written(advised(*FIELD), stepped(*FIELD), model_note="")
+
+
+def test_the_table_tells_blocks_and_how_far_the_next_is_behind():
+    (heads, _, first, *_) = present.best_table(advised(*FIELD, **FLIPS))
+    told = dict(zip(heads.split(" | "), first.split(" | "), strict=True))
+    assert (told["blocks"], told["verdict on that"]) == ("5", "faster")
+    assert told["ahead of the next by"] == "1.67 [1.67, 1.67]"
+    few = [cell(one, [seconds, seconds * 1.1], peak_memory_mb=1.0) for one, seconds in ((HF, 9.0), (ONNX, 6.0))]
+    assert "1.50 (range 1.50 to 1.50 of 2)" in present.best_table(advised(*few))[2]
+
+
+def test_a_mark_of_memory_is_filled_where_memory_is_told_apart_whatever_the_times_are():
+    def hollow(blocks: int) -> bool:
+        times = [9.0, 11.5, 9.2, 11.3, 9.9][:blocks]
+        row = advised(cell(HF, [10.0] * blocks, peak_memory_mb=1000.0), cell(BFLOAT16, times, peak_memory_mb=900.0))
+        (row,) = row[row.objective == MEMORY].itertuples()
+        assert row.verdict != "faster" and row.memory_ratio == pytest.approx(1000 / 900)
+        return chart._rung(row, style.marks([("huggingface", row.variant)])["huggingface", row.variant]).hollow
+
+    assert not hollow(5) and hollow(4)
 
 
 def test_a_page_without_anything_to_advise_says_so():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import collect_records
 import pandas
 import planted
@@ -22,6 +24,7 @@ from vitbench.present.answer import (
     name_variant,
     noise_line,
     other_terms,
+    repeat_command,
 )
 from vitbench.records.archive import open_archive
 
@@ -60,6 +63,22 @@ def test_a_verdict_is_said_with_its_interval(verdict):
 def test_equivalence_is_said_with_its_margin():
     sentence = answer(speedup({"verdict": "equivalent", "blocks": 5, "margin": 0.05}), VERSIONS)
     assert sentence.endswith("[95% interval 1.49–1.62, 5 blocks: equivalent within 5%]")
+
+
+def test_an_exploratory_comparison_is_called_so():
+    for verdict in ("faster", "equivalent", "too few repeats"):
+        row = {"verdict": verdict, "blocks": 5, "margin": 0.05}
+        assert answer(speedup(row | {"family": "exploratory"}), VERSIONS).endswith("; exploratory]")
+        assert "exploratory" not in answer(speedup(row | {"family": "primary"}), VERSIONS)
+
+
+def test_the_command_that_repeats_a_comparison_names_all_that_it_was_of():
+    cells = [f"huggingface/{name}/gpu/w1/bs{size}" for name, size in (("pipeline", 64), ("dataloader", 64), ("d", 16))]
+    words = shlex.split(repeat_command(cells))
+    assert words[:2] == ["snakemake", "--config"]
+    given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words[2:])}
+    assert given == {"model": "NAME", "baseline": "huggingface/pipeline", "devices": ["gpu"], "batch_sizes": [16, 64],
+                     "frameworks": ["huggingface/pipeline", "huggingface/dataloader", "huggingface/d"]}  # fmt: skip
 
 
 def control(framework: str, verdict: str = "inconclusive", **more) -> dict:

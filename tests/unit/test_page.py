@@ -15,6 +15,7 @@ from PIL import Image
 
 from vitbench import tables
 from vitbench.analysis import parity
+from vitbench.analysis.fairness import EQUAL, UNEQUAL
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import datasets
@@ -281,9 +282,20 @@ def test_the_surest_labels_that_changed_come_first_and_a_lower_precision_says_wh
     assert titles[0] == "sure.png" and set(titles[1:]) == {"cat.png", "none.png"}
     assert "3 of" in found.text and "at least 0.80" in found.text and "bfloat16" in found.text
     assert "snakemake --config model=NAME baseline=huggingface/pipeline" in found.text
+    assert "'devices=[cpu]' 'batch_sizes=[" in found.text
     run.context["model_note"] = ""
     trained = section(write(tmp_path / "trained", run, disagreements=rows).read_text(), "parity")
     assert "model=NAME" not in trained.text
+
+
+def test_a_button_shows_a_ratio_of_the_full_data_set_alone():
+    cells = {"baseline": "huggingface/a/cpu/w1/bs8", "candidate": "huggingface/b/cpu/w1/bs8"}
+    rows = [
+        cells | {"fairness": UNEQUAL, "dataset": "sample", "speedup": 7.0},
+        cells | {"fairness": EQUAL, "dataset": "sample", "speedup": 5.0},
+        cells | {"fairness": EQUAL, "dataset": "full", "speedup": 2.0},
+    ]
+    assert document._chips(typed(rows, "speedup")) == ((EQUAL, f"{EQUAL}: 2.00 (2)"), (UNEQUAL, f"{UNEQUAL} (1)"))
 
 
 def test_disagreements_name_each_image_with_the_first_answers_and_count_the_blocks():

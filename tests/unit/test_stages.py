@@ -257,6 +257,18 @@ def test_a_cell_is_held_against_the_slowest_of_its_own_stages():
     assert row.decode_rate == pytest.approx(cell.throughput / STAGES_OF_EXAMPLE["decode"])
 
 
+def test_the_share_is_of_the_ordinary_passes_and_a_profile_that_stretched_them_gives_none():
+    run = example()
+    longer = example_stages(run, {"huggingface/pipeline": 1.09, "sparknlp/tensorflow": 0.91})
+    rows = slowest(longer, physics(run))
+    assert set(rows.basis) == {"profile"} and rows.share.tolist() == pytest.approx([STAGES_OF_EXAMPLE["forward"]] * 2)
+    for total in (1.11, 0.89):
+        found = slowest(example_stages(run, {"huggingface/pipeline": total}), physics(run)).set_index("framework")
+        assert found.basis.to_dict() == {"huggingface": "peak file", "sparknlp": "profile"}
+    unheld = example_stages(run).assign(wall_seconds=float("nan"), difference=float("nan"))
+    assert set(slowest(unheld, physics(run)).basis) == {"peak file"}
+
+
 def test_without_a_profile_the_peak_file_says_what_the_stages_could_do():
     run = example()
     found = slowest(example_stages(run, {"huggingface/pipeline": float("nan")}), physics(run)).set_index("framework")

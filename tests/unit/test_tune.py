@@ -15,6 +15,7 @@ import pytest
 import tune as script
 import write_configuration
 import write_context
+from example_tables import typed
 
 from vitbench import machine, tables
 from vitbench.analysis import physics
@@ -201,7 +202,7 @@ def test_the_winners_are_measured_again_at_their_batch_sizes_and_compared(folder
     speedup = tables.read("results/speedup.csv")
     assert set(speedup.candidate_trials[speedup.family != "control"]) == {9}
     page = Path("reports/tune.md").read_text()
-    assert "The winners against each other: each at its best after the same number of trials" in page
+    assert "The winners against each other, after as many trials each" in page
     assert all(name in page for name in second["frameworks"]) and "nan" not in page
 
 
@@ -218,6 +219,24 @@ def test_what_is_there_is_not_asked_for_again_and_the_budget_ends_before_the_con
     more = Planted()
     assert script.search(CONFIG, 50, more, lambda: 0.0) == 0
     assert len(more.asked[0]) > 2 and all("/rep0.json" in path for path in more.asked[0])
+
+
+def test_a_batch_size_that_an_earlier_search_kept_is_not_measured_under_the_new_winners_name(folder):
+    run = Planted(FAST)
+    assert script.search(CONFIG, 10_000, run, lambda: 0.0) == 0
+    confirmed = Grid(run.configs[1])
+    sizes = {cell: json.loads(Path(confirmed.choice(cell)).read_text())["batch_size"] for cell in confirmed.full}
+    first = confirmed.full[0]
+    kept = Path(confirmed.choice(first))
+    chosen = {f"{cell.framework}/{cell.variant}": Cell("sample", *cell_words(cell), sizes[cell]) for cell in sizes}
+    script.keep_sizes(confirmed, chosen)  # the same search goes on
+    write_atomically(kept, json.dumps({"batch_size": 999}))
+    with pytest.raises(UserError, match=rf"pipeline/cpu won at batch size {sizes[first]}, .* kept 999 .*--directory"):
+        script.keep_sizes(confirmed, chosen)
+
+
+def cell_words(cell: Cell) -> tuple[str, str, str, int]:
+    return cell.framework, cell.variant, cell.device, cell.workers
 
 
 def planted_trials(grid: Grid) -> list[Cell]:
@@ -257,18 +276,36 @@ def test_without_a_trial_of_the_baseline_that_worked_nothing_can_be_compared(fol
         script.trial_rows(grid, tried, tried)
 
 
-def test_winners_are_compared_in_the_blocks_that_both_have():
-    runs = pandas.DataFrame(
+def confirmation_runs() -> pandas.DataFrame:
+    """Full runs of two winners, the second twice as fast; it has a block less."""
+    return pandas.DataFrame(
         [
             {"dataset": "full", "framework": name, "variant": "v", "device": "cpu", "workers": 1, "status": "ok",
              "flags": "", "block": block, "wall_seconds": seconds}
             for name, seconds, blocks in (("a", 6.0, 6), ("b", 3.0, 5)) for block in range(blocks)
         ]
     )  # fmt: skip
-    cells = [Cell("sample", name, "v", "cpu", 1, 8) for name in ("a", "b", "c")]
-    (row,) = script.between_winners(runs, cells, script.Rule()).itertuples()
+
+
+WINNERS = [Cell("sample", name, "v", "cpu", 1, 8) for name in ("a", "b", "c")]
+
+
+def confirmed_pair(name: str, **more: Any) -> dict[str, Any]:
+    row = {"baseline": "a/v/cpu/w1/bs8", "candidate": f"{name}/v/cpu/w1/bs8", "dataset": "full", "family": "primary"}
+    return row | {"speedup": 2.0, "verdict": "faster"} | more
+
+
+def test_winners_are_compared_in_the_blocks_that_both_have_where_each_has_a_ratio_and_no_control_fails():
+    def between(*rows: dict[str, Any]) -> pandas.DataFrame:
+        return script.between_winners(confirmation_runs(), typed(list(rows), "speedup"), WINNERS, "a/v", script.Rule())
+
+    (row,) = between(confirmed_pair("b"), confirmed_pair("c")).itertuples()
     assert (row.baseline, row.candidate) == ("a/v/cpu/w1/bs8", "b/v/cpu/w1/bs8")
     assert row.ratio == pytest.approx(2) and row.verdict == "faster" and row.blocks == 5
+    assert between(confirmed_pair("b", speedup=None, verdict="parity failed")).empty
+    control = {"candidate": "a/v-control/cpu/w1/bs8", "family": "control"}
+    (doubtful,) = between(confirmed_pair("b"), confirmed_pair("a", **control)).itertuples()
+    assert doubtful.ratio == pytest.approx(2) and doubtful.verdict == "inconclusive"
 
 
 def test_the_confirmation_names_winners_once_and_the_baseline_first():
