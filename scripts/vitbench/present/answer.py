@@ -78,7 +78,8 @@ def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str
         if label == first.fairness or rows.empty:
             continue
         row = rows.iloc[0]
-        sure = f"[{row.low:.2f}, {row.high:.2f}: {row.verdict}]"
+        few = "range " if row.verdict == "too few repeats" else ""
+        sure = f"[{few}{row.low:.2f}–{row.high:.2f}: {row.verdict}]"
         parts.append(f"{label}, {name_variant(row.candidate, versions)} {row.speedup:.2f} times as fast {sure}")
     return [f"On other terms: {'; '.join(parts)}."] if parts else []
 
