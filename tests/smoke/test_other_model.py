@@ -22,9 +22,9 @@ KNOWN = ("semi;colon", "ünïcödé", "100%", "=1+1", "-2")
 
 
 def as_people_write(checkpoint: Path) -> None:
-    """The same model in other words, and resized by the nearest pixel, for which Spark NLP has another number."""
+    """The same model in other words, and resized by another filter."""
     odd_model.rewrite(checkpoint, "config", image_size="96", patch_size=[16, 16], initializer_range=0)
-    odd_model.rewrite(checkpoint, "preprocessor_config", resample=0, size=[96, 96])
+    odd_model.rewrite(checkpoint, "preprocessor_config", resample=3, size=[96, 96])
     odd_model.rewrite(checkpoint, "preprocessor_config", do_rescale=False, image_mean=127.5, image_std=[127.5] * 3)
 
 

@@ -11,9 +11,9 @@ from vitbench.inputs.checkpoints import Checkpoint
 
 FIXED_TENSORS = "fixed_tensors.npz"  # in the checkpoint's folder: pixel_values, and PyTorch's logits of them
 FIXED_LOGITS = "fixed_logits.npy"  # in the SavedModel's folder: TensorFlow's logits of the same pixel_values
-# Filters of resizing by Spark NLP's number. Its `resample` is no number of Pillow's but of Java's AffineTransformOp,
-# which has no other: Pillow's 0 stops Spark NLP 5.5.3, and its 1 (lanczos) would be nearest there. Found by calling it.
-RESAMPLE = {"nearest": 1, "bilinear": 2, "bicubic": 3}
+# Filters of resizing by Spark NLP's number, which is Pillow's. Nearest is none of them: Spark NLP 5.5.3 lets 0, 2 and 3
+# pass, and then asks Java's AffineTransformOp, which knows 1, 2 and 3. Found by calling it.
+RESAMPLE = {"bilinear": 2, "bicubic": 3}
 
 
 def refusal(checkpoint: Checkpoint) -> str | None:
