@@ -146,7 +146,8 @@ def differences(book: Path, other: Path, comma: bool = False) -> list[tuple]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_formula_gives_what_the_workflow_wrote(books, recalculated, case):
-    assert len(formulas(books[case])) > 100  # of a campaign with one block for each cell: 118
+    # A campaign of two long repeats has no sweep, no control and no interval to compute.
+    assert len(formulas(books[case])) > (100 if case == "sustained" else 300)
     assert differences(books[case], recalculated[case]) == []
 
 
