@@ -80,6 +80,7 @@ VALUES: dict[str, Any] = {
     "protocol": 0,
     "seed": 1.5,
     "passes": 3,
+    "passes.short_passes": -1,
     "passes.warm_images": 0,
     "passes.warm_seconds": -1,
     "passes.shift": 0,

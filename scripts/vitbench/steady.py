@@ -59,6 +59,8 @@ class Passes:
     """how often passes that were timed become warm-up, because they were not steady, and as many are timed again"""
     most_seconds: float
     """seconds of all passes after which warm-up ends anyway, and nothing is extended"""
+    short_passes: int = 0
+    """passes over a few images after pass 0, of a framework that plans each pass anew; none before protocol 4"""
 
     def how_many(self, images: int) -> int:
         """Timed passes over a data set of so many images: known before the first of them, whatever they take."""

@@ -44,6 +44,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             effective_batch_size repeat status wall_seconds cold_seconds throughput block order started start_seconds
             load_seconds first_batch_seconds timed_passes pass_seconds pass_collecting_seconds pass_memory_mb
             pass_celsius steady
+            short_passes short_pass_seconds
             warm_up_images warm_up_seconds last_change steady_because threads slots partitions effective_batch_sizes
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share

@@ -60,6 +60,7 @@ def curves(asked: argparse.Namespace) -> None:
     """One process a variant that goes on for so many images, whatever the rule would say."""
     passes = -(-asked.images // asked.size)
     endless = {"warm_images": asked.size, "warm_seconds": 0, "settling": 100, "shift": 1, "extensions": 0}
+    endless["short_passes"] = asked.short_passes
     config = configuration(asked, asked.size, "curves", **endless, timed=passes - 1, timed_images=asked.images)
     variants, rows = load(config)["frameworks"], []
     for variant in variants:
@@ -117,6 +118,7 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, help="model and variants (default: the embedded default)")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--images", type=int, default=1000, help="images that each process classifies")
+    parser.add_argument("--short-passes", type=int, default=0, help="after the first pass, of who plans each anew")
     parser.add_argument("--size", type=int, default=16, help="images a pass")
     parser.add_argument("--curves", type=Path, help="a table that an earlier run has written")
     asked = parser.parse_args()

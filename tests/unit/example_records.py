@@ -66,6 +66,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "first_batch_seconds": 0.5,
         "timed_passes": 2,
         "passes": [one_pass(4.5, "cold"), one_pass(3.1), one_pass(2.9)],
+        "short_passes": {"count": 100, "images": 200, "seconds": 45.5, "settling_seconds": 12.5},
         "steady": STEADY,
         "threads": 2,
         "slots": 1,

@@ -149,6 +149,7 @@ def _repeats(dataset, images, variant, device, size, repeats, failed, flags) -> 
                 "wall_seconds": seconds, "throughput": images[dataset] / seconds, "cold_seconds": passes[0],
                 "start_seconds": 9.0 if framework == "sparknlp" else 6.0, "load_seconds": 9.0 + noise,
                 "first_batch_seconds": 1.1, "timed_passes": 2, "steady": "warm-up",
+                "short_passes": 0, "short_pass_seconds": 0.0,
                 "warm_up_images": 2 * images[dataset], "warm_up_seconds": sum(passes[:2]), "last_change": 2,
                 "pass_seconds": ";".join(f"{each:.6g}" for each in passes),
                 "threads": 2, "accuracy": 1.0, "total_seconds": 40.0, "attempts": 0, "canary_gemm": 1.0 + noise / 4,

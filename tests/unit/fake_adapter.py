@@ -3,12 +3,12 @@
 The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
 
 Settings: `seconds` (of each pass; the last one stands for all later ones), `settling` (the same, of what the run time
-spends on settling), `collecting` (and on collecting garbage), `streams`, `describe` (changes to the description),
-`says_nothing_of` (keys that are left out of it), `log` (file that gets begin and end of this process's life), `lose`,
-`twice` (ids), `from_pass` and `until_pass` (between these they are lost or given twice), `count_energy` (a made-up
-counter of 1 J a reading), and `at`: step → what is done there, with its argument, by a function of this module. Steps
-are start, load, pass 0, pass 1, ..., profile, describe, close. `stages`: stage → seconds that an image spends there in
-an instrumented pass.
+spends on settling), `settling_of_short_pass` (one number), `collecting` (and on collecting garbage), `streams`,
+`describe` (changes to the description), `says_nothing_of` (keys that are left out of it), `log` (file that gets begin
+and end of this process's life), `lose`, `twice` (ids), `from_pass` and `until_pass` (between these they are lost or
+given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what is done there, with its
+argument, by a function of this module. Steps are start, load, pass 0, short pass, pass 1, ..., profile, describe,
+close. `stages`: stage → seconds that an image spends there in an instrumented pass.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Adapter:
     def __init__(self, task: Task) -> None:
         self.task, self.plan = task, task.variant
         self.streams = self.plan.get("streams", True)
-        self.passes = 0
+        self.passes = self.short_passes = 0
         self.begin = time.monotonic()
         if self.plan.get("count_energy"):
             counter = itertools.count(step := 1_000_000, step)
@@ -92,10 +92,16 @@ class Adapter:
             profiled.append({"seconds": seconds, "stages": watch.stages_of(seconds)})
         return {"method": "timers", "passes": profiled, "details": {}}
 
+    def short_pass(self) -> int:
+        self._at("short pass")
+        self.short_passes += 1
+        return 2
+
     def settling_seconds(self) -> float:
         """Grows with each pass by what the plan says; the last number stands for all later passes."""
         growth = self.plan.get("settling", [0.0])
-        return sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
+        planning = self.plan.get("settling_of_short_pass", 0.0) * self.short_passes
+        return planning + sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
 
     def collecting_seconds(self) -> float | None:
         """Grows with each pass by what the plan says, as it does for settling; None where it says nothing."""

@@ -269,6 +269,23 @@ def measure_a_block_on_another_generation(run):
         change(path, environment=facts | {"processor": facts["processor"] | ZEN4})
 
 
+def leave_out_short_passes(run):
+    for path in paths(run, "full", "sparknlp"):
+        record = read(path)
+        path.write_text(json.dumps({key: value for key, value in record.items() if key != "short_passes"}))
+
+
+def give_short_passes_to_who_plans_nothing(run):
+    made = {"count": 100, "images": 200, "seconds": 0.1, "settling_seconds": 0.0}
+    for path in paths(run, "full", "pipeline-c"):
+        change(path, short_passes=made)
+
+
+def empty_the_short_passes(run):
+    for path in paths(run, "full", "sparknlp"):
+        change(path, short_passes=read(path)["short_passes"] | {"images": 0})
+
+
 def forget_the_processor(run):
     """As in every record of protocol 2."""
     for path in paths(run):
@@ -309,6 +326,9 @@ FORGERIES = {
     measure_half_a_block_20_days_later: "20 days after",
     measure_a_block_on_another_processor: "processor ",
     measure_a_block_on_another_generation: "expected zen4-",
+    leave_out_short_passes: "0 short passes, expected 100",
+    give_short_passes_to_who_plans_nothing: "100 short passes, expected 0",
+    empty_the_short_passes: "0 images in 100 short passes, expected one or more in each",
     forget_the_processor: "does not name the processor's microarchitecture",
 }
 

@@ -214,6 +214,33 @@ def test_what_the_run_time_spends_on_settling_is_recorded_and_waited_for(tmp_pat
     assert record["passes"][1]["phase"] == "warm-up" and record["steady"]["settled"]
 
 
+def test_short_passes_follow_pass_0_where_each_pass_is_planned_and_are_no_part_of_any_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "plans_each_pass", lambda framework: framework == "fake")
+    plan = {"seconds": [0.1], "settling": [0.05, 0.0], "settling_of_short_pass": 0.5}
+    short = few_passes(short_passes=4, timed=2)
+    record = measure(tmp_path / "planned", plan, passes=short)
+    assert {key: record["short_passes"][key] for key in ("count", "images")} == {"count": 4, "images": 8}
+    assert record["short_passes"]["settling_seconds"] == pytest.approx(2.0)
+    # What was compiled in them is no pass's, nor is their time.
+    assert [round(one["settling_seconds"], 6) for one in record["passes"]] == [0.05, 0.0, 0.0]
+    assert record["steady"]["warm_up_images"] == 6 and record["timed_passes"] == 2
+    row = records.to_row(record, "live", "here")
+    assert (row["short_passes"], row["short_pass_seconds"]) == (4, record["short_passes"]["seconds"])
+    # A pass that is as long as all may be outweighs planning.
+    long = measure(tmp_path / "long", plan, passes=few_passes(short_passes=4, most_seconds=0.05))
+    assert "short_passes" not in long
+    monkeypatch.setattr(supervisor, "plans_each_pass", lambda framework: False)
+    assert "short_passes" not in measure(tmp_path / "not", plan, passes=short)
+
+
+def test_a_short_pass_that_fails_is_a_failed_repeat(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "plans_each_pass", lambda framework: True)
+    plan = {"at": {"short pass": ["fail", "RuntimeError", "no query"]}}
+    record = measure(tmp_path, plan, passes=few_passes(short_passes=4))
+    assert (record["status"], record["reason"]) == ("error", "RuntimeError: no query")
+    assert len(record["passes"]) == 1 and "short_passes" not in record
+
+
 def test_each_pass_tells_its_memory_and_what_the_run_time_collected(tmp_path):
     plan = {"collecting": [0.5, 0.25], "at": {"pass 1": ["leave_a_daemon", 200]}}
     record = measure(tmp_path / "counted", plan, passes=few_passes(timed=2))

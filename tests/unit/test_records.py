@@ -17,8 +17,11 @@ from vitbench.records import record as records
 
 SCHEMA = yaml.safe_load((HOME / "config" / "schema" / "record.schema.yaml").read_text())
 # Columns that a record does not have under their own names.
-# Columns from what the record says under `steady`.
-OF_STEADY = ("steady", "steady_because", "warm_up_images", "warm_up_seconds", "last_change")
+# Columns from what the record says under `steady` and `short_passes`.
+OF_STEADY = (
+    "steady", "steady_because", "warm_up_images", "warm_up_seconds", "last_change",
+    "short_passes", "short_pass_seconds",
+)  # fmt: skip
 DERIVED = (
     "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
@@ -53,7 +56,9 @@ def test_a_missing_field_is_named(field):
 
 def test_every_field_is_required_and_described_by_the_example():
     # Records of the first campaigns have no `labels`, since their models had all, and say nothing of their kernels.
-    assert set(SCHEMA["required"]) | {"labels", "executed"} == set(SCHEMA["properties"]) == example_record().keys()
+    # Those of frameworks that plan no pass have no short ones.
+    optional = {"labels", "executed", "short_passes"}
+    assert set(SCHEMA["required"]) | optional == set(SCHEMA["properties"]) == example_record().keys()
 
 
 @pytest.mark.parametrize(
@@ -174,6 +179,7 @@ def test_a_row_says_what_its_record_says():
     assert row["effective_batch_sizes"] == "16:2;1:1" and row["flags"] == "no steady state;suspect"
     assert row["steady"] == "flat" and row["steady_because"] == "warm" and row["last_change"] is None
     assert (row["warm_up_images"], row["warm_up_seconds"], row["timed_passes"]) == (6, 4.5, 2)
+    assert (row["short_passes"], row["short_pass_seconds"]) == (100, 45.5)
     of_its_own = {"source", "record", "pass_seconds", "effective_batch_sizes", "flags", *OF_STEADY, *DERIVED}
     same = set(tables.COLUMNS["runs"]) - of_its_own
     assert {column: row[column] for column in same} == {column: record[column] for column in same}
@@ -226,7 +232,8 @@ def test_a_row_of_a_failed_repeat_has_empty_cells():
     failed = example_record(status="timeout", passes=[], steady=None, effective_batch_sizes=None, **FAILED)
     row = records.to_row(failed, "live", "p")
     assert (row["pass_seconds"], row["effective_batch_sizes"], row["flags"], row["wall_seconds"]) == ("", "", "", None)
-    assert [row[column] for column in OF_STEADY] == [None] * 5
+    short = {"short_passes", "short_pass_seconds"}  # were made before it failed
+    assert {column: row[column] for column in OF_STEADY if column not in short} == dict.fromkeys(set(OF_STEADY) - short)
 
 
 def test_a_cell_is_named_as_on_the_command_line():

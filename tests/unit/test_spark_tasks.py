@@ -214,6 +214,7 @@ def main():
     adapter.start()
     adapter.load()
     told["workers"] = [workers()]
+    told["short"] = adapter.short_pass()
     told["answers"] = []
     for _ in range(2):
         told["answers"].append(sorted(map(list, adapter.classify())))
@@ -319,7 +320,7 @@ def test_what_it_says_of_itself_is_what_was_seen(told):
     assert {"torch", "transformers", "pyspark", "java"} <= described["versions"].keys()
     assert {"blas", "jvm"} <= described["environment"].keys()
     assert described["executed"]["products"].keys() == {"float32"} and described["executed"]["error"] < 1e-5
-    assert told["settling"] > 0
+    assert told["settling"] > 0 and told["short"] == 2
 
 
 @pytest.mark.jvm

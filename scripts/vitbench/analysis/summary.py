@@ -83,7 +83,7 @@ def time_budget(runs: pandas.DataFrame) -> pandas.DataFrame:
     parts = {
         "start": tried.start_seconds.sum(),
         "load": tried.load_seconds.sum(),
-        "passes": passes,
+        "passes": passes + tried.short_pass_seconds.sum(),
         "quiet": tried.quiet_seconds.sum(),
         "attempts set aside": tried.set_aside_seconds.sum(),
     }

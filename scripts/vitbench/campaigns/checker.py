@@ -21,6 +21,7 @@ from vitbench.campaigns.checks.records import (
     check_numbers,
     check_places,
     check_predictions,
+    check_short_passes,
 )
 from vitbench.campaigns.checks.times import check_order, check_parts
 from vitbench.campaigns.evidence import Evidence
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "parts": check_parts,
     "predictions": check_predictions,
     "flags": check_flags,
+    "short passes": check_short_passes,
     "attempts": check_attempts,
     "probes": check_probes,
     "limits": check_limits,

@@ -65,6 +65,12 @@ class Adapter(Protocol):
     def classify(self) -> Iterator[Prediction]:
         """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
 
+    def short_pass(self) -> int:
+        """One pass over as few images as keep every slot busy, which nobody reads the answers of; how many images.
+
+        Only frameworks that declare `planning_seconds` have it. It is called after pass 0, with the clock off.
+        """
+
     def settling_seconds(self) -> float:
         """Seconds that the run time has spent so far on what it does while it settles, compiling above all, added up
         over its threads; 0.0 where it has nothing of the kind. Asked after every pass, with the clock off."""
@@ -139,6 +145,11 @@ def terms(framework: str, definition: dict[str, Any]) -> list[str]:
         ENGINE_ALONE: known.engine_alone,
     }
     return [name for name, holds in declared.items() if holds]
+
+
+def plans_each_pass(framework: str) -> bool:
+    """Whether a framework plans each pass anew, so that its repeats make short passes; no for one that is not here."""
+    return framework in FRAMEWORKS and FRAMEWORKS[framework].planning_seconds > 0
 
 
 def title(framework: str) -> str:

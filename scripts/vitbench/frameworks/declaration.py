@@ -74,6 +74,9 @@ class Framework:
     """(a variant's definition, device) → what it needs"""
     refuses: Callable[[dict[str, Any], Checkpoint], str | None] = lambda definition, checkpoint: None
     """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
+    planning_seconds: float = 0.0
+    """what a pass takes beside its images because each is planned anew (a query of Spark), once the run time has
+    compiled the planner; 0 where there is none, and then its repeats make no short passes"""
     clustered: bool = False
     """whether it runs on more than one worker"""
     adapter: Callable[[dict[str, Any]], str] = lambda definition: "adapter"

@@ -71,11 +71,12 @@ def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, An
 
 
 def run_passes(
-    adapter: Adapter, wanted: list[str], limits: Passes, meter: Meter, report: Callable[..., None]
+    adapter: Adapter, wanted: list[str], limits: Passes, meter: Meter, report: Callable[..., None], short: int = 0
 ) -> tuple[list[Prediction], Course]:
     """Run passes until the timed ones have ended, reporting each; returns the last pass's predictions and the course.
 
-    `meter` gets the spans of the timed passes.
+    `meter` gets the spans of the timed passes. So many `short` passes follow pass 0, unless that alone took as long as
+    all passes may: planning is nothing beside such a pass.
     """
     course = Course(limits, len(wanted))
     labels: dict[str, str] = {}
@@ -107,7 +108,23 @@ def run_passes(
         facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()}
         report("pass", **facts, **check_pass(predictions, wanted))
         labels = now
+        if short and len(course.passes) == 1 and seconds < limits.most_seconds:
+            report("short passes", **short_passes(adapter, short))
+            settling, collecting = adapter.settling_seconds(), adapter.collecting_seconds()
     return predictions, course
+
+
+def short_passes(adapter: Adapter, count: int) -> dict[str, Any]:
+    """Make so many passes over a few images; what they held and took, as a record says it."""
+    settled, begin = adapter.settling_seconds(), time.perf_counter()
+    images = [adapter.short_pass() for _ in range(count)]
+    seconds = time.perf_counter() - begin
+    return {
+        "count": count,
+        "images": sum(images),
+        "seconds": seconds,
+        "settling_seconds": adapter.settling_seconds() - settled,
+    }
 
 
 def memory_mb(counted: str) -> float | None:
@@ -192,7 +209,9 @@ def main(arguments: list[str]) -> int:
             adapter.load()
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
-            predictions, course = run_passes(adapter, wanted, Passes(**job["passes"]), meter, report)
+            predictions, course = run_passes(
+                adapter, wanted, Passes(**job["passes"]), meter, report, job["short_passes"]
+            )
             facts = profiled(adapter, course) if job["profile"] else measured(meter, begun, used_before)
             description = adapter.describe()
             adapter.close()

@@ -24,7 +24,7 @@ from vitbench import environment
 from vitbench.accuracy import share_right
 from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
-from vitbench.frameworks import ADAPTERS, Prediction
+from vitbench.frameworks import ADAPTERS, Prediction, plans_each_pass
 from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
@@ -199,6 +199,7 @@ def run_child(
         "adapter": ADAPTERS[repeat.known["framework"]](repeat.task.variant),
         "task": asdict(repeat.task),
         "passes": asdict(repeat.passes),
+        "short_passes": repeat.passes.short_passes if plans_each_pass(repeat.known["framework"]) else 0,
         "profile": profile,
         "launched": time.monotonic(),
     }
@@ -325,6 +326,8 @@ def _outcome(
     if passes:
         outcome["cold_seconds"] = passes[0]["seconds"]
         outcome["first_batch_seconds"] = passes[0]["first"]
+    if short := by_name.get("short passes"):
+        outcome["short_passes"] = kept(short, "short_passes")
     phases = course.phases()
     outcome["passes"] = [{"phase": phase} | kept(one, "passes") for phase, one in zip(phases, passes, strict=True)]
     outcome["timed_passes"] = phases.count(TIMED)

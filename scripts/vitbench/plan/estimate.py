@@ -90,7 +90,10 @@ def seconds(
         else:
             one = images[cell.dataset] * (1 / rate + decoding[cell.dataset])
             passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
-            total += FRAMEWORKS[cell.framework].start_and_load_seconds + passes * one
+            framework = FRAMEWORKS[cell.framework]
+            total += framework.start_and_load_seconds + passes * one
+            if framework.planning_seconds:  # a short pass has an image for each core
+                total += limits.short_passes * (framework.planning_seconds + cores() * one / images[cell.dataset])
     return total
 
 

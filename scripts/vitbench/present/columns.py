@@ -68,6 +68,8 @@ COLUMNS = {
     "pass_celsius": "temperature of the hottest sensor after every pass",
     "steady": "what the curve of passes is called: `flat`, `warm-up`, `slow-down`, `no steady state`",
     "steady_because": "why warm-up ended, or why the timed passes were not steady",
+    "short_passes": "passes over a few images right after pass 0, which let Spark's planner be compiled",
+    "short_pass_seconds": "seconds of these together",
     "warm_up_images": "images classified before the timed passes, pass 0 included",
     "warm_up_seconds": "seconds of the passes before the timed ones",
     "last_change": "number of the pass from which on the last level held",

@@ -39,9 +39,9 @@ def may_be_null() -> tuple[str, ...]:
 
 
 def kept(facts: dict[str, Any], part: str = "") -> dict[str, Any]:
-    """Those of the facts that a record has a field for, or each entry of its list `part` (`passes`, `attempts`)."""
+    """Those of the facts that a record has a field for, or its part, or each entry of a part that is a list."""
     properties = _validator().schema["properties"]
-    names = properties[part]["items"]["properties"] if part else properties
+    names = properties[part].get("items", properties[part])["properties"] if part else properties
     return {name: value for name, value in facts.items() if name in names}
 
 
@@ -130,6 +130,12 @@ def read(path: Path) -> dict[str, Any]:
     return record
 
 
+def seconds_of_passes(record: dict[str, Any]) -> float:
+    """What all passes of a repeat took together, short ones included."""
+    short = record.get("short_passes") or {"seconds": 0.0}
+    return short["seconds"] + sum(one["seconds"] for one in record["passes"])
+
+
 def predictions_path(record: Path) -> Path:
     """Where the predictions of a record's repeat lie."""
     return record.with_name(f"{record.stem}.predictions.csv")
@@ -158,6 +164,8 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
         known = [one.get(fact) for one in record["passes"]]
         told = any(value is not None for value in known)
         row[f"pass_{fact}"] = ";".join("" if value is None else f"{value:.6g}" for value in known) if told else ""
+    short = record.get("short_passes") or {}
+    row["short_passes"], row["short_pass_seconds"] = short.get("count", 0), short.get("seconds", 0.0)
     steady = record["steady"] or dict.fromkeys(("classification", "reason", "warm_up_images", "warm_up_seconds"))
     row["steady"], row["steady_because"] = steady["classification"], steady["reason"]
     row["warm_up_images"], row["warm_up_seconds"] = steady["warm_up_images"], steady["warm_up_seconds"]

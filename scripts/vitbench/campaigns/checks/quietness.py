@@ -13,6 +13,7 @@ from vitbench.campaigns.checks import NotChecked, Record, ended, first_began, pr
 from vitbench.errors import UserError
 from vitbench.measure import quiet
 from vitbench.records.archive import Packed
+from vitbench.records.record import seconds_of_passes
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -64,7 +65,7 @@ def _wrong_shares(path: str, record: Record, during: dict[str, Any]) -> Iterable
         if (stated is None) != (value is None) or (value is not None and not isclose(stated, value, abs_tol=PRECISION)):
             shown = "none" if value is None else f"{value:.6g}"
             yield f"{path}: {name} {stated}, expected {shown} from its counters"
-    inside = (record["load_seconds"] or 0) + sum(one["seconds"] for one in record["passes"])
+    inside = (record["load_seconds"] or 0) + seconds_of_passes(record)
     if not inside <= counted["elapsed"] + 1 <= record["total_seconds"] + 2:
         yield (
             f"{path}: counters over {counted['elapsed']:.1f} s, expected more than loading and passes ({inside:.1f} s) "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from math import isclose
+from math import inf, isclose
 from pathlib import PurePosixPath
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from vitbench import accuracy
 from vitbench.campaigns.checks import Record, began
+from vitbench.frameworks import plans_each_pass
 from vitbench.measure import quiet
 from vitbench.records import record as records
 from vitbench.records.archive import PredictionRows
@@ -143,6 +144,19 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
             if (flag in record["flags"]) != raised:
                 had, wanted = ("not ", "") if raised else ("", "not ")
                 yield f"{path}: {had}flagged `{flag}`, expected {wanted}flagged by its passes and quiet probes"
+
+
+def check_short_passes(evidence: Evidence) -> Iterable[str]:
+    """A repeat made the short passes that its settings and its framework ask for, over images that there are."""
+    for path, record in evidence.good.items():
+        limits = record["measuring"].get("passes") or {}
+        asked = limits.get("short_passes", 0) if plans_each_pass(record["framework"]) else 0
+        wanted = asked if record["cold_seconds"] < limits.get("most_seconds", inf) else 0
+        made = record.get("short_passes") or {"count": 0, "images": 0}
+        if made["count"] != wanted:
+            yield f"{path}: {made['count']} short passes, expected {wanted}"
+        elif not made["count"] <= made["images"] <= made["count"] * record["images"]:
+            yield f"{path}: {made['images']} images in {made['count']} short passes, expected one or more in each"
 
 
 def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:

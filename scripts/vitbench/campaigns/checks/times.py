@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vitbench.campaigns.checks import NotChecked, Record, began, ended, first_began, short
 from vitbench.cells import role_of, shuffled
+from vitbench.records.record import seconds_of_passes
 from vitbench.records.turns import out_of_turn
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_parts(evidence: Evidence) -> Iterable[str]:
     for path, record in evidence.good.items():
         passes = [one["seconds"] for one in record["passes"]]
         probing = (record["quiet"] or {"seconds": 0})["seconds"]
-        parts = sum(passes) + (record["start_seconds"] or 0) + (record["load_seconds"] or 0) + probing
+        parts = seconds_of_passes(record) + (record["start_seconds"] or 0) + (record["load_seconds"] or 0) + probing
         rest = record["total_seconds"] - parts
         if rest < -CLOCK / 100:
             yield f"{path}: total_seconds {record['total_seconds']}, expected at least its parts, {parts:.3f}"

@@ -47,6 +47,7 @@ FRAMEWORK = Framework(
         },
     },
     start_and_load_seconds=15,
+    planning_seconds=0.1,
     needs=needs,
     refuses=huggingface.refuses,
     clustered=True,

@@ -41,6 +41,7 @@ FRAMEWORK = Framework(
         },
     },
     start_and_load_seconds=12,
+    planning_seconds=0.1,
     needs=needs,
     refuses=OWN.refuses,
     clustered=True,

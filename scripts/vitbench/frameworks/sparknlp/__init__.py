@@ -54,6 +54,7 @@ FRAMEWORK = Framework(
         },
     },
     start_and_load_seconds=21,
+    planning_seconds=0.2,
     needs=needs,
     refuses=refuses,
     clustered=True,

@@ -63,13 +63,24 @@ class Adapter:
         )
         # Both stages are ready to transform; fitting a Pipeline would only copy them.
         self.pipeline = PipelineModel([assembler, classifier])
+        self.few = Path("few").absolute()
+        self.few.mkdir()
+        for _, path in self.task.images[: self.spark.sparkContext.defaultParallelism]:
+            (self.few / Path(path).name).symlink_to(path)
 
-    def images(self):
-        return self.spark.read.format("image").option("dropInvalid", True).load(self.task.images_folder)
+    def images(self, folder: str):
+        return self.spark.read.format("image").option("dropInvalid", True).load(folder)
+
+    def answers(self, folder: str) -> list[Any]:
+        """What the pipeline says of a folder's images, brought into this process."""
+        classified = self.pipeline.transform(self.images(folder))
+        return classified.select("image.origin", "class.result", "class.metadata").collect()
+
+    def short_pass(self) -> int:
+        return len(self.answers(str(self.few)))
 
     def classify(self) -> Iterator[Prediction]:
-        answers = self.pipeline.transform(self.images()).select("image.origin", "class.result", "class.metadata")
-        for origin, labels, metadata in answers.collect():
+        for origin, labels, metadata in self.answers(self.task.images_folder):
             image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
             for label, scores in zip(labels, metadata, strict=True):
                 # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
@@ -127,7 +138,7 @@ class Adapter:
         """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
         from pyspark.sql.functions import spark_partition_id
 
-        images = self.images()
+        images = self.images(self.task.images_folder)
         counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 

@@ -156,8 +156,8 @@ def _partial_pipelines(adapter: Any) -> dict[str, Callable[[], Any]]:
     return {
         "list": lambda: consume(files().select("path")),
         "read": lambda: consume(files().select("path", "content")),
-        "decode": lambda: consume(adapter.images()),
-        "assemble": lambda: consume(assembler.transform(adapter.images())),
+        "decode": lambda: consume(adapter.images(adapter.task.images_folder)),
+        "assemble": lambda: consume(assembler.transform(adapter.images(adapter.task.images_folder))),
     }
 
 
