@@ -8,6 +8,8 @@ import pytest
 from tree import ROOT
 from xdist.scheduler import LoadScopeScheduling
 
+from vitbench.measure.processes import LOCK
+
 # Threads that wait for each other sleep. Those of torch would spin, for others that have no core to run on beside two
 # workers: the same work took 16 times the CPU seconds here. Set before anything imports torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -17,6 +19,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 SHARED = {"smoke": "smoke", "measured": "measured", "tree": "measured"}
 # What takes longest comes first, so that all workers end together: beginnings of scopes, in their order.
 FIRST = ("smoke", "measured", "tests/smoke/", "tests/workflow/test_install", "tests/workflow/")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_lock(tmp_path_factory):
+    """What this worker measures waits for nobody's measurement on this machine, and kills nothing of theirs."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(LOCK, str(tmp_path_factory.mktemp("lock")))
+        yield
 
 
 @cache

@@ -15,6 +15,9 @@ import psutil
 
 # Set in the environment of everything that a repeat starts, the JVM included, so that it can be found again.
 MARK = "VITBENCH_REPEAT"
+# Names another folder to lock than the system's for temporary files. Tests do, which measure nothing that counts: they
+# neither wait for a measurement on this machine nor kill what one has started.
+LOCK = "VITBENCH_LOCK"
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def machine_lock() -> Iterator[int]:
     The lock is on the system's folder for temporary files, which every user can open: no file is made or left, and
     the kernel lets go of it when the process dies, however it dies. Yields the descriptor that holds it.
     """
-    descriptor = os.open(os.path.realpath("/tmp"), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(os.path.realpath(os.environ.get(LOCK, "/tmp")), os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,13 +40,17 @@ def machine_lock() -> Iterator[int]:
 
 
 def marked(value: str | None = None) -> list[psutil.Process]:
-    """Processes of this user that carry the mark (with this value, or any), without the one that asks."""
+    """Processes of this user that carry the mark (with this value, or any), without the one that asks.
+
+    They were started under the same lock as this process: those of another one are none of its business.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            mark = process.environ().get(MARK) if process.pid != os.getpid() else None
+            variables = process.environ() if process.pid != os.getpid() else {}
         except psutil.Error:  # gone meanwhile, or another user's
             continue
+        mark = variables.get(MARK) if variables.get(LOCK) == os.environ.get(LOCK) else None
         if mark is not None and value in (None, mark) and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
