@@ -38,16 +38,18 @@ def main(runs: Path, physics_table: Path, archive: Folder, out: dict[str, Path])
 
     rules = {role: Rule.of(archive.grid, role) for role in archive.grid["datasets"]}
     faster_than_possible = impossible_cells(tables.read(physics_table, "physics"))
-    gate = parity.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
+    parity_table = parity.parity(table, baseline, archive.predictions, labels, archive.grid["agreement"], forms)
     data_sets = {role: (one["name"], manifest(role)) for role, one in archive.grid["datasets"].items()}
     derived = {
         "summary": analysis.summary(table),
         "budget": analysis.time_budget(table),
         "best": best_batch_size.best_batch_sizes(table, rules["sample"].margin),
         "images": parity.images(data_sets),
-        "parity": gate,
-        "disagreements": parity.disagreements(table, baseline, gate, archive.predictions, manifest),
-        "speedup": speedups.speedup(table, baseline, gate, faster_than_possible, rules, archive.grid.get("trials")),
+        "parity": parity_table,
+        "disagreements": parity.disagreements(table, baseline, parity_table, archive.predictions, manifest),
+        "speedup": speedups.speedup(
+            table, baseline, parity_table, faster_than_possible, rules, archive.grid.get("trials")
+        ),
     }
     for name, frame in derived.items():
         write_atomically(out[name], tables.as_csv(frame))

@@ -24,12 +24,12 @@ def main(given: Mapping[str, str], out: Mapping[str, str]) -> None:
         given: runs, parity, speedup, physics, grid → path.
         out: break_even, batches, sustained, data_set_sizes, total_time → path.
     """
-    runs, gate, speedup, physics = (
+    runs, parity_table, speedup, physics = (
         tables.read(given[table], table) for table in ("runs", "parity", "speedup", "physics")
     )
     grid = json.loads(Path(given["grid"]).read_text(encoding="utf-8"))
     derived = {
-        "break_even": break_even(runs, gate, speedup, Rule.of(grid, "full")),
+        "break_even": break_even(runs, parity_table, speedup, Rule.of(grid, "full")),
         "batches": effective_batches(runs),
         "sustained": sustained(runs),
         "data_set_sizes": data_set_sizes(runs, speedup, Rule.of(grid, SIZES)),

@@ -14,10 +14,10 @@ from vitbench.series import published
 
 def read_jobs(given: Mapping[str, str]) -> list[jobs.Job]:
     """The jobs of what was measured: runs, parity, physics, total_time → path."""
-    runs, gate, physics, total = (
+    runs, parity_table, physics, total = (
         tables.read(given[name], name) for name in ("runs", "parity", "physics", "total_time")
     )
-    return jobs.jobs(runs, total, gate, impossible_cells(physics))
+    return jobs.jobs(runs, total, parity_table, impossible_cells(physics))
 
 
 def main(folder: Path, given: Mapping[str, str], out: Path) -> None:

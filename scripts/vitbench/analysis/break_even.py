@@ -67,7 +67,7 @@ def full_cells(runs: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
 
 
 def break_even(
-    runs: pandas.DataFrame, gate: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None
+    runs: pandas.DataFrame, parity_table: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None
 ) -> pandas.DataFrame:
     """A row a pair of cells of the full data set on the same hardware, what starts sooner named `early`.
 
@@ -80,7 +80,7 @@ def break_even(
     for the pairs of this table: `overtakes` where `late` is `faster`, `never` where it is `slower`, else `uncertain`.
 
     Args:
-        gate: the table of parity; a pair with different labels gets no number.
+        parity_table: that of parity; a pair with different labels gets no number.
         speedup: tells on which devices the A/A control forbids claims.
         rule: by what the full runs are judged.
     """
@@ -93,7 +93,7 @@ def break_even(
             continue
         early, late = sorted((one, other), key=lambda name: line(cells[name]).fixed)
         row = {"device": device, "workers": workers, "early": early, "late": late}
-        if failed := _parity_failure(gate, early, late):
+        if failed := _parity_failure(parity_table, early, late):
             rows.append(row | {"verdict": "parity failed", "reason": failed})
             continue
         blocks = seconds_by_block(cells[early]), seconds_by_block(cells[late])
@@ -150,9 +150,9 @@ def _verdict(found: Comparison, row: dict[str, Any], doubtful: bool) -> dict[str
     return {"verdict": verdict, "reason": "; ".join(filter(None, [why, beyond])) or None}
 
 
-def _parity_failure(gate: pandas.DataFrame, one: str, other: str) -> str | None:
+def _parity_failure(parity_table: pandas.DataFrame, one: str, other: str) -> str | None:
     """Why the labels of two cells of the full data set may not be compared, directly or each with the baseline."""
-    full = gate[gate.dataset == "full"]
+    full = parity_table[parity_table.dataset == "full"]
     pairs = [{row.baseline, row.candidate} for row in full.itertuples()]
     direct = pandas.Series([pair == {one, other} for pair in pairs], index=full.index, dtype=bool)
     either = pandas.Series([bool(pair & {one, other}) for pair in pairs], index=full.index, dtype=bool)

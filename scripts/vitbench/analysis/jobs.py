@@ -60,18 +60,18 @@ class Job:
 def jobs(
     runs: pandas.DataFrame,
     total: pandas.DataFrame,
-    gate: pandas.DataFrame,
+    parity_table: pandas.DataFrame,
     impossible: Collection[tuple[str, str]] = (),
 ) -> list[Job]:
     """A job for each cell of the full data set with a usable repeat that answered for every image.
 
     Args:
         total: the table `total_time` of these runs: where it has hours, they are a job's.
-        gate: the table of parity; a cell whose labels differ is in doubt.
+        parity_table: that of parity; a cell whose labels differ is in doubt.
         impossible: (dataset, cell name) of cells above the machine's peak, which are in doubt, too.
     """
     through_sizes = total_time.lines(runs, total)
-    failed = gate[(gate.dataset == "full") & ~gate.passed.astype(bool)]
+    failed = parity_table[(parity_table.dataset == "full") & ~parity_table.passed.astype(bool)]
     why = dict(zip(failed.candidate, failed.reason, strict=True))
     found = []
     for name, repeats in full_cells(runs[whole(runs)]).items():

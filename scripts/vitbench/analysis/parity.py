@@ -65,7 +65,7 @@ def gate(
 def disagreements(
     runs: pandas.DataFrame,
     baseline: str,
-    gate: pandas.DataFrame,
+    parity_table: pandas.DataFrame,
     predictions: Predictions,
     manifest: Callable[[str], list[Image]],
 ) -> pandas.DataFrame:
@@ -75,11 +75,11 @@ def disagreements(
     and label are the manifest's.
 
     Args:
-        gate: the table of `parity` for the same runs: pairs that agree everywhere are not looked at again.
+        parity_table: that of `parity` for the same runs: pairs that agree everywhere are not looked at again.
         predictions: record path → (id, label, score) of its last pass.
         manifest: role of the data set → its rows.
     """
-    differing = gate[gate.agreement < 1]
+    differing = parity_table[parity_table.agreement < 1]
     wanted = set(zip(differing.dataset, differing.baseline, differing.candidate, strict=True))
     rows = []
     for one, other, _ in comparisons(runs, baseline):

@@ -57,7 +57,7 @@ class _Pair:
 def speedup(
     runs: pandas.DataFrame,
     baseline: str,
-    gate: pandas.DataFrame,
+    parity_table: pandas.DataFrame,
     impossible: Collection[tuple[str, str]] = (),
     rules: dict[str, Rule] | None = None,
     trials: Mapping[str, int] | None = None,
@@ -72,13 +72,13 @@ def speedup(
     with the row's blocks, and `floor_low`, `floor_high` its 95% interval; no verdict rests on it.
 
     Args:
-        gate: the table of `parity` for the same runs and baseline.
+        parity_table: that of `parity` for the same runs and baseline.
         impossible: (dataset, cell name) of cells above the machine's peak.
         rules: role → by what its comparisons are judged; a fixed number of blocks where there is none.
         trials: framework/variant → settings among which a search chose it; of others the batch sizes of the sweep.
     """
     rules = rules or {}
-    passed = {(row.dataset, row.baseline, row.candidate): row for row in gate.itertuples()}
+    passed = {(row.dataset, row.baseline, row.candidate): row for row in parity_table.itertuples()}
     asked, tried = declared(runs, baseline), fairness.trials_of(runs, trials)
     pairs = [
         _pair(runs, one, other, group, passed, impossible, rules.get(one["dataset"]), asked, tried)

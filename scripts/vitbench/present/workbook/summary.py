@@ -26,8 +26,8 @@ SHOWN = tuple(
     """framework variant device workers precision batch_size best_batch_size repeats median throughput speedup low high
     verdict agreement hours machines cost""".split()  # noqa: SIM905
 )
-HELPERS = ("cell", "choice", "gate", "place", "pair_row", "fixed_seconds", "seconds_an_image", "name")
-COMPUTED = ("low", "high", "verdict", "agreement", "gate")
+HELPERS = ("cell", "choice", "no_ratio", "place", "pair_row", "fixed_seconds", "seconds_an_image", "name")
+COMPUTED = ("low", "high", "verdict", "agreement", "no_ratio")
 
 MEANINGS = live.MEANINGS | {
     "best_batch_size": "what the sweep gives now (sheet Best batch); batch_size is what the full run was made with",
@@ -39,7 +39,7 @@ MEANINGS = live.MEANINGS | {
     "hours": "hours that one machine takes for the images typed above, start included",
     "machines": "machines that are done before the deadline typed above, each of which starts once",
     "cost": "what these machines cost at the price typed above; empty without a price",
-    "gate": "why the workflow gives no ratio of this cell",
+    "no_ratio": "why the workflow gives no ratio of this cell",
     "place": "number of the machine; across machines there is a ratio only where the workflow gave one",
     "pair_row": "row of this pair on the sheet Speedup; 0 where there is none",
     "name": "name for the lists of baselines and candidates",
@@ -71,12 +71,12 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame) -> pd.D
     keys = [column for column in ("machine", *VARIANT) if column in best]
     known = {tuple(row[key] for key in keys): row for row in choices.to_dict("records")}
     found = [known.get(tuple(row[key] for key in keys), {}) for row in rows.to_dict("records")]
-    gated = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(GATES)]
-    gates = dict(zip(gated["candidate_cell"], gated["verdict"], strict=True))
+    without = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(GATES)]
+    verdicts = dict(zip(without["candidate_cell"], without["verdict"], strict=True))
     return rows.assign(
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),
         choice=pd.Series([row.get("choice", math.nan) for row in found], dtype="float64"),
-        gate=pd.Series([gates.get(cell, "") for cell in rows["cell"]], dtype=str),
+        no_ratio=pd.Series([verdicts.get(cell, "") for cell in rows["cell"]], dtype=str),
         place=pd.factorize(rows["machine"])[0] + 1,
     )
 
@@ -108,10 +108,10 @@ def table(rows: pd.DataFrame, speedup: pd.DataFrame, seconds: dict[int, dict[int
         place = pairs.get(int(base["cell"]) * PAIR + int(row["cell"]))
         pair = speedup.iloc[place] if place is not None else {}
         times = ratio(seconds.get(int(base["cell"]), {}), seconds.get(int(row["cell"]), {}))
-        gate = base["gate"] or row["gate"]
-        gate = gate or (ELSEWHERE if place is None and row["place"] != base["place"] else "")
-        gate = gate or (NO_BLOCK if math.isnan(times) else "")
-        values["speedup"].append(gate or times)
+        no_ratio = base["no_ratio"] or row["no_ratio"]
+        no_ratio = no_ratio or (ELSEWHERE if place is None and row["place"] != base["place"] else "")
+        no_ratio = no_ratio or (NO_BLOCK if math.isnan(times) else "")
+        values["speedup"].append(no_ratio or times)
         values["low"].append(pair.get("low", math.nan))
         values["high"].append(pair.get("high", math.nan))
         verdict = BASELINE if row["cell"] == base["cell"] else pair.get("verdict", NOT_COMPARED)
@@ -138,7 +138,7 @@ def _formulas(shown: pd.DataFrame) -> dict[str, Formula]:
         mean, count, _ = ratio_formula("baseline_cell", row["cell"])
         found = f'IF({count}=0,"{NO_BLOCK}",{mean})'
         found = f'IF(AND({row["pair_row"]}=0,{row["place"]}<>baseline_place),"{ELSEWHERE}",{found})'
-        return f'{{=IF(baseline_gate<>"",baseline_gate,IF({row["gate"]}<>"",{row["gate"]},{found}))}}'
+        return f'{{=IF(baseline_no_ratio<>"",baseline_no_ratio,IF({row["no_ratio"]}<>"",{row["no_ratio"]},{found}))}}'
 
     def of_pair(column: str) -> Formula:
         def formula(row: Row) -> str:
@@ -265,10 +265,10 @@ def _live_lines(
         where = f"=INDEX(summary_cell,MATCH({who}_name,summary_name,0))"
         sheet.write_formula(row, left, where, sheets.number("0"), int(of["cell"]))
         sheets.name(f"{who}_cell", sheet, row, left, row, left)
-    gate, place = (look_up("summary", column, "baseline_cell") for column in ("gate", "place"))
-    sheet.write_formula(INPUTS, left + 2, f'={gate}&""', sheets.text, base["gate"])
+    no_ratio, place = (look_up("summary", column, "baseline_cell") for column in ("no_ratio", "place"))
+    sheet.write_formula(INPUTS, left + 2, f'={no_ratio}&""', sheets.text, base["no_ratio"])
     sheet.write_formula(INPUTS, left + 3, f"={place}", sheets.number("0"), int(base["place"]))
-    sheets.name("baseline_gate", sheet, INPUTS, left + 2, INPUTS, left + 2)
+    sheets.name("baseline_no_ratio", sheet, INPUTS, left + 2, INPUTS, left + 2)
     sheets.name("baseline_place", sheet, INPUTS, left + 3, INPUTS, left + 3)
 
     times = look_up("summary", "speedup", "candidate_cell")
