@@ -58,6 +58,8 @@ class First:
     deadline: float
     believe: tuple[str, ...]
     doubt: tuple[str, ...]
+    published: str
+    """how our ratios compare with the published ones, in one line; empty where none is beside them"""
     links: tuple[tuple[str, str], ...]
 
 
@@ -86,6 +88,7 @@ def of_measured(
     groups = {(row.dataset, row.baseline, row.candidate): terms_of(row) for row in speedup.itertuples(index=False)}
     precisions = dict(zip(cell_names(summary), summary["precision"], strict=True))
     slugs = {role: one["slug"] for role, one in grid["datasets"].items()}
+    beside = replication.replication(tables["replication"])
     sections = [
         comparison.every(speedup),
         cells.sweep(summary, runs, tables["best"], given),
@@ -102,14 +105,15 @@ def of_measured(
         sizes.sizes(tables["data_set_sizes"], tables["total_time"], given),
         scaling.scaling(tables["scaling"], tables["scaling_fits"], given),
         scaling.cost(tables["cost"]),
-        replication.replication(tables["replication"]),
+        beside,
         machine.machine(summary, context, tables["time_budget"], tables["images"]),
         quality.quiet(runs, speedup, context),
         machine.every_run(runs),
     ]
     believe, doubt = quality.reasons(dict(tables), context)
     arms = break_even.arms(runs, tables["total_time"])
-    return render(_first(context, shown, speedup, arms, believe, doubt), sections, context)
+    first = _first(context, shown, speedup, arms, believe, doubt, beside.found if beside else "")
+    return render(first, sections, context)
 
 
 def of_published(tables: Mapping[str, pd.DataFrame], context: dict[str, Any], pictures: list[Path]) -> str:
@@ -131,7 +135,7 @@ def of_published(tables: Mapping[str, pd.DataFrame], context: dict[str, Any], pi
     return render(_first(context, comparison.shown_first(speedup), speedup, [], [], doubt), sections, context)
 
 
-def _first(context, shown, speedup, arms, believe, doubt) -> First:
+def _first(context, shown, speedup, arms, believe, doubt, published="") -> First:
     answer, bracket, sure = context["answer"].partition(" [")
     source = context["source"]
     name = source.removeprefix("campaigns/")
@@ -165,6 +169,7 @@ def _first(context, shown, speedup, arms, believe, doubt) -> First:
         deadline=projection.DEADLINE,
         believe=tuple(believe),
         doubt=tuple(doubt),
+        published=published,
         links=links,
     )
 

@@ -103,6 +103,7 @@ def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
         "device": (False, lambda rows: Entry(hardware_of(rows.iloc[0]))),
         "warm-up, images": _median("warm_up_images", number_of),
         "warm-up, s": _median("warm_up_seconds", number),
+        "short passes, s": _median("short_pass_seconds", number),
         "first pass / timed": (True, lambda rows: _ratio(rows["cold_seconds"], rows["wall_seconds"])),
         "start, s": _median("start_seconds", number),
         "load, s": _median("load_seconds", number),
@@ -246,11 +247,11 @@ def parity(
     )
 
 
-def _flips(disagreements: pd.DataFrame, gate: pd.DataFrame, precisions: dict[str, str]) -> list[Grid]:
+def _flips(disagreements: pd.DataFrame, parity_table: pd.DataFrame, precisions: dict[str, str]) -> list[Grid]:
     """How many labels each candidate changed against the baseline, and how sure the baseline had been of them."""
     if disagreements.empty:
         return []
-    images = {(row.dataset, row.baseline, row.candidate): row.images for row in gate.itertuples(index=False)}
+    images = {(row.dataset, row.baseline, row.candidate): row.images for row in parity_table.itertuples(index=False)}
     groups = [rows for _, rows in disagreements.groupby(["dataset", "baseline", "candidate"], sort=False)]
 
     def middle(column: str):
@@ -285,10 +286,10 @@ def _margin(score: float) -> Entry:
     return Entry(f"at least {number(least)}" if least > 0 else "not known", max(least, 0.0))
 
 
-def _lower_precisions(gate: pd.DataFrame, precisions: dict[str, str]) -> list[tuple[str, list[str]]]:
+def _lower_precisions(parity_table: pd.DataFrame, precisions: dict[str, str]) -> list[tuple[str, list[str]]]:
     """(framework/variant, its cells behind those of the baseline), of candidates that multiply in a lower precision."""
     found: dict[tuple[str, ...], list[str]] = {}
-    for row in gate.itertuples(index=False):
+    for row in parity_table.itertuples(index=False):
         one, other = (precisions.get(cell, "") for cell in (row.baseline, row.candidate))
         if one in ORDER and other in ORDER and ORDER.index(other) > ORDER.index(one):
             baseline, candidate = (Cell.parse(name) for name in (row.baseline, row.candidate))
