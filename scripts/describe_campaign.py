@@ -28,6 +28,7 @@ from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.plan.configuration import load
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
@@ -246,16 +247,25 @@ def read(name: str, results: Path) -> Campaign:
     )
 
 
-def conditions(campaign: Campaign) -> str:
-    """Machine, time, blocks, model, data sets and versions, in one line."""
+def conditions(campaign: Campaign, page: Path) -> str:
+    """Machine, time, blocks, model, data sets and versions, in one line; `page` holds it."""
     about, context = campaign.about, campaign.context
     first, last = (about[end][:16].replace("T", " ") for end in ("first", "last"))
     return (
         f"{context['machine_text']} · {first} to {last} UTC"
         f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
         + "; ".join(f"{role_of(dataset)} {one['name']}" for dataset, one in context["datasets"].items())
-        + f" · protocol {context['protocol']} · vitbench {context['vitbench']}"
+        + f" · {_protocol(context['protocol'], page)} · vitbench {context['vitbench']}"
     )
+
+
+def _protocol(number: int, page: Path) -> str:
+    """The protocol of a campaign; of an earlier one than today's with where it says what was wrong with that."""
+    today = load(HOME / "config" / "config.yaml")["protocol"]
+    if number == today:
+        return f"protocol {number}"
+    place = Path(os.path.relpath(HOME / "docs" / "methodology.md", page.parent)).as_posix()
+    return f"protocol {number} ([today's is {today}]({place}#what-was-wrong-with-protocol-{number}))"
 
 
 def describe(campaign: Campaign) -> str:
@@ -267,7 +277,7 @@ def describe(campaign: Campaign) -> str:
         "",
         f"{campaign.context['answer']}.",
         "",
-        conditions(campaign),
+        conditions(campaign, campaign.page),
         "",
         "What the columns mean stands in [reference_tables.md](reference_tables.md). `snakemake campaigns` draws all "
         f"of this again from `resources/campaigns/{name}`; "
@@ -340,7 +350,7 @@ def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
 # What a block of a page may hold: campaign, page → lines.
 BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
     "answer": lambda campaign, page: [f"{campaign.context['answer']}."],
-    "conditions": lambda campaign, page: [conditions(campaign)],
+    "conditions": lambda campaign, page: [conditions(campaign, page)],
     "noise": lambda campaign, page: [
         noise_line(campaign.tables["speedup"]) or "No cell was measured twice: the noise is not known."
     ],
