@@ -7,6 +7,8 @@ python tests/benchmarks/steady.py --images 1000 --configfile config/standard.yam
     the end an image was in each hundred of them
 python tests/benchmarks/steady.py --curves curves.csv
     draws and prints the same of a table that is there
+python tests/benchmarks/steady.py --records resources/campaigns/standard
+    prints how much longer each pass of a full run took than its last three, means over the processes of a variant
 
 It lets Snakemake prepare what is missing, and measures with scripts/measure.py, as a run does. No test: hours.
 """
@@ -27,7 +29,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from vitbench.cells import CONTROL  # noqa: E402
 from vitbench.plan.configuration import load  # noqa: E402
+from vitbench.records.archive import is_record, open_archive  # noqa: E402
 
 THREADS = {"OMP_NUM_THREADS": str(os.cpu_count())}  # as Snakemake sets it for the rule `measure`
 
@@ -73,6 +77,29 @@ def curves(asked: argparse.Namespace) -> None:
     frame = pandas.DataFrame(rows)
     frame.to_csv("curves.csv", index=False)
     show(frame)
+
+
+def passes(records: Path) -> None:
+    """Print a Markdown table of the full runs in a folder of records: a row a variant, a column a pass."""
+    archive, rows = open_archive(records), []
+    for record in map(archive.record, filter(is_record, archive.paths())):
+        if record["status"] != "ok" or record["dataset"] != "full":
+            continue
+        seconds = [one["seconds"] for one in record["passes"]]
+        end = sum(seconds[-3:]) / 3
+        variant = f"{record['framework']}/{record['variant'].removesuffix(CONTROL)}"
+        rows += [
+            {"variant": variant, "number": number, "longer": each / end - 1, "last": len(seconds) - 1}
+            for number, each in enumerate(seconds)
+        ]  # fmt: skip
+    frame = pandas.DataFrame(rows)
+    shown = range(frame["last"].min() + 1)
+    print(f"| variant | processes | {' | '.join(f'pass {number}' for number in shown)} |")
+    print("| --- " * (len(shown) + 2) + "|")
+    for name, of_variant in frame.groupby("variant", sort=False):
+        means = of_variant.groupby("number").longer.mean()
+        count = (of_variant.number == 0).sum()
+        print(f"| {name} | {count} | {' | '.join(f'{means[number]:+.1%}' for number in shown)} |")
 
 
 LAST = 300  # images at the end of a curve that say how long an image takes when all has settled
@@ -121,10 +148,13 @@ def main() -> None:
     parser.add_argument("--short-passes", type=int, default=0, help="after the first pass, of who plans each anew")
     parser.add_argument("--size", type=int, default=16, help="images a pass")
     parser.add_argument("--curves", type=Path, help="a table that an earlier run has written")
+    parser.add_argument("--records", type=Path, help="a working directory or a campaign, whose passes are looked at")
     asked = parser.parse_args()
     if asked.configfile:
         asked.configfile = asked.configfile.resolve()
-    if asked.curves:
+    if asked.records:
+        passes(asked.records)
+    elif asked.curves:
         show(pandas.read_csv(asked.curves))
     else:
         curves(asked)
