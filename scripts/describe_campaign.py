@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import yaml
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
@@ -28,7 +29,6 @@ from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
-from vitbench.plan.configuration import load
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line
 from vitbench.present.charts import CHARTS
@@ -261,7 +261,7 @@ def conditions(campaign: Campaign, page: Path) -> str:
 
 def _protocol(number: int, page: Path) -> str:
     """The protocol of a campaign; of an earlier one than today's with where it says what was wrong with that."""
-    today = load(HOME / "config" / "config.yaml")["protocol"]
+    today = yaml.safe_load((HOME / "config" / "config.yaml").read_text(encoding="utf-8"))["protocol"]
     if number == today:
         return f"protocol {number}"
     place = Path(os.path.relpath(HOME / "docs" / "methodology.md", page.parent)).as_posix()

@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     grid = Grid(configuration.load(options.config))
     readiness.check_here(grid.config["machine"], grid.config["devices"])
+    readiness.check_protocol(grid.config["protocol"])
     found = measure(grid, options.threads)
     peak_file.check(found, options.out)
     write_atomically(options.out, json.dumps(found, indent=1) + "\n")

@@ -50,7 +50,7 @@ def main() -> None:
     asked = parser.parse_args()
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     config["passes"] |= {"warm_images": 1, "warm_seconds": 0, "timed": PASSES - 1, "extensions": 0}
-    config["passes"] |= {"shift": 1, "settling": 100}
+    config["passes"] |= {"shift": 1, "settling": 100, "short_passes": 0}  # plain scripts make none
     grid = Grid(resolve(config))
     images = str(Path(grid.manifest("sample")).parent / "images")
     sides = {}

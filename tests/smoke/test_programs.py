@@ -49,9 +49,8 @@ def answers(variant: str, definition: dict, paths: dict[str, str], folder: Path)
         program = program.replace(f'"{asked}"', f'"{there}"')
     folder.mkdir()
     (folder / "program.py").write_text(program)
-    environment = (
-        variables()
-    )  # as in a user's shell: a long TMPDIR would leave no room for the sockets of torch's workers
+    # As in a user's shell: a long TMPDIR would leave no room for the sockets of torch's workers.
+    environment = variables()
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     command = [sys.executable, "program.py"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)

@@ -128,6 +128,10 @@ def nothing(_adapter: Adapter) -> None:
     """All is well."""
 
 
+def sleep(_adapter: Adapter, seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def tell(_adapter: Adapter, path: str) -> None:
     """Say that this step was reached."""
     Path(path).touch()

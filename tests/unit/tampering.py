@@ -10,7 +10,7 @@ import planted
 from vitbench.campaigns import checker
 from vitbench.measure import quiet
 from vitbench.records.archive import open_archive, record_paths
-from vitbench.records.record import predictions_path
+from vitbench.records.record import predictions_path, seconds_of_passes
 
 
 def reasons(folder: Path) -> list[str]:
@@ -50,7 +50,9 @@ def scaled(record: dict, factor: float, jitter: float = 0.0) -> dict:
 def shortened(record: dict, factor: float) -> dict:
     """Fields of a record as if its passes really had taken `factor` times as long, counters and total included."""
     times = scaled(record, factor)
-    less = sum(one["seconds"] for one in record["passes"]) - sum(one["seconds"] for one in times["passes"])
+    if short := record.get("short_passes"):
+        times["short_passes"] = short | {"seconds": short["seconds"] * factor}
+    less = seconds_of_passes(record) - seconds_of_passes(record | times)
     old = record["quiet"]["during"]["counters"]
     new = old | {"elapsed": old["elapsed"] - less, "busy": old["busy"] - 2 * less}
     new["own_cpu_seconds"] = old["own_cpu_seconds"] - 2 * less

@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import check_records
 import planted
@@ -11,6 +12,7 @@ import pytest
 from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shortened
 
 from vitbench.campaigns import checker
+from vitbench.campaigns.checks.records import check_short_passes
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import sha256
@@ -467,3 +469,36 @@ def test_a_data_set_that_is_not_there_is_no_excuse_for_a_crash(run, slug):
     found = reasons(run)
     assert any("expected sample-photos-32" in one for one in found)
     assert not any("as in the manifest" in one for one in found), "a record may not choose what it is held against"
+
+
+MADE = {"count": 100, "images": 200, "seconds": 45.0, "settling_seconds": 12.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"short_passes": MADE | {"count": 99}}, "99 short passes, expected 100"),
+        ({"short_passes": None}, "0 short passes, expected 100"),
+        ({"short_passes": MADE | {"images": 99}}, "expected one or more in each"),
+        # Pass 0 took as long as all passes may: there are none.
+        ({"cold_seconds": 180.0, "short_passes": None}, None),
+        ({"cold_seconds": 180.0}, "100 short passes, expected 0"),
+        # They had taken as long before all were made.
+        ({"short_passes": MADE | {"count": 60, "images": 120, "seconds": 181.0}}, None),
+        ({"protocol": 3}, "100 short passes, expected 0"),
+        ({"protocol": 3, "measuring": {"passes": {"most_seconds": 180}}, "short_passes": None}, None),
+        ({"framework": "huggingface"}, "100 short passes, expected 0"),
+        ({"framework": "huggingface", "short_passes": None}, None),
+        # Of somebody's own framework nobody here knows whether it plans a pass.
+        ({"framework": "theirs"}, None),
+        ({"framework": "theirs", "short_passes": None}, None),
+        ({"framework": "theirs", "short_passes": MADE | {"count": 7, "images": 14}}, "7 short passes, expected 100"),
+    ],
+)
+def test_short_passes_are_those_that_were_asked_for(changes, expected):
+    passes = {"short_passes": 100, "most_seconds": 180}
+    record = {"framework": "sparknlp", "protocol": 4, "images": 32, "cold_seconds": 8.0, "short_passes": MADE}
+    record |= {"measuring": {"passes": passes}} | changes
+    found = list(check_short_passes(SimpleNamespace(good={"rep0.json": record})))
+    assert found == [] if expected is None else len(found) == 1 and expected in found[0]

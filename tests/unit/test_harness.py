@@ -233,6 +233,13 @@ def test_short_passes_follow_pass_0_where_each_pass_is_planned_and_are_no_part_o
     assert "short_passes" not in measure(tmp_path / "not", plan, passes=short)
 
 
+def test_short_passes_end_when_they_have_taken_as_long_as_all_passes_may(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "plans_each_pass", lambda framework: True)
+    plan = {"seconds": [0.0], "at": {"short pass": ["sleep", 0.2]}}
+    record = measure(tmp_path, plan, passes=few_passes(short_passes=50, most_seconds=1.0))
+    assert 0 < record["short_passes"]["count"] <= 5 and record["short_passes"]["seconds"] >= 1.0
+
+
 def test_a_short_pass_that_fails_is_a_failed_repeat(tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "plans_each_pass", lambda framework: True)
     plan = {"at": {"short pass": ["fail", "RuntimeError", "no query"]}}

@@ -11,6 +11,7 @@ from pathlib import Path
 import check_ready
 import doctor
 import pytest
+import yaml
 
 from vitbench import machine
 from vitbench.errors import UserError
@@ -153,6 +154,13 @@ def gate(tmp_path, monkeypatch):
         return json.loads(out.read_text())
 
     return gate
+
+
+def test_an_earlier_protocol_is_not_measured_by():
+    today = yaml.safe_load((HOME / "config" / "config.yaml").read_text())["protocol"]
+    assert problem(lambda: readiness.check_protocol(today - 1)).startswith(f"protocol: {today - 1} is configured")
+    readiness.check_protocol(today)
+    readiness.check_protocol(today + 1)  # raised to measure everything again
 
 
 def test_a_sound_machine_passes_the_gate_and_is_described(gate):

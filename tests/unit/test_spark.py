@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vitbench.errors import UserError
-from vitbench.frameworks import spark
+from vitbench.files import HOME
+from vitbench.frameworks import FRAMEWORKS, plans_each_pass, spark
 from vitbench.inputs.java import Java
 
 JAVA = Java(Path("/opt/java"), "17.0.9", "PATH")
@@ -68,3 +70,11 @@ def test_the_installed_spark_fits_the_locked_jars():
     spark.check_scala([Path("spark-nlp_2.12-5.5.3.jar")])
     with pytest.raises(UserError, match="Scala"):
         spark.check_scala([Path("spark-nlp-gpu_2.11-5.5.3.jar")])
+
+
+def test_what_runs_inside_spark_and_nothing_else_plans_each_pass():
+    """Or its repeats would be timed while the virtual machine still compiles Spark's planner."""
+    defined = yaml.safe_load((HOME / "resources" / "variants.yaml").read_text())
+    for name, variants in defined.items():
+        for definition in variants.values():
+            assert FRAMEWORKS[name].needs(definition, "cpu").spark == plans_each_pass(name)

@@ -76,7 +76,8 @@ class Framework:
     """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
     planning_seconds: float = 0.0
     """what a pass takes beside its images because each is planned anew (a query of Spark), once the run time has
-    compiled the planner; 0 where there is none, and then its repeats make no short passes"""
+    compiled the planner; 0 where there is none. Where there is one, a repeat begins with short passes, and the adapter
+    has the method `short_pass`"""
     clustered: bool = False
     """whether it runs on more than one worker"""
     adapter: Callable[[dict[str, Any]], str] = lambda definition: "adapter"

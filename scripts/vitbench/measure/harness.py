@@ -109,19 +109,21 @@ def run_passes(
         report("pass", **facts, **check_pass(predictions, wanted))
         labels = now
         if short and len(course.passes) == 1 and seconds < limits.most_seconds:
-            report("short passes", **short_passes(adapter, short))
+            report("short passes", **short_passes(adapter, short, limits.most_seconds))
             settling, collecting = adapter.settling_seconds(), adapter.collecting_seconds()
     return predictions, course
 
 
-def short_passes(adapter: Adapter, count: int) -> dict[str, Any]:
-    """Make so many passes over a few images; what they held and took, as a record says it."""
+def short_passes(adapter: Adapter, most: int, most_seconds: float) -> dict[str, Any]:
+    """Make so many passes over a few images, fewer if they take so long; what they held and took, as a record says."""
     settled, begin = adapter.settling_seconds(), time.perf_counter()
-    images = [adapter.short_pass() for _ in range(count)]
-    seconds = time.perf_counter() - begin
+    count, images, seconds = 0, 0, 0.0
+    while count < most and seconds < most_seconds:
+        images += adapter.short_pass()
+        count, seconds = count + 1, time.perf_counter() - begin
     return {
         "count": count,
-        "images": sum(images),
+        "images": images,
         "seconds": seconds,
         "settling_seconds": adapter.settling_seconds() - settled,
     }

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,11 @@ MARK = "VITBENCH_REPEAT"
 LOCK = "VITBENCH_LOCK"
 
 
+def _lock_folder(variables: Mapping[str, str]) -> str:
+    """The folder whose lock a process with these variables holds or waits for."""
+    return os.path.realpath(variables.get(LOCK, "/tmp"))
+
+
 @contextmanager
 def machine_lock() -> Iterator[int]:
     """Hold the one lock of this machine; waits, and says so, while another measurement runs, whoever's it is.
@@ -27,7 +32,7 @@ def machine_lock() -> Iterator[int]:
     The lock is on the system's folder for temporary files, which every user can open: no file is made or left, and
     the kernel lets go of it when the process dies, however it dies. Yields the descriptor that holds it.
     """
-    descriptor = os.open(os.path.realpath(os.environ.get(LOCK, "/tmp")), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(_lock_folder(os.environ), os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,13 +49,13 @@ def marked(value: str | None = None) -> list[psutil.Process]:
 
     They were started under the same lock as this process: those of another one are none of its business.
     """
-    found = []
+    found, own_lock = [], _lock_folder(os.environ)
     for process in psutil.process_iter():
         try:
             variables = process.environ() if process.pid != os.getpid() else {}
         except psutil.Error:  # gone meanwhile, or another user's
             continue
-        mark = variables.get(MARK) if variables.get(LOCK) == os.environ.get(LOCK) else None
+        mark = variables.get(MARK) if MARK in variables and _lock_folder(variables) == own_lock else None
         if mark is not None and value in (None, mark) and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found

@@ -52,6 +52,7 @@ def find(config: Path, role: str, name: str) -> tuple[Grid, Cell]:
         raise UserError(f"--cell {error}") from None
     grid = Grid(configuration.load(config))
     readiness.check_here(grid.config["machine"], grid.config["devices"])
+    readiness.check_protocol(grid.config["protocol"])
     return grid, grid.find(role, name)
 
 

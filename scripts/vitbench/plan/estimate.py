@@ -93,7 +93,8 @@ def seconds(
             framework = FRAMEWORKS[cell.framework]
             total += framework.start_and_load_seconds + passes * one
             if framework.planning_seconds:  # a short pass has an image for each core
-                total += limits.short_passes * (framework.planning_seconds + cores() * one / images[cell.dataset])
+                short = framework.planning_seconds + cores() * one / images[cell.dataset]
+                total += min(limits.short_passes * short, limits.most_seconds)
     return total
 
 

@@ -8,8 +8,11 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+
 from vitbench import environment, machine
 from vitbench.errors import UserError
+from vitbench.files import HOME
 
 MEMORY = 8e9
 """bytes for Spark NLP, as `make doctor` has them: a heap of 4 GB, the engine's own tensors, and the system"""
@@ -21,6 +24,16 @@ def check_here(configured: str, devices: Iterable[str]) -> None:
     """Raise UserError unless this is the machine of the configuration, and nobody else has a part of it."""
     machine.check_configured(configured, devices)
     check_alone()
+
+
+def check_protocol(asked: int) -> None:
+    """Raise UserError where an earlier protocol is asked for, as by a configuration that is kept beside old records."""
+    today = yaml.safe_load((HOME / "config" / "config.yaml").read_text())["protocol"]
+    if asked < today:
+        raise UserError(
+            f"protocol: {asked} is configured, and this vitbench measures by {today}: leave it out, and all is "
+            "measured anew, or take the vitbench that the records were measured with"
+        )
 
 
 def check_alone() -> None:

@@ -68,10 +68,11 @@ class Adapter:
         for _, path in self.task.images[: self.spark.sparkContext.defaultParallelism]:
             (self.few / Path(path).name).symlink_to(path)
 
-    def images(self, folder: str):
-        return self.spark.read.format("image").option("dropInvalid", True).load(folder)
+    def images(self, folder: str | None = None):
+        """The images of a folder; None: of the task's."""
+        return self.spark.read.format("image").option("dropInvalid", True).load(folder or self.task.images_folder)
 
-    def answers(self, folder: str) -> list[Any]:
+    def answers(self, folder: str | None = None) -> list[Any]:
         """What the pipeline says of a folder's images, brought into this process."""
         classified = self.pipeline.transform(self.images(folder))
         return classified.select("image.origin", "class.result", "class.metadata").collect()
@@ -80,7 +81,7 @@ class Adapter:
         return len(self.answers(str(self.few)))
 
     def classify(self) -> Iterator[Prediction]:
-        for origin, labels, metadata in self.answers(self.task.images_folder):
+        for origin, labels, metadata in self.answers():
             image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
             for label, scores in zip(labels, metadata, strict=True):
                 # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
@@ -138,7 +139,7 @@ class Adapter:
         """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
         from pyspark.sql.functions import spark_partition_id
 
-        images = self.images(self.task.images_folder)
+        images = self.images()
         counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 

@@ -31,7 +31,7 @@ PARTIALS = ("list", "read", "decode", "assemble")
 PARTIAL_RUNS, UNCOUNTED = 5, 2
 # Dumps a pass: enough for shares to a few percent. On passes of a second their cost shows (methodology).
 DUMPS, SHORTEST_PERIOD = 120, 0.05
-# Short passes are repeated, for more dumps, until they take this together.
+# Passes that take less are repeated, for more dumps, until they take this together.
 LEAST_SECONDS = 5
 # A frame in a dump.
 FRAME = re.compile(r"^\s+at ([^(\s]+)")
@@ -156,8 +156,8 @@ def _partial_pipelines(adapter: Any) -> dict[str, Callable[[], Any]]:
     return {
         "list": lambda: consume(files().select("path")),
         "read": lambda: consume(files().select("path", "content")),
-        "decode": lambda: consume(adapter.images(adapter.task.images_folder)),
-        "assemble": lambda: consume(assembler.transform(adapter.images(adapter.task.images_folder))),
+        "decode": lambda: consume(adapter.images()),
+        "assemble": lambda: consume(assembler.transform(adapter.images())),
     }
 
 

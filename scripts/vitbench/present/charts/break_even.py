@@ -138,7 +138,7 @@ def _panel(axes: Axes, part: dict[str, pd.DataFrame], pairs: pd.DataFrame, marks
 
 
 def _measured(row) -> list[tuple[float, float]]:
-    """(images, seconds) after each pass of one repeat, start and load included."""
+    """(images, seconds) after each pass of one repeat, start and load included; short passes are no part of a job."""
     passes = [float(seconds) for seconds in row.pass_seconds.split(";") if seconds]
     begin = row.start_seconds + row.load_seconds
     return [((place + 1) * row.images, begin + sum(passes[: place + 1])) for place in range(len(passes))]

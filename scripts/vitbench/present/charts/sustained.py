@@ -55,7 +55,7 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
             axes.set_xlim(0.5, table["minute"].max() + 0.5)
             first = first or axes
-        axes.set_xlabel("minute since pass 0 began")
+        axes.set_xlabel("minute of passes, pass 0 first")
         first.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=style.SMALL, borderaxespad=0)
         return page.figure
 

@@ -38,7 +38,7 @@ COUNTS = frozenset(
     set_aside alike blocks_never measured_images cell usable counted choosing answered baseline_cell candidate_cell pair
     choice stands alive fastest fastest_row against_blocks equivalent best_batch_size place pass machines pair_row
     baseline_repeats candidate_repeats minute n nodes base_workers points fewest_workers most_workers residual_workers
-    reach""".split()  # noqa: SIM905
+    reach short_passes""".split()  # noqa: SIM905
 )
 # Number formats of other columns than counts, shares and quantities, by `table.column` or the column alone.
 FORMS = {
