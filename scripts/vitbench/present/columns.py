@@ -457,8 +457,8 @@ _UNITS = {
     "": """protocol workers repeat block order timed_passes last_change threads slots partitions waves attempts repeats
         set_aside blocks faster_blocks p_holm blocks_needed blocks_never probability_difference alike wave_factor
         minute part n nodes dbu_per_hour id baseline_repeats candidate_repeats baseline_score candidate_score
-        short_passes disagreements.blocks memory_blocks runner_blocks total_blocks data_sets lack_of_fit_p base_workers points
-        fewest_workers most_workers contention
+        disagreements.blocks memory_blocks runner_blocks total_blocks data_sets lack_of_fit_p base_workers points
+        short_passes fewest_workers most_workers contention
         contention_low contention_high coherency coherency_low coherency_high peak_workers residual_workers reach
         machines times baseline_trials candidate_trials cores candidates step""",
 }
