@@ -173,6 +173,7 @@ def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
 def _sustained(frame: pandas.DataFrame) -> list[str]:
     columns: Columns = {"variant": ("variant", None), "batch_size": ("batch size", number(0))}
     columns |= {"repeat": ("repeat", number(0)), "minutes": ("minutes", number(0))}
+    columns |= {"canary": ("the machine beside it, 1 as usual", number(2))}
     columns |= {"begin": (f"images/s, first {SPAN} minutes after {WARMING}", number(2))}
     columns |= {"end": (f"last {SPAN}", number(2)), "change": ("change", share)}
     columns |= {"memory_begin": ("memory then, MB", number(0)), "memory_end": ("memory in the last, MB", number(0))}

@@ -78,8 +78,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             published_low published_high ours ours_low ours_high blocks verdict reason""",
         "break_even": """device workers early late break_even low high blocks blocks_never verdict early_fixed_seconds
             late_fixed_seconds early_seconds_an_image late_seconds_an_image measured_images extrapolated reason""",
-        "sustained": """dataset images framework variant device workers batch_size repeat minute throughput memory_mb
-            collecting_share celsius""",
+        "sustained": """dataset images framework variant device workers batch_size repeat canary_gemm minute throughput
+            memory_mb collecting_share celsius""",
         "data_set_sizes": """framework variant device workers batch_size dataset images blocks seconds_an_image
             seconds_low seconds_high ratio ratio_low ratio_high verdict floor within_floor baseline speedup speedup_low
             speedup_high speedup_verdict reason""",

@@ -63,3 +63,13 @@ def test_the_chart_has_a_panel_for_what_is_known_and_no_other(monkeypatch):
     assert "images/s" in said and "memory" in said and "°C" not in said
     nothing = chart.draw(sustained.sustained(runs(passes(1.0))), RUN.context)
     assert "No repeat" in words(nothing, monkeypatch)
+
+
+def test_the_caption_says_where_the_machine_was_not_as_fast_beside_all_of_them(monkeypatch):
+    def said(*speeds: float) -> str:
+        long = passes(*[30.0] * 24)
+        repeats = [long | {"canary_gemm": speed, "repeat": number} for number, speed in enumerate(speeds)]
+        return words(chart.draw(sustained.sustained(runs(*repeats)), RUN.context), monkeypatch)
+
+    assert "canary" not in said(1.0, 1.02) and "canary" not in said(float("nan"), 1.1)
+    assert "1.00 for" in said(1.0, 1.1) and "1.10 for" in said(1.0, 1.1)

@@ -26,7 +26,8 @@ def sustained(runs: pandas.DataFrame) -> pandas.DataFrame:
     for repeat in runs[runs.status == "ok"].to_dict("records"):
         seconds = _list(repeat["pass_seconds"])
         if seconds.sum() >= LEAST_SECONDS:
-            rows += [{column: repeat[column] for column in OF_REPEAT} | minute for minute in _minutes(repeat, seconds)]
+            known = {column: repeat[column] for column in (*OF_REPEAT, "canary_gemm")}
+            rows += [known | minute for minute in _minutes(repeat, seconds)]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["sustained"]))
 
 
@@ -63,7 +64,8 @@ def trends(minutes: pandas.DataFrame) -> pandas.DataFrame:
     """A row a repeat of the table `sustained`: how it ended against how it began, after WARMING minutes.
 
     Columns: those of the repeat; `minutes`; `begin` and `end`, images a second of the first and last SPAN minutes;
-    `change`, end / begin - 1; `memory_begin` and `memory_end`, median MB of these minutes, NaN where it is not known.
+    `change`, end / begin - 1; `canary`, how fast the machine was beside the repeat, 1 as usual; `memory_begin` and
+    `memory_end`, median MB of these minutes, NaN where it is not known.
     """
     rows = []
     for key, group in minutes.groupby(list(OF_REPEAT), sort=False, dropna=False):
@@ -72,11 +74,11 @@ def trends(minutes: pandas.DataFrame) -> pandas.DataFrame:
         speeds = {"begin": begin.throughput.mean(), "end": end.throughput.mean()}
         rows.append(
             dict(zip(OF_REPEAT, key, strict=True))
-            | {"minutes": len(group)}
+            | {"minutes": len(group), "canary": group.canary_gemm.iloc[0]}
             | speeds
             | {"change": speeds["end"] / speeds["begin"] - 1}
             | {"memory_begin": begin.memory_mb.median(), "memory_end": end.memory_mb.median()}
         )
     return pandas.DataFrame(
-        rows, columns=[*OF_REPEAT, "minutes", "begin", "end", "change", "memory_begin", "memory_end"]
+        rows, columns=[*OF_REPEAT, "minutes", "canary", "begin", "end", "change", "memory_begin", "memory_end"]
     )

@@ -14,6 +14,8 @@ from vitbench.present import style
 from vitbench.present.labels import DEVICES, number, variant_name, variant_of
 
 WIDTH, HEIGHT, GAP, LEFT = 6.2, 1.5, 0.3, 0.85  # inches
+# Canaries that lie no further apart (share) are of a machine that was as fast.
+ALIKE = 0.03
 # Column of the table → the axis it is drawn on.
 PANELS = {
     "throughput": "images/s",
@@ -69,14 +71,25 @@ def _memory(row: Any) -> str:
     return "" if math.isnan(row.memory_end) else f", memory {row.memory_begin:,.0f} → {row.memory_end:,.0f} MB"
 
 
+def _machine(found: pd.DataFrame) -> str:
+    """That the machine was not as fast beside one repeat as beside another, which no ratio of theirs knows of."""
+    known = found.dropna(subset="canary")
+    if known.empty or known["canary"].max() < known["canary"].min() * (1 + ALIKE):
+        return ""
+    each = ", ".join(f"{row.canary:.2f} for {variant_of(row)}" for row in known.itertuples(index=False))
+    return f" The machine itself was not as fast beside all of them (matrix product of the canary, 1 as usual: {each})."
+
+
 def _caption(table: pd.DataFrame, context: dict) -> list[str]:
+    found = trends(table)
     how = (
         f"One line a repeat. After {WARMING} minutes of warm-up, the last {SPAN} minutes against the first {SPAN}: "
         + "; ".join(
             f"{variant_of(row)} {number(row.begin)} → {number(row.end)} images/s ({row.change:+.1%}){_memory(row)}"
-            for row in trends(table).itertuples(index=False)
+            for row in found.itertuples(index=False)
         )
         + "."
+        + _machine(found)
     )
     wrong = (
         "A pass counts in each minute by its share there. A neighbour on the machine slows one minute and not the"
