@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Fixtures that are dear to make: a finished run, and a tree in which everything is measured. All files with a test that
 # asks for one, itself or by other fixtures, stay together.
-SHARED = {"smoke": "smoke", "measured": "measured", "tree": "measured"}
+SHARED = {"smoke": "smoke", "measured_pipeline": "smoke", "measured": "measured", "tree": "measured"}
 # What takes longest comes first, so that all workers end together: beginnings of scopes, in their order.
 FIRST = ("smoke", "measured", "tests/smoke/", "tests/workflow/test_install", "tests/workflow/")
 

@@ -6,6 +6,8 @@ import json
 import pickle
 import subprocess
 import sys
+from functools import cache
+from importlib import import_module
 
 import pytest
 import tiny
@@ -15,15 +17,18 @@ from vitbench.environment import variables
 from vitbench.files import HOME
 
 APART = [name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()]
+# The remaining one is looked at closely in tests/unit/test_spark_tasks.py.
+IN_SPARK = [name for name in tiny.IN_SPARK if name != "spark-huggingface/float32"]
 HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-# A process of its own, as in a repeat: what a variant sets holds for all of it. Prints the labels and the description.
+# A process of its own, as in a repeat: what a variant sets holds for all of it. Prints the labels and the description
+# of each variant, or why it cannot be.
 RUN = """
 import json, pickle, sys
 from importlib import import_module
 import tiny
+from vitbench.frameworks import Unavailable
 
-def main():
-    module, task = sys.argv[1], pickle.loads(bytes.fromhex(sys.argv[2]))
+def answers(module, task):
     adapter = import_module(module).Adapter(task)
     if "compile" in task.variant:
         import torch
@@ -35,46 +40,51 @@ def main():
                 return run_once(pixels)
 
         adapter.run_once = without_compiling
-    predictions, described = tiny.run(adapter)
-    print(json.dumps([[[one.id, one.label] for one in predictions], described]))
+    try:
+        predictions, described = tiny.run(adapter)
+    except Unavailable as reason:
+        return None, str(reason)
+    return {one.id: one.label for one in predictions}, described
 
 if __name__ == "__main__":
-    main()
+    for module, task in pickle.loads(bytes.fromhex(sys.argv[1])):
+        print(json.dumps(answers(module, task)), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return tiny.make(tmp_path_factory.mktemp("engines"))
+    return tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("engines") / "tiny")
 
 
-def run(place, name):
-    """Labels by image, and what the variant says of itself; or the last line of what it said instead."""
+@cache
+def run(place, *names, **more):
+    """For each variant labels by image, and what it says of itself; or None, and why it cannot be."""
     (place / "run.py").write_text(RUN)
     paths = {"PYTHONPATH": f"{HOME / 'scripts'}:{HOME / 'tests'}"}
-    command = [sys.executable, "run.py", tiny.module(name), pickle.dumps(tiny.task(place, name)).hex()]
-    done = subprocess.run(command, cwd=place, env=variables(place) | paths, capture_output=True, text=True, timeout=600)
-    if done.returncode:
-        return None, done.stderr.strip().splitlines()[-1]
-    labels, described = json.loads(done.stdout.strip().splitlines()[-1])
-    return dict(labels), described
+    tasks = [(tiny.module(name), tiny.task(place, name)) for name in names]
+    command = [sys.executable, "run.py", pickle.dumps(tasks).hex()]
+    environment = variables(place) | paths | more
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    return dict(zip(names, map(json.loads, told), strict=True))
 
 
 @pytest.fixture(scope="module")
 def expected(place):
-    labels, described = run(place, "huggingface/pipeline")
-    assert labels, described
-    return labels
+    name = "huggingface/pipeline"
+    predictions, _ = tiny.run(import_module(tiny.module(name)).Adapter(tiny.task(place, name)))
+    return {one.id: one.label for one in predictions}
 
 
-# Compiling takes half a minute a variant, and a C++ compiler.
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
-    + [pytest.param(name, marks=pytest.mark.jvm) for name in tiny.IN_SPARK],
-)
-def test_labels_precision_and_batches(place, expected, name):
-    labels, described = run(place, name)
+@pytest.fixture(scope="module")
+def in_spark(place, java):
+    """All that runs in Spark, one session after another: the model lies in workers that no two of them share."""
+    return run(place, *IN_SPARK, **java)
+
+
+def check(name, labels, described, expected):
     wanted = next((word for word in ("bfloat16", "int8") if word in name), "float32")
     if wanted == "bfloat16" and not HAS_BFLOAT16:
         assert labels is None and "no products in bfloat16" in described
@@ -88,3 +98,17 @@ def test_labels_precision_and_batches(place, expected, name):
         assert described["partition_rows"] == {"6": 2} and described["effective_batch_sizes"] == {"2": 2, "4": 2}
     else:
         assert described["effective_batch_sizes"] == {"4": 3} and "compiled" in described["setting"]
+
+
+# Compiling takes half a minute a variant, and a C++ compiler.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
+)
+def test_labels_precision_and_batches_of_processes_and_compilers(place, expected, name):
+    check(name, *run(place, name)[name], expected)
+
+
+@pytest.mark.jvm
+@pytest.mark.parametrize("name", IN_SPARK)
+def test_labels_precision_and_batches_in_spark(in_spark, expected, name):
+    check(name, *in_spark[name], expected)

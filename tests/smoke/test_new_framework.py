@@ -4,32 +4,31 @@ import shutil
 from pathlib import Path
 
 import openpyxl
-import planted
 import tree
 
 from vitbench import tables
-from vitbench.plan.configuration import load
-from vitbench.plan.grid import Grid
 
 TOY = Path(__file__).parents[1] / "toy_framework"
 
 
-def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(tmp_path):
+def test_a_package_and_a_block_of_yaml_are_all_that_a_framework_takes(measured_pipeline, tmp_path):
     copy = tree.clone(tmp_path / "a clone")
     shutil.copytree(TOY / "loop", copy.root / "scripts/vitbench/frameworks/loop")
     shutil.copy(TOY / "environment.yaml", copy.root / "envs/loop.yaml")
     with open(copy.root / "resources/variants.yaml", "a") as variants:
         variants.write((TOY / "variants.yaml").read_text())
-    # What the machine can do is no framework's affair, and takes half a minute to find out.
-    planted.plant_peak(copy.root, Grid(load(copy.root / "config/smoke.yaml")), flop_per_image=1e8)
+    measured_pipeline(copy.root)
     wanted = ["frameworks=[huggingface/pipeline,loop/plain]", "batch_sizes=[4]", "control=False", "profile=False"]
-    output = copy.snakemake("--cores", "all", "--configfile", "config/smoke.yaml", "--config", *wanted)
+    targets = ("figures", "workbook", "report", "results/summary.txt")
+    output = copy.snakemake(*targets, "--cores", "all", "--configfile", "config/smoke.yaml", "--config", *wanted)
+    assert "vitbench: 2 of 4 measurements to do" in output, "what others took is not measured again"
     runs = tables.read(copy.root / "results/runs.csv")
     assert set(runs[runs.framework == "loop"].dataset) == {"sample", "full"} and set(runs.status) == {"ok"}, output
     parity = tables.read(copy.root / "results/parity.csv")
     assert parity[parity.candidate.str.startswith("loop/plain")].agreement.eq(1).all()
     for chart in ("speedup", "batch_sweep", "wall_time"):
         assert (copy.root / f"reports/{chart}.svg").stat().st_size > 0
+    assert "Plain loop" in (copy.root / "reports/report.html").read_text()
     book = openpyxl.load_workbook(copy.root / "reports/benchmark.xlsx")
     assert any(cell.value == "loop" for row in book["Runs"].iter_rows() for cell in row)
     assert "Plain loop" in (copy.root / "results/summary.txt").read_text()

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 
-import planted
 import pytest
 import tree
 
 from vitbench import tables
 from vitbench.frameworks.stages import STAGES
-from vitbench.plan.configuration import load
-from vitbench.plan.grid import Grid
 
 pytestmark = pytest.mark.jvm
 NAME = "spark-huggingface/float32"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(measured_pipeline, java, tmp_path_factory):
     """The folder of a finished run that has no jar and no export."""
     folder = tmp_path_factory.mktemp("python in spark")
     changes = {"frameworks": ["huggingface/pipeline", NAME], "batch_sizes": [4], "control": False}
     (folder / "more.yaml").write_text(json.dumps(changes))
-    # What the machine can do is not asked here, and takes half a minute to find out.
-    planted.plant_peak(folder, Grid(load(tree.ROOT / "config/smoke.yaml")), flop_per_image=1e8)
-    tree.smoke(folder, "results/summary.txt", "results/parity.csv", "results/stages.csv")
+    measured_pipeline(folder)
+    tree.smoke(folder, "results/summary.txt", "results/parity.csv", "results/stages.csv", **java)
     return folder
 
 

@@ -142,8 +142,8 @@ def test_the_run_began_with_an_estimate_and_ended_with_nine_lines(smoke):
     assert "\n".join(lines) in output
 
 
-def test_nothing_is_left_to_do_or_lying_about(smoke):
-    assert Tree(smoke).planned(*smoke_options(smoke)) == {}
+def test_nothing_is_left_to_do_or_lying_about(smoke, java):
+    assert Tree(smoke).planned(*smoke_options(smoke), **java) == {}
     hidden = [path for path in smoke.rglob(".*") if ".snakemake" not in str(path) and "environments" not in path.parts]
     assert [path.name for path in hidden if path.suffix in (".repeat", ".partial")] == []
     assert not [process for process in psutil.process_iter(["environ"]) if _is_ours(process, smoke)]
