@@ -183,7 +183,7 @@ def _caption(cells: dict[str, pd.DataFrame], table: pd.DataFrame, context: dict)
     measured = max(map(measured_images, cells.values()))
     how = (
         "Line: start + load + what the cold pass takes longer than a warm one + images × warm seconds an image, medians"
-        f" of n = {count(repeats)} repeats. Points: start, load and the passes so far of each repeat, as measured."
+        f" of n = {count(repeats)} repeats. Points: start, load and the passes so far (no short ones) of each repeat."
         f" Solid: from one data set to {REACH} times the images that a process classified, at most {measured}; dashed:"
         " extrapolated, and no more certain than so few images are. Every pass has the same images."
     )

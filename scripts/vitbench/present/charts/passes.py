@@ -161,6 +161,8 @@ def _caption(lines: pd.DataFrame, context: dict) -> list[str]:
     )
     if any(max(part["each"].map(max)) > WIDE_SPAN * min(part["each"].map(min)) for _, part in lines.groupby("device")):
         how += " Logarithmic where the passes lie far apart."
+    if (lines["short_passes"] > 0).any():
+        how += " The short passes between pass 0 and the next, in which Spark's planner is compiled, are not drawn."
     more = (
         f"Set aside, {aside.sum()} of {len(lines)}: drawn dashed, and in no median, ratio or verdict."
         if any(aside)

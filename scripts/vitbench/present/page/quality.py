@@ -116,8 +116,8 @@ def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
         "Warm-up and steady state",
         (Panels(plots), grid("Warm-up of the full run, medians of the repeats", groups, columns)),
         read="Seconds an image against the pass, one line a repeat, each a fresh process: thin, warm-up (pass 0 is"
-        " cold); with dots, the timed passes, whose median is the value. Dashed with hollow dots: set aside, suspect or"
-        " without a steady state, and in no ratio.",
+        " cold; the short passes after it are not drawn); with dots, the timed passes, whose median is the value."
+        " Dashed with hollow dots: set aside, suspect or without a steady state, and in no ratio.",
         wrong="Timed passes that still fall were not warm: the value is too slow. Lines that lie apart for their whole"
         " length are the difference between processes, which only more repeats average out.",
     )
