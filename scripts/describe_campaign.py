@@ -38,6 +38,8 @@ from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
 from vitbench.records.archive import Packed, open_archive
 
+# Today's.
+PROTOCOL = yaml.safe_load((HOME / "config" / "config.yaml").read_text(encoding="utf-8"))["protocol"]
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
 _TARGETS = ("figures", "sizes", "sustained", "advice")
 SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in _TARGETS}
@@ -262,11 +264,10 @@ def conditions(campaign: Campaign, page: Path) -> str:
 
 def _protocol(number: int, page: Path) -> str:
     """The protocol of a campaign; of an earlier one than today's with where it says what was wrong with that."""
-    today = yaml.safe_load((HOME / "config" / "config.yaml").read_text(encoding="utf-8"))["protocol"]
-    if number == today:
+    if number == PROTOCOL:
         return f"protocol {number}"
     place = Path(os.path.relpath(HOME / "docs" / "methodology.md", page.parent)).as_posix()
-    return f"protocol {number} ([today's is {today}]({place}#what-was-wrong-with-protocol-{number}))"
+    return f"protocol {number} ([today's is {PROTOCOL}]({place}#what-was-wrong-with-protocol-{number}))"
 
 
 def describe(campaign: Campaign) -> str:

@@ -49,6 +49,16 @@ def test_a_campaign_with_data_sets_of_several_sizes_has_their_parts(sized, tmp_p
     assert set(speedup.family[speedup.dataset.str.startswith("sizes-")]) == {"exploratory"}
 
 
+def test_a_campaign_of_an_earlier_protocol_says_where_it_was_wrong(campaign):
+    def said(protocol: int) -> str:
+        context = campaign.context | {"protocol": protocol}
+        return describe_campaign.conditions(replace(campaign, context=context), campaign.page)
+
+    today = describe_campaign.PROTOCOL
+    assert f"protocol {today} · " in said(today)
+    assert f"protocol 3 ([today's is {today}](methodology.md#what-was-wrong-with-protocol-3))" in said(3)
+
+
 def test_a_campaign_with_long_repeats_has_their_part_and_chart(campaign):
     of_repeat = dict(zip(OF_REPEAT, ("full", 32, "huggingface", "pipeline", "cpu", 1, 8, 0), strict=True))
     minutes = [of_repeat | {"minute": minute, "throughput": 8.0 if minute < 7 else 6.0} for minute in range(1, 12)]
