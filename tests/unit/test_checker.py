@@ -502,3 +502,8 @@ def test_short_passes_are_those_that_were_asked_for(changes, expected):
     record |= {"measuring": {"passes": passes}} | changes
     found = list(check_short_passes(SimpleNamespace(good={"rep0.json": record})))
     assert found == [] if expected is None else len(found) == 1 and expected in found[0]
+
+
+@pytest.mark.parametrize("campaign", sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir()))
+def test_every_committed_campaign_is_sound_whatever_its_protocol(campaign):
+    assert reasons(HOME / "resources" / "campaigns" / campaign) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -137,7 +137,9 @@ def _unusable(record: Record) -> list[str]:
             if found[when][name] is None
         ]
     for name, settings in (("passes", Passes), ("quiet", quiet.Limits)):
-        stated = record["measuring"].get(name)
-        if stated and not (isinstance(stated, dict) and stated.keys() == {one.name for one in fields(settings)}):
-            wrong.append(f"measuring.{name} {text(stated)}, expected {', '.join(one.name for one in fields(settings))}")
+        stated, known = record["measuring"].get(name), [one.name for one in fields(settings)]
+        # What has a default is younger than the first records.
+        needed = {one.name for one in fields(settings) if one.default is MISSING}
+        if stated and not (isinstance(stated, dict) and needed <= stated.keys() <= set(known)):
+            wrong.append(f"measuring.{name} {text(stated)}, expected {', '.join(known)}")
     return wrong
