@@ -207,6 +207,14 @@ def test_another_machine_than_the_configured_one_is_refused(place):
     assert "machine: xeon-2" in line and machine.machine_id() in line and "machine: auto" in line
 
 
+def test_an_earlier_protocol_is_refused(place):
+    """As of the configuration that lies beside old records: its repeats would be measured in another way."""
+    earlier = place.config["protocol"] - 1
+    Path("mine.yaml").write_text(f"protocol: {earlier}\n")
+    line = refusal("--cell", f"{HF}/bs8", "--out", "rep0.json", "--config", "mine.yaml")
+    assert f"protocol: {earlier} is configured" in line
+
+
 def test_only_labels_that_the_model_knows_count_for_accuracy(place):
     model = Path(place.model_folder(place.sweep[0]))
     (model / "config.json").write_text(json.dumps({"id2label": {"0": "cat", "1": "mouse"}}))
