@@ -80,6 +80,9 @@ def test_the_answer_stands_first(whole):
     assert title.text.startswith(run.context["answer"].partition(" [")[0])
     first = parsed(whole).all("main")[0].text
     assert "Why believe it:" in first and "seeded weights" in first and "no GPU measured" in first
+    above = first.partition("Who is faster")[0]
+    assert "Raw: workbook · notebook · runs.csv · speedup.png" in above
+    assert ("The article: " in above) == ("published comparisons" in first) and ".. " not in above
 
 
 def test_comparisons_are_grouped_by_their_terms_and_those_on_other_terms_stand_under_the_answer(tmp_path):
