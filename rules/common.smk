@@ -25,6 +25,7 @@ from vitbench.plan.grid import Grid
 from vitbench.plan.looks import record
 from vitbench.plan.patterns import missing_only
 from vitbench.plan.readiness import check_writable
+from vitbench.plan.workers import to_check
 from vitbench.present import projection
 from vitbench.present.charts import CHARTS
 from vitbench.sources import SCRIPTS, behind

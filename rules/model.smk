@@ -206,6 +206,8 @@ rule check_spark:
     params:
         # The check is made again for another Java.
         java_home=os.environ.get("JAVA_HOME", ""),
+        # Without jars, Spark runs Python alone.
+        spark=lambda wildcards: to_check(GRID.config, wildcards.set != PYTHON),
     message:
         "starting Spark once ({wildcards.set})"
     script:

@@ -42,7 +42,7 @@ from vitbench.inputs import downloads, images, jars, java, models
 from vitbench.inputs.datasets import COLUMNS
 from vitbench.inputs.datasets import build as build_dataset
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
-from vitbench.plan import estimate, readiness
+from vitbench.plan import estimate, readiness, workers
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.present.markdown import BLOCK, filled
@@ -66,7 +66,13 @@ VALUES: dict[str, Any] = {
     "batch_sizes": [0],
     "batch_sizes.cpu": [8, 8],
     "batch_sizes.gpu": [],
-    "workers": [2],
+    "workers": [0],
+    "spark": "yarn",
+    "spark.master": "local[2]",
+    "spark.worker_cores": 0,
+    "spark.worker_memory_gb": "4g",
+    "spark.hadoop": "",
+    "spark.settings": {"executor.memory": "4g"},
     "repeats": "3",
     "repeats.sample": 0,
     "repeats.full": 2.5,
@@ -187,6 +193,10 @@ def gpu_cell_on_a_machine_without(folder: Path) -> None:
 def too_few_cores(folder: Path) -> None:
     with on(cores=8):
         readiness.check_cores(2)
+
+
+def too_many_workers(folder: Path) -> None:
+    workers.check_room(configured(folder, {"workers": [1, 4]}).config, False, 2)
 
 
 def little_memory(folder: Path) -> None:
@@ -542,6 +552,16 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
             folder, {"frameworks": ["huggingface/pipeline", "sparknlp/pretrained"]}
         ),
         "a batch larger than the data set": large_batch,
+        "more workers than the master has": lambda folder: configured(
+            folder, {"workers": [1, 4], "spark": {"master": "local-cluster[2,1,4096]"}}
+        ),
+        "a cluster of nobody knows what": lambda folder: configured(folder, {"spark": {"master": "spark://node:7077"}}),
+        "a setting that another key says": lambda folder: configured(
+            folder, {"spark": {"settings": {"spark.executor.memory": "8g"}}}
+        ),
+        "a secret among the settings": lambda folder: configured(
+            folder, {"spark": {"settings": {"spark.hadoop.fs.s3a.secret.key": "x"}}}
+        ),
     },
     "Surroundings": surroundings.BROUGHT,
     "The machine": {
@@ -551,6 +571,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "… with `measure.py`": gpu_cell_on_a_machine_without,
         "a disk too small": full_disk,
         "memory too small for Spark": little_memory,
+        "more workers than cores": too_many_workers,
         "… found by Java only": no_room_for_the_heap,
         "a Java that does not fit": unfit_java,
         "`JAVA_HOME` without Java": no_java_there,

@@ -76,6 +76,7 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "peak_memory_mb": 900.5,
         "waves": None,
         "partition_rows": None,
+        "cluster": None,
         "quiet": None,
         "attempts": [],
         "peak_gpu_memory_mb": None,

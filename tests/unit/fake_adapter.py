@@ -3,12 +3,12 @@
 The images are small text files that hold their label: each pass reads them again, so a changed file is seen.
 
 Settings: `seconds` (of each pass; the last one stands for all later ones), `settling` (the same, of what the run time
-spends on settling), `settling_of_short_pass` (one number), `collecting` (and on collecting garbage), `streams`,
-`describe` (changes to the description), `says_nothing_of` (keys that are left out of it), `log` (file that gets begin
-and end of this process's life), `lose`, `twice` (ids), `from_pass` and `until_pass` (between these they are lost or
-given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what is done there, with its
-argument, by a function of this module. Steps are start, load, pass 0, short pass, pass 1, ..., profile, describe,
-close. `stages`: stage → seconds that an image spends there in an instrumented pass.
+spends on settling), `settling_of_short_pass` (one number), `collecting` (and on collecting garbage), `faults` (what
+each pass lost), `streams`, `describe` (changes to the description), `says_nothing_of` (keys that are left out of it),
+`log` (file that gets begin and end of this process's life), `lose`, `twice` (ids), `from_pass` and `until_pass`
+(between these they are lost or given twice), `count_energy` (a made-up counter of 1 J a reading), and `at`: step → what
+is done there, with its argument, by a function of this module. Steps are start, load, pass 0, short pass, pass 1, ...,
+profile, describe, close. `stages`: stage → seconds that an image spends there in an instrumented pass.
 """
 
 from __future__ import annotations
@@ -107,6 +107,11 @@ class Adapter:
         """Grows with each pass by what the plan says, as it does for settling; None where it says nothing."""
         growth = self.plan.get("collecting")
         return growth and sum(growth[min(number, len(growth) - 1)] for number in range(self.passes))
+
+    def faults(self) -> dict[str, int]:
+        """What the plan says that the last pass lost; nothing before the first, nor where it says nothing."""
+        told = self.plan.get("faults", [])
+        return told[self.passes - 1] if 0 < self.passes <= len(told) else {}
 
     def describe(self) -> dict[str, Any]:
         self._at("describe")

@@ -456,8 +456,44 @@ def test_what_was_skipped_is_not_compared(table):
     assert [other for _, other, _ in named_pairs(runs)] == [f"{ONNX}/cpu/w1/bs8"]
 
 
-def test_different_numbers_of_workers_are_not_compared(table):
-    assert named_pairs(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [9], workers=2))) == []
+def test_equal_numbers_of_workers_are_compared_where_the_baseline_runs_on_a_cluster(table):
+    runs = table(*(cell(variant, "full", 8, [9], workers=n) for variant in (TF, ONNX) for n in (1, 2, 4)))
+    found = named_pairs(runs, TF)
+    assert found[:3] == [(f"{TF}/cpu/w{n}/bs8", f"{ONNX}/cpu/w{n}/bs8", BEST_GROUP) for n in (1, 2, 4)]
+    # And each against itself with one worker, after them.
+    assert set(found[3:]) == {
+        (f"{variant}/cpu/w1/bs8", f"{variant}/cpu/w{n}/bs8", BEST_GROUP) for variant in (TF, ONNX) for n in (2, 4)
+    }
+
+
+def test_a_baseline_on_one_node_is_that_of_every_number_of_workers(table):
+    runs = table(cell(HF, "full", 8, [9]), *(cell(TF, "full", 8, [9], workers=n) for n in (1, 2)))
+    assert named_pairs(runs) == [
+        (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w1/bs8", BEST_GROUP),
+        (f"{HF}/cpu/w1/bs8", f"{TF}/cpu/w2/bs8", BEST_GROUP),
+        (f"{TF}/cpu/w1/bs8", f"{TF}/cpu/w2/bs8", BEST_GROUP),
+    ]
+    gate, found = judge(runs)
+    assert list(gate.passed) == [True] * 3
+    assert list(found.family) == [pairs.PRIMARY, pairs.PRIMARY, pairs.EXPLORATORY]
+
+
+def test_a_control_and_a_device_are_held_against_the_same_number_of_workers(table):
+    twins = (TF, f"{TF}{cells.CONTROL}")
+    runs = table(*(cell(variant, "full", 8, [9], workers=n) for variant in twins for n in (1, 2)))
+    assert set(named_pairs(runs, TF)) == {
+        (f"{TF}/cpu/w1/bs8", f"{TF}{cells.CONTROL}/cpu/w1/bs8", pairs.CONTROL_GROUP),
+        (f"{TF}/cpu/w2/bs8", f"{TF}{cells.CONTROL}/cpu/w2/bs8", pairs.CONTROL_GROUP),
+        (f"{TF}/cpu/w1/bs8", f"{TF}/cpu/w2/bs8", BEST_GROUP),
+    }
+    runs = table(cell(TF, "full", 8, [9], device="cpu", workers=1), cell(TF, "full", 8, [9], device="gpu", workers=2))
+    assert named_pairs(runs, HF) == []
+
+
+def test_what_lost_work_on_a_cluster_carries_no_number(table):
+    runs = table(flagged(cell(TF, "full", 8, [6, 60, 6], workers=2), b1="work lost"))
+    row = analysis.summary(runs).iloc[0]
+    assert (row.repeats, row.set_aside, row["median"], row["flags"]) == (2, 1, 6, "work lost")
 
 
 # --- parity

@@ -169,6 +169,12 @@ def lose_an_image_without_a_flag(run):
     rewrite(path, lambda rows: rows[1:])
 
 
+def lose_an_executor_without_a_flag(run):
+    lost = {"executors_lost": 1, "why_lost": ["exited"], "tasks_retried": 1}
+    size = {"master": "standalone", "here": True, "executors": 2, "cores": 1, "memory_mb": 4096, "pinned": True}
+    change(paths(run, "tensorflow", "bs8")[0], cluster=size | lost)
+
+
 def remove_a_flag(run):
     path = paths(run)[0]
     change(path, quiet=probed(json.loads(path.read_text()), "after", gemm_gflops=50.0))
@@ -247,6 +253,7 @@ FAULTS = {
     answer_twice: "duplicated ['sample-000'], expected []",
     remove_predictions: "missing or no table",
     lose_an_image_without_a_flag: "not flagged `images lost`",
+    lose_an_executor_without_a_flag: "not flagged `work lost`",
     remove_a_flag: "not flagged `suspect`",
     invent_a_flag: "flagged `no steady state`, expected not flagged",
     set_a_good_attempt_aside: "attempt 0 was set aside",

@@ -275,6 +275,30 @@ def test_a_framework_that_does_not_stream_has_no_first_batch(tmp_path):
     assert measure(tmp_path, {"streams": False})["first_batch_seconds"] is None
 
 
+CLUSTER = {
+    "master": "standalone", "here": True, "executors": 2, "cores": 1, "memory_mb": 1024, "pinned": True,
+    "executors_lost": 0, "why_lost": [], "tasks_retried": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"executors_lost": 1, "why_lost": ["exited"]}, {"tasks_retried": 2}])
+def test_what_a_cluster_lost_stands_at_its_pass_and_is_flagged_for_the_whole_repeat(tmp_path, changes):
+    lost = [{"executors_lost": 0, "tasks_retried": 0}, {"executors_lost": 1, "tasks_retried": 2}]
+    record = measure(tmp_path, {"faults": lost, "describe": {"cluster": CLUSTER | changes}})
+    assert [one.get("executors_lost") for one in record["passes"]] == [0, 1, None]
+    assert [one.get("tasks_retried") for one in record["passes"]] == [0, 2, None]
+    assert record["flags"] == ["work lost"] and record["cluster"] == CLUSTER | changes
+    assert record["valid_predictions"] == 6
+
+
+def test_a_cluster_that_lost_nothing_is_recorded_and_not_flagged(tmp_path):
+    record = measure(tmp_path, {"describe": {"cluster": CLUSTER}})
+    assert record["cluster"] == CLUSTER and record["flags"] == []
+    assert "workers' hosts" not in record["quiet"]["unavailable"]
+    elsewhere = measure(tmp_path / "elsewhere", {"describe": {"cluster": CLUSTER | {"master": "yarn", "here": False}}})
+    assert "workers' hosts" in elsewhere["quiet"]["unavailable"]
+
+
 def test_labels_that_change_between_passes_are_flagged_because_files_are_read_again(tmp_path):
     record = measure(tmp_path, {"at": {"pass 0": ["relabel", 2, "changed"]}})
     assert record["flags"] == ["labels changed between passes"]

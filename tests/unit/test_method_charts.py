@@ -142,6 +142,16 @@ def test_repeats_set_aside_are_dashed_and_say_why(monkeypatch):
     assert "Set aside, 3 of 40" in shown
 
 
+def test_what_lost_work_on_a_cluster_has_a_mark_and_a_number_of_its_own(monkeypatch):
+    run = example(TWO, repeats=5, flags={("full", "sparknlp/tensorflow", 16, 1): "work lost"})
+    figure = passes.draw(run.runs, run.context)
+    ends = [line.get_marker() for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
+    assert [mark for mark in ends if mark != "|"] == ["v"]
+    assert "set aside: work lost" in words(figure, monkeypatch)
+    shown = " ".join(words(quiet.draw(run.runs, run.context), monkeypatch).split())
+    assert "0 suspect and 0 without a steady state, 1 with work lost on a cluster;" in shown
+
+
 def test_the_last_change_of_level_is_marked_where_there_was_one(monkeypatch):
     run = example(TWO, repeats=3)
     run.runs.loc[run.runs["variant"] == "pipeline", "last_change"] = float("nan")

@@ -340,6 +340,19 @@ def test_failed_and_flagged_repeats_are_listed_with_their_reason(tmp_path):
     assert "killed at 5 GB by the kernel" in quiet and "another process held 40% of the CPU" in quiet
 
 
+def test_work_that_a_cluster_lost_is_a_doubt_wherever_it_is_spoken_of(tmp_path):
+    lost = {("full", TWO[0], 16, 1): "work lost", (TWO[1], 8, 2): "work lost"}
+    html = write(tmp_path, rich(variants=TWO, flags=lost)).read_text()
+    against = parsed(html).all("main")[0].text.partition("Why not:")[2]
+    assert "work lost on a cluster in 2 of" in against
+    for name, words in (
+        ("quiet", "without a steady state, 2 with work lost on a cluster;"),
+        ("passes", "set aside, suspect, without a steady state or with work lost on a cluster, and in no ratio"),
+        ("sweep", "Set aside as suspect, without a steady state or with work lost on a cluster, and in no number"),
+    ):
+        assert words in section(html, name).text
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """The page of the published numbers, from the tables that the workflow makes of them."""

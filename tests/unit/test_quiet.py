@@ -21,6 +21,7 @@ from example_records import PATIENT, example_record, example_repeat, few_passes
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
 from vitbench.measure import quiet, supervisor
+from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked
 from vitbench.measure.quiet import Limits
 from vitbench.records import record as records
 
@@ -214,6 +215,32 @@ def test_another_process_is_seen_measured_and_named():
     assert any(f"({other.pid})" in line for line in named)
     assert children > 0.9
     assert taken["foreign_cpu_share"] is None or taken["foreign_cpu_share"] > 0.9 / (seconds * quiet.machine.cores())
+
+
+def test_what_bears_the_mark_is_ours_even_where_its_parent_is_gone(tmp_path, monkeypatch):
+    """An executor whose worker was killed hangs below the system's first process."""
+    burn_a_second = (
+        "import pathlib, sys, time\n"
+        "while time.process_time() < 1: pass\n"
+        "pathlib.Path(sys.argv[1]).touch()\n"
+        "time.sleep(1000)"
+    )
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn_a_second!r}, sys.argv[1]])"
+    monkeypatch.setenv(MARK, str(tmp_path))
+    # Whoever measures kills what bears the mark, and measures with this lock.
+    with machine_lock():
+        before = quiet.tree_cpu_seconds()
+        subprocess.run([sys.executable, "-c", orphan, str(tmp_path / "burnt")], check=True)
+        try:
+            end = time.monotonic() + 300
+            while not (tmp_path / "burnt").exists():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            (left,) = marked(str(tmp_path))
+            assert left.pid not in {one.pid for one in psutil.Process().children(recursive=True)}
+            assert quiet.tree_cpu_seconds() - before > 0.95
+        finally:
+            kill_marked(str(tmp_path))
 
 
 def test_what_is_dead_and_not_yet_collected_holds_nothing():

@@ -30,6 +30,11 @@ JAVA = Java(Path("/opt/java"), "17.0.9", "PATH")
             "java.net.BindException: Address already in use: Service 'sparkDriver' failed after 16 retries",
             ("port", "taken"),
         ),
+        (
+            "java.lang.IllegalArgumentException: requirement failed: Can only call getServletHandlers on a running "
+            "MetricsSystem",
+            ("master does not answer", "spark: master"),
+        ),
         ("java.net.UnknownHostException: laptop: laptop: Name or service not known", ("/etc/hosts", "VPN")),
         ("[Errno 101] Network is unreachable", ("loopback",)),
         (

@@ -114,6 +114,7 @@ def test_what_a_framework_refuses_in_a_task_is_refused_outside(monkeypatch):
         "several processes share the cores of a CPU: leave the variant out on a GPU",
     ]
     made = adapter(task())
+    made.spark = None
     made.given = SimpleNamespace(
         mapPartitions=lambda _: SimpleNamespace(collect=lambda: pickle.loads(pickle.dumps(told)))
     )
@@ -121,10 +122,19 @@ def test_what_a_framework_refuses_in_a_task_is_refused_outside(monkeypatch):
         made.describe()
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"workers": 2}, "one worker"), ({"device": "gpu"}, "cores of a CPU")])
-def test_what_is_not_built_is_refused_before_java_starts(changes, words):
-    with pytest.raises(Unavailable, match=words):
-        adapter(replace(task(), **changes)).start()
+CLUSTER = {"cluster": {"master": None, "workers": 2, "cores": 3, "memory_mb": 1024, "hadoop": None}}
+
+
+@pytest.mark.parametrize(("threads", "slots"), [(1, 6), (2, 2), (7, 2)])
+def test_on_a_cluster_every_executor_has_slots_of_its_own(threads, slots):
+    made = adapter(replace(task(cores=8, threads_a_slot=threads), workers=2, spark=CLUSTER))
+    assert made.slots == slots and made.threads == min(threads, 3) and len(made.shares) == slots
+    assert made.executors.threads == made.threads and adapter(task()).executors is None
+
+
+def test_a_gpu_is_refused_before_java_starts():
+    with pytest.raises(Unavailable, match="cores of a CPU"):
+        adapter(replace(task(), device="gpu")).start()
 
 
 def fails(*causes: tuple[str, str]):
@@ -172,6 +182,17 @@ def test_a_worker_that_died_is_said_to_have_died_and_all_else_stays_what_it_is()
             spark_tasks._collected(fails(ABORTED, died))
     with pytest.raises(Py4JJavaError):
         spark_tasks._collected(fails(ABORTED, ("java.io.IOException", "No space left on device")))
+
+
+def test_executors_that_were_lost_too_often_are_said_so_without_their_address():
+    text = (
+        "Job aborted due to stage failure: Task 1 in stage 3.0 failed 4 times, most recent failure: Lost task 1.3 in "
+        "stage 3.0 (TID 9) (10.0.0.7 executor 5): ExecutorLostFailure (executor 5 exited caused by one of the running "
+        "tasks) Reason: Command exited with code 137"
+    )
+    with pytest.raises(UserError) as raised:
+        spark_tasks._collected(fails(("org.apache.spark.SparkException", text)))
+    assert str(raised.value) == "executors of Spark were lost while they worked, 4 times over one task"
 
 
 def test_of_a_chain_of_tracebacks_the_last_one_counts():

@@ -94,6 +94,8 @@ def _against_baseline(runs: pandas.DataFrame, speedup: pandas.DataFrame, row: di
     """The variant's ratio to the baseline on the same device and data set, as far as the table `speedup` has one."""
     ours = speedup[(speedup.dataset == row["dataset"]) & (speedup.candidate == cell_name(row))]
     ours = ours[ours.baseline.str.split("/").str[2] == row["device"]]
+    # Against itself with one worker it is no ratio to the baseline.
+    ours = ours[ours.baseline.str.rsplit("/", n=3).str[0] != f"{row['framework']}/{row['variant']}"]
     if ours.empty:
         return {}
     told = ours.iloc[0]

@@ -10,7 +10,7 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP
-from vitbench.cells import CONTROL, cell_name
+from vitbench.cells import CONTROL, Cell, cell_name
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def across_machines(campaigns: Iterable[Campaign]) -> tuple[pandas.DataFrame, li
 
 
 def _rows(campaign: Campaign) -> list[dict[str, Any]]:
-    compared = campaign.speedup[campaign.speedup.comparison == BEST_GROUP]
-    ratios = {row["candidate"]: row for row in compared.to_dict("records")}
+    compared = campaign.speedup[campaign.speedup.comparison == BEST_GROUP].to_dict("records")
+    ratios = {row["candidate"]: row for row in compared if _with_the_baseline(row)}
     full = campaign.summary[(campaign.summary.dataset == "full") & (campaign.summary.status == "ok")]
     rows = []
     for cell in full.to_dict("records"):
@@ -55,3 +55,9 @@ def _rows(campaign: Campaign) -> list[dict[str, Any]]:
         ratio = ratios.get(cell_name(cell), {})
         rows.append(row | {column: ratio.get(column) for column in ("speedup", "low", "high", "verdict")})
     return rows
+
+
+def _with_the_baseline(row: dict[str, Any]) -> bool:
+    """Whether a row of `speedup` compares with the baseline, not with itself on another device or with one worker."""
+    one, other = Cell.parse(row["baseline"]), Cell.parse(row["candidate"])
+    return one.device == other.device and (one.framework, one.variant) != (other.framework, other.variant)

@@ -23,38 +23,45 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     On each device every variant against the baseline variant, and each control against the variant whose second name it
     is; every variant on another device against itself on the first. On the full data set, and on each of those of
     several sizes, each at its best batch size, on the sample at the same batch size.
+
+    All that with equal numbers of workers, but that a baseline which runs on one node only is the baseline of every
+    number of them. And on each device every variant with several workers against itself with one.
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
+    one_node = not any(variant_of(cell) == baseline and cell["workers"] != 1 for cell in cells)
     comparable: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
         size = cell["batch_size"] if cell["dataset"] == "sample" else None
-        comparable[cell["dataset"], cell["workers"], size].append(cell)
+        comparable[cell["dataset"], size].append(cell)
     both_ways = [
         pair
         for group in comparable.values()
         for first, second in combinations(group, 2)
         for pair in ((first, second), (second, first))
     ]
-    pairs = []
+    pairs, scaling = [], []
     for one, other in both_ways:
         same_device, same_variant = one["device"] == other["device"], variant_of(one) == variant_of(other)
-        if same_device and variant_of(other) == variant_of(one) + CONTROL:
+        alike = one["workers"] == other["workers"]
+        if same_device and alike and variant_of(other) == variant_of(one) + CONTROL:
             pairs.append((one, other, CONTROL_GROUP))
             continue
         if one["variant"].endswith(CONTROL) or other["variant"].endswith(CONTROL):
             continue
-        of_baseline = same_device and variant_of(one) == baseline and not same_variant
-        of_devices = same_variant and one["device"] == "cpu" and other["device"] != "cpu"
+        of_baseline = same_device and variant_of(one) == baseline and not same_variant and (alike or one_node)
+        of_devices = same_variant and alike and one["device"] == "cpu" and other["device"] != "cpu"
         if of_baseline or of_devices:
             pairs.append((one, other, group_of(one["dataset"])))
+        elif same_variant and same_device and one["workers"] == 1 and not alike:
+            scaling.append((one, other, group_of(one["dataset"])))
     datasets = list(dict.fromkeys(cell["dataset"] for cell in cells))
     datasets.sort(key=lambda dataset: ("full", "sample", SIZES).index(role_of(dataset)))
 
     def place(pair: tuple[dict[str, Any], dict[str, Any], str]) -> tuple[bool, int, float]:
         return pair[2] == CONTROL_GROUP, datasets.index(pair[0]["dataset"]), pair[0]["batch_size"]
 
-    return sorted(pairs, key=place)
+    return sorted([*pairs, *scaling], key=place)
 
 
 def group_of(dataset: str) -> str:
@@ -88,7 +95,8 @@ def family(one: dict[str, Any], other: dict[str, Any], group: str, declared: set
     """
     if group == CONTROL_GROUP:
         return CONTROLS
-    asked = group == BEST_GROUP and one["device"] == other["device"]
+    against_baseline = one["device"] == other["device"] and variant_of(one) != variant_of(other)
+    asked = group == BEST_GROUP and against_baseline
     return PRIMARY if asked and (other["device"], variant_of(other)) in declared else EXPLORATORY
 
 

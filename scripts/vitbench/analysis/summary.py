@@ -9,13 +9,14 @@ from vitbench.cells import CELL
 # A longer gap between two repeats (seconds) is an interruption of the run; preparing is before the first.
 INTERRUPTION = 60
 # Flags of a repeat on which no claim may rest.
-NOT_FOR_CLAIMS = ("suspect", "no steady state")
+WORK_LOST = "work lost"
+NOT_FOR_CLAIMS = ("suspect", "no steady state", WORK_LOST)
 # Flag of a repeat that is fast for the wrong reason.
 LOST = "images lost"
 
 
 def usable(runs: pandas.DataFrame) -> pandas.Series:
-    """Which rows of the runs table may carry a claim: ok, on a quiet machine, and steady."""
+    """Which rows of the runs table may carry a claim: ok, on a quiet machine, steady, and nothing lost on a cluster."""
     flags = runs["flags"].fillna("").str.split(";")
     return (runs.status == "ok") & ~flags.map(lambda given: any(flag in NOT_FOR_CLAIMS for flag in given))
 
@@ -29,7 +30,7 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
     """A row a cell: usable repeats, median, low, high (range) and cv of wall seconds, and what goes with them.
 
     `status` is ok where at least one repeat is, otherwise the commonest failure. `set_aside` counts the ok repeats that
-    are suspect or never steady; where all are, the numbers are theirs, and `repeats` is 0.
+    bear a flag of NOT_FOR_CLAIMS; where all do, the numbers are theirs, and `repeats` is 0.
     """
     rows = []
     may_carry = usable(runs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -46,10 +46,17 @@ class Task:
     """folder that keeps what native libraries unpack, between runs"""
     temporary: str
     """folder for everything else that is written; it is removed after the repeat"""
+    spark: dict[str, Any] = field(default_factory=dict)
+    """for frameworks that run on a cluster: `settings`, more of Spark's own, and `cluster`, what
+    `vitbench.frameworks.cluster.Cluster` holds; left out where there is none (on one node)"""
 
 
 class Adapter(Protocol):
-    """One framework in one process. The methods are called in this order, `classify` once for each pass."""
+    """One framework in one process. The methods are called in this order, `classify` once for each pass.
+
+    One whose work may be lost and done again has the method `faults` too, asked after every pass with the clock off:
+    the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last.
+    """
 
     streams: bool
     """whether `classify` yields the first predictions before the last image is done"""

@@ -15,6 +15,9 @@ CHECKPOINT = "checkpoint"
 ACCELERATORS = {"cpu": "cpu", "gpu": "cuda"}
 MAIN = 'if __name__ == "__main__":\n'
 IMAGES_OF_A_FOLDER = "    paths = sorted(str(path) for path in Path(IMAGES).iterdir() if path.is_file())\n"
+# Key of a variant's definition, beside its settings, under which stands what the configuration says of Spark and of
+# workers, where that is not what is usual (`vitbench.plan.workers`). It is part of what a record's path names.
+SPARK = "spark"
 # Schema of a setting that every framework of Python inside Spark has.
 THREADS_A_SLOT = {
     "type": "integer",

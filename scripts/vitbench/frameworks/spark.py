@@ -1,11 +1,16 @@
-"""A local Spark session that binds to this machine only and keeps its files in one folder; with Spark NLP's jars, or
-with none where its tasks run Python alone."""
+"""A Spark session that keeps its files in one folder: on this machine only, to which it binds, or on a cluster.
+
+It has Spark NLP's jars, or none where its tasks run Python alone.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +21,8 @@ from vitbench.machine import memory_bytes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from vitbench.frameworks.cluster import Executors
 
 
 _SCALA_LIBRARY = re.compile(r"scala-library-(\d+\.\d+)")
@@ -57,24 +64,28 @@ def start_session(
     hadoop: Path | None = None,
     engine: dict[str, str] | None = None,
     spark_nlp: bool = True,
+    executors: Executors | None = None,
 ) -> SparkSession:
-    """Start Spark in this process's own JVM.
+    """Start Spark with its driver in a JVM of this process's own.
 
     Args:
         jars: the class path of Spark NLP and its engine, protobuf first where there is one that must win; none for a
             session whose tasks run Python alone.
         temporary: the folder for everything that Spark, the JVM and Python write meanwhile; the caller removes it.
-        master: as Spark spells it, `local[*]` for the single node of the article.
+        master: as Spark spells it, `local[*]` for the single node of the article; not looked at with `executors`.
         natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
             `~/.javacpp` would be.
-        settings: more Spark settings.
+        settings: more Spark settings, which win over those that are made here.
         hadoop: folder with the configuration of a Hadoop cluster, for a session that is to use one; without it, files
             are those of this machine, whatever HADOOP_CONF_DIR says.
         engine: variables that the JVM inherits, since its native engine reads them at start.
         spark_nlp: whether Spark NLP's classes must be there.
+        executors: those of a cluster, which know its master or start one; the session is up when all have registered.
+            None on one node.
 
     Raises:
-        UserError: Java, Scala, memory or network do not let Spark start, or Spark NLP's classes are not there.
+        UserError: Java, Scala, memory or network do not let Spark start, Spark NLP's classes are not there, or not all
+            executors registered.
     """
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -86,7 +97,12 @@ def start_session(
     if problem := environment.spark_problem(temporary):
         raise UserError(problem)
     java = Java(*find_java())
-    os.environ.update(JAVA_HOME=str(java.home), SPARK_LOCAL_IP="127.0.0.1")
+    os.environ.update(JAVA_HOME=str(java.home))
+    cluster = executors.cluster if executors else None
+    here = cluster is None or cluster.here
+    hadoop = Path(cluster.hadoop) if cluster and cluster.hadoop else hadoop
+    if here:
+        os.environ.update(SPARK_LOCAL_IP="127.0.0.1")
     check_scala(jars)
     java_options = [
         f"-Djava.io.tmpdir={temporary}",
@@ -103,10 +119,7 @@ def start_session(
     java_options.append(f"-Dlog4j2.configurationFile={log4j.as_uri()}")
     builder = (
         SparkSession.builder.appName("vitbench")
-        .master(master)
         .config("spark.driver.memory", f"{heap_gigabytes()}g")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.local.dir", str(temporary))
@@ -122,36 +135,76 @@ def start_session(
     )
     if hadoop:
         os.environ["HADOOP_CONF_DIR"] = str(hadoop)
-    else:
+    if cluster or not hadoop:
+        # On a cluster too, images, model and jars lie on paths that all nodes see.
         builder = builder.config("spark.hadoop.fs.defaultFS", "file:///")
     first = [str(path) for path in jars if path.name.startswith("protobuf-java-3.19")]
     if first:
         # Spark's own protobuf 2.5 and the jars' order would win otherwise; TensorFlow 2.7 needs 3.19.
         builder = builder.config("spark.driver.extraClassPath", first[0])
         builder = builder.config("spark.executor.extraClassPath", first[0])
-    for key, value in (settings or {}).items():
-        builder = builder.config(key, value)
-    try:
-        spark = builder.getOrCreate()
-    except (Py4JError, PySparkException, OSError) as error:
-        if line := explain(str(error), java):
-            raise UserError(line) from error
-        raise
-    if spark_nlp:
-        _check_classes(spark, jars)
+    with ExitStack() as begun:
+        if executors:
+            # Should it not come up: say why, then leave nothing.
+            begun.callback(executors.stop)
+            begun.callback(executors.tell)
+            builder = builder.master(executors.master(temporary / "cluster"))
+            for key, value in executors.cluster.settings(executors.threads, engine or {}).items():
+                builder = builder.config(key, value)
+        else:
+            builder = builder.master(master)
+        if here:
+            builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+        if executors and here:
+            # Folders of this machine, which a node elsewhere need not have.
+            builder = builder.config("spark.executor.extraJavaOptions", shlex.join(java_options))
+        for key, value in (settings or {}).items():
+            builder = builder.config(key, value)
+        try:
+            spark = builder.getOrCreate()
+        except (Py4JError, PySparkException, OSError) as error:
+            if line := explain(str(error), java):
+                raise UserError(line) from error
+            raise
+        if spark_nlp:
+            _check_classes(spark, jars)
+        if executors:
+            executors.join(spark)
+        begun.pop_all()
     return spark
+
+
+@contextmanager
+def driver_outlives(spark: SparkSession) -> Iterator[None]:
+    """UserError, in one line, where the driver's JVM ends while the block works with it."""
+    from py4j.protocol import Py4JError, Py4JJavaError
+
+    try:
+        yield
+    except Py4JJavaError:
+        raise  # it lives, and says what is wrong
+    except (Py4JError, OSError, EOFError) as error:
+        driver = spark.sparkContext._gateway.proc
+        try:
+            status = driver.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            raise error from None
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        raise UserError(f"Spark's driver, its Java virtual machine, died while it worked ({how})") from error
 
 
 def compiling_seconds(spark: SparkSession) -> float:
     """What the JVM's compilers have taken since it started."""
-    beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
-    return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
+    with driver_outlives(spark):
+        beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
+        return beans.getCompilationMXBean().getTotalCompilationTime() / 1000
 
 
 def collecting_seconds(spark: SparkSession) -> float:
     """What the JVM's garbage collectors have taken since it started."""
-    beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
-    return sum(bean.getCollectionTime() for bean in beans.getGarbageCollectorMXBeans()) / 1000
+    with driver_outlives(spark):
+        beans = spark.sparkContext._jvm.java.lang.management.ManagementFactory
+        return sum(bean.getCollectionTime() for bean in beans.getGarbageCollectorMXBeans()) / 1000
 
 
 def virtual_machine(spark: SparkSession) -> dict[str, Any]:
@@ -194,6 +247,9 @@ def explain(error: str, java: Java) -> str | None:
         "Network is unreachable": "Spark cannot reach 127.0.0.1: the loopback interface is down (`ip link set lo up`)",
         "UnknownHostException": "Spark cannot resolve this machine's name: add it to /etc/hosts beside 127.0.0.1, or "
         "leave the VPN",
+        # What a session says that its master has given up.
+        "getServletHandlers on a running MetricsSystem": "Spark's master does not answer (`spark: master`): see that "
+        "it runs, that it is of this version of Spark, and that it can be reached from here",
         "JAVA_GATEWAY_EXITED": f"{which} ended before Spark was up, what it said stands above: if it could not get "
         f"memory, free some or raise the limit (Spark's heap is {heap_gigabytes()} GB); else {how_to_get_java()}",
         "UnsupportedClassVersionError": f"{which} does not fit Spark and Spark NLP: {how_to_get_java()}",

@@ -25,8 +25,15 @@ from typing import TYPE_CHECKING, Any
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import ADAPTERS, Prediction, Task, Unavailable
+from vitbench.frameworks.cluster import Cluster, Executors
 from vitbench.frameworks.huggingface.processes import shares
-from vitbench.frameworks.spark import collecting_seconds, compiling_seconds, start_session, virtual_machine
+from vitbench.frameworks.spark import (
+    collecting_seconds,
+    compiling_seconds,
+    driver_outlives,
+    start_session,
+    virtual_machine,
+)
 
 if TYPE_CHECKING:
     from pyspark import RDD
@@ -39,6 +46,8 @@ Answer = tuple[str, str, float]
 RAISED = "org.apache.spark.api.python.PythonException"
 # What the JVM says of a worker that is gone: whether it had read all that it was sent decides which.
 DIED, RESET = "Python worker exited unexpectedly", "java.net.SocketException"
+# What the JVM says of an executor that was lost, once too often.
+LOST = "ExecutorLostFailure"
 _FRAME = re.compile(r'^  File "(.+?)", line \d+', re.MULTILINE)
 
 # In a Python worker, the adapter of the framework that it runs, from its first task on.
@@ -94,27 +103,49 @@ def describe(module: str, task: Task, given: Iterable[Share]) -> Iterator[Unavai
             yield reason
 
 
-def python_alone(temporary: Path, natives: Path, cores: int, threads: int) -> SparkSession:
+def python_alone(
+    temporary: Path,
+    natives: Path,
+    cores: int,
+    threads: int,
+    settings: dict[str, str] | None = None,
+    executors: Executors | None = None,
+) -> SparkSession:
     """A session without jars, whose tasks run this Python and find this library.
 
     Args:
-        temporary, natives: see `vitbench.frameworks.spark.start_session`.
-        cores: that Spark may use.
+        temporary, natives, executors: see `vitbench.frameworks.spark.start_session`.
+        cores: that Spark may use on one node.
         threads: of a task; cores / threads tasks run at a time.
+        settings: more Spark settings. With `spark.pyspark.python` tasks run that Python, and with
+            `spark.executorEnv.PYTHONPATH` they look for this library there, as nodes may want that have it elsewhere.
 
     Raises:
-        UserError: Java, memory or network do not let Spark start.
+        UserError: Java, memory or network do not let Spark start, or not all executors registered.
     """
-    settings = {
+    more = {
         # What a task takes of the cores; Spark gives this number to OpenMP in the workers too.
         "spark.task.cpus": str(threads),
         "spark.python.worker.reuse": "true",
         # Workers inherit the JVM's environment, in which nothing foreign is, but for what `start_session` leaves of
         # PYTHONPATH; this is where they find the library, whoever started this process.
         "spark.executorEnv.PYTHONPATH": str(HOME / "scripts"),
+    } | (settings or {})
+    # Spark's start script runs a Python of its own, here, where that of other nodes need not be.
+    python = {
+        "PYSPARK_PYTHON": more.get("spark.pyspark.python", sys.executable),
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
     }
-    python = {"PYSPARK_PYTHON": sys.executable}
-    return start_session([], temporary, f"local[{cores}]", natives, settings, engine=python, spark_nlp=False)
+    return start_session(
+        [],
+        temporary,
+        f"local[{cores}]",
+        natives,
+        more,
+        engine=python,
+        spark_nlp=False,
+        executors=executors,
+    )
 
 
 def check_worker(spark: SparkSession) -> None:
@@ -135,20 +166,22 @@ class Adapter:
 
     def __init__(self, task: Task, framework: str, settings: dict[str, Any]) -> None:
         self.task = task
-        self.threads = min(task.variant["threads_a_slot"], task.threads)
-        self.slots = task.threads // self.threads
+        cluster = Cluster.of(task)
+        cores = cluster.cores if cluster else task.threads
+        self.threads = min(task.variant["threads_a_slot"], cores)
+        self.slots = cluster.slots(self.threads) if cluster else cores // self.threads
+        self.executors = Executors(cluster, self.threads) if cluster else None
         self.shares = shares(task.images, self.slots)
         self.module = ADAPTERS[framework](settings)
         self.inner = replace(task, variant=settings, threads=self.threads, images=[])
         self.batches: Counter[int] = Counter()
 
     def start(self) -> None:
-        if self.task.workers != 1:
-            raise Unavailable("only one worker (local mode) is built so far: set `workers: [1]`")
         if self.task.device != "cpu":
             raise Unavailable("Spark's slots share the cores of a CPU: leave the variant out on a GPU")
         temporary, natives = Path(self.task.temporary), Path(self.task.natives)
-        self.spark = python_alone(temporary, natives, self.task.threads, self.threads)
+        settings = self.task.spark.get("settings")
+        self.spark = python_alone(temporary, natives, self.task.threads, self.threads, settings, self.executors)
 
     def load(self) -> None:
         self.given = self.spark.sparkContext.parallelize(self.shares, len(self.shares))
@@ -163,9 +196,10 @@ class Adapter:
 
         Raises:
             Unavailable: the framework says so.
-            UserError: a task failed, or its process died.
+            UserError: a task failed (on a cluster as often as Spark tries it), or its process or the driver died.
         """
-        told = _collected((given or self.given).mapPartitions(partial(function, self.module, self.inner)))
+        with driver_outlives(self.spark):
+            told = _collected((given or self.given).mapPartitions(partial(function, self.module, self.inner)))
         for one in told:
             if isinstance(one, Unavailable):
                 raise one
@@ -182,10 +216,14 @@ class Adapter:
                 yield Prediction(*answer)
 
     def settling_seconds(self) -> float:
-        return compiling_seconds(self.spark)
+        compiled = self.executors.compiling_seconds() if self.executors else None
+        return compiling_seconds(self.spark) if compiled is None else compiled
 
     def collecting_seconds(self) -> float:
-        return collecting_seconds(self.spark)
+        return collecting_seconds(self.spark) + (self.executors.collecting_seconds() if self.executors else 0.0)
+
+    def faults(self) -> dict[str, int]:
+        return self.executors.faults() if self.executors else {}
 
     def describe(self) -> dict[str, Any]:
         """As the workers tell it, each of which proves its own precision, with Spark's part added."""
@@ -195,8 +233,9 @@ class Adapter:
         jvm = self.spark.sparkContext._jvm
         slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'} each"
+        cluster = f", {self.executors.cluster.words}" if self.executors else ""
         return told | {
-            "setting": f"{told['setting']}, in Spark's tasks, {slots}, {threads}",
+            "setting": f"{told['setting']}, in Spark's tasks, {slots}, {threads}{cluster}",
             "slots": self.slots,
             "partitions": len(self.shares),
             "partition_rows": {str(rows): times for rows, times in sorted(Counter(map(len, self.shares)).items())},
@@ -205,6 +244,7 @@ class Adapter:
             "versions": told["versions"]
             | {"pyspark": pyspark.__version__, "java": jvm.java.lang.System.getProperty("java.version")},
             "environment": told["environment"] | {"jvm": virtual_machine(self.spark)},
+            "cluster": self.executors.describe() if self.executors else None,
         }
 
     def profile(self, passes: int) -> dict[str, Any]:
@@ -214,6 +254,8 @@ class Adapter:
 
     def close(self) -> None:
         self.spark.stop()
+        if self.executors:
+            self.executors.stop()
 
 
 def _collected(rows: RDD) -> list[Any]:
@@ -229,6 +271,11 @@ def _collected(rows: RDD) -> list[Any]:
             if any(DIED in text or kind == RESET for kind, text in causes):
                 last = " ".join(causes[-1][1].split())
                 raise UserError(f"a process of Spark's tasks died while it worked ({last})") from error
+            # An address or host stands after it, which no record names.
+            if (text := next((text for _, text in causes if LOST in text), None)) is not None:
+                tries = re.search(r"failed (\d+) times", text)
+                often = f", {tries[1]} times over one task" if tries else ""
+                raise UserError(f"executors of Spark were lost while they worked{often}") from error
             raise
         if Path(_FRAME.findall(raised)[-1]).is_relative_to(HOME / "scripts"):
             # A line of ours raised it, as this one does.

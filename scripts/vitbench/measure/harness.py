@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import os
 import sys
 import time
 import traceback
@@ -27,7 +26,7 @@ from vitbench.errors import UserError
 from vitbench.files import HOME, safe_cell
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.measure.energy import Meter
-from vitbench.measure.processes import MARK, marked
+from vitbench.measure.processes import own_processes
 from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
 from vitbench.steady import Course, Pass, Passes
 
@@ -81,6 +80,9 @@ def run_passes(
     course = Course(limits, len(wanted))
     labels: dict[str, str] = {}
     settling, collecting = adapter.settling_seconds(), adapter.collecting_seconds()
+    # What was lost before the first pass is no pass's.
+    faults = getattr(adapter, "faults", dict)
+    faults()
     more = True
     while more:
         predictions: list[Prediction] = []
@@ -105,7 +107,7 @@ def run_passes(
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
         facts = {"seconds": seconds, "settling_seconds": settling - settled, "first": first, "changed": changed}
         facts["collecting_seconds"] = None if collecting is None else collecting - collected
-        facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()}
+        facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()} | faults()
         report("pass", **facts, **check_pass(predictions, wanted))
         labels = now
         if short and len(course.passes) == 1 and seconds < limits.most_seconds:
@@ -138,13 +140,10 @@ def memory_mb(counted: str) -> float | None:
     """
     if not Path("/proc/self/status").exists():
         return None
-    processes = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
-    if MARK in os.environ:
-        processes |= {process.pid for process in marked(os.environ[MARK])}
     total = 0
-    for pid in processes:
+    for process in own_processes():
         with suppress(OSError):  # gone meanwhile
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
             total += sum(int(line.split()[1]) for line in lines if line.startswith(f"{counted}:"))
     return round(total / 1024, 1)
 

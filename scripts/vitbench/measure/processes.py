@@ -53,12 +53,24 @@ def marked(value: str | None = None) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             variables = process.environ() if process.pid != os.getpid() else {}
+            mark = variables.get(MARK) if MARK in variables and _lock_folder(variables) == own_lock else None
+            if mark is not None and value in (None, mark) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
         except psutil.Error:  # gone meanwhile, or another user's
             continue
-        mark = variables.get(MARK) if MARK in variables and _lock_folder(variables) == own_lock else None
-        if mark is not None and value in (None, mark) and process.status() != psutil.STATUS_ZOMBIE:
-            found.append(process)
     return found
+
+
+def own_processes() -> list[psutil.Process]:
+    """This process, its living descendants, and whatever else bears its own mark: what they started and left to others.
+
+    A daemon whose parent has ended hangs below the system's first process; it is still of this repeat.
+    """
+    own = psutil.Process()
+    found = {process.pid: process for process in [own, *own.children(recursive=True)]}
+    if MARK in os.environ:
+        found |= {process.pid: process for process in marked(os.environ[MARK])}
+    return list(found.values())
 
 
 def kill_marked(value: str | None = None, patience: float = 30.0) -> int:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from mmap import mmap
@@ -21,6 +22,7 @@ import psutil
 
 from vitbench import machine
 from vitbench.errors import UserError
+from vitbench.measure.processes import own_processes
 
 CANARY = ("gemm_gflops", "decode_per_second")
 TAKES, BETWEEN_TAKES = 3, 1.0
@@ -252,14 +254,13 @@ def cpu_counters() -> dict[str, float | None]:
 
 
 def tree_cpu_seconds() -> float:
-    """CPU seconds of this process and its living descendants, the JVM included."""
+    """CPU seconds of this process and of all that it started and that lives, reparented or not (`own_processes`)."""
     total = 0.0
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        try:
+    for process in own_processes():
+        with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+            total += times.user + times.system
+            total += getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
     return total
 
 

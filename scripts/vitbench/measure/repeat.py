@@ -17,7 +17,7 @@ from vitbench.inputs import checkpoints, jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
-from vitbench.plan import configuration, readiness
+from vitbench.plan import configuration, readiness, workers
 from vitbench.plan.grid import Grid
 from vitbench.records.record import SCHEMA
 from vitbench.sources import SCRIPTS, measuring
@@ -93,8 +93,11 @@ def prepare(
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
     if cell.device == "gpu" and not machine.gpus():
         raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
-    if grid.needs(cell).spark:
+    needs = grid.needs(cell)
+    if needs.spark:
         find_java()
+    if grid.on_cluster(cell):
+        workers.check_room(grid.config, needs.jars is not None, threads)
     lock, jar_paths = _jars(grid, cell)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
@@ -124,6 +127,7 @@ def prepare(
         jars=[str(path) for path in jar_paths],
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
+        spark=workers.task(grid.config, cell, needs.jars is not None, threads),
     )
     records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
     return Repeat(

@@ -163,11 +163,17 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
             "after": after,
             "during": taken,
             "reference": repeat.reference,
-            "unavailable": quiet.unavailable(device, before, taken) if cpu else [],
+            "unavailable": quiet.unavailable(device, before, taken) + _unprobed(events) if cpu else [],
             "findings": found,
             "seconds": launched - begin + time.monotonic() - ended,
         },
     }
+
+
+def _unprobed(events: list[dict[str, Any]]) -> list[str]:
+    """What no probe here tells of: the hosts of a cluster whose workers are not processes of this machine."""
+    cluster = next((event.get("cluster") for event in events if event["event"] == "done"), None)
+    return [] if cluster is None or cluster["here"] else ["workers' hosts"]
 
 
 def _set_aside(record: dict[str, Any]) -> dict[str, Any]:
@@ -348,6 +354,9 @@ def _succeeded(
     histogram = done["effective_batch_sizes"]
     effective = max(int(size) for size in histogram) if histogram else None
     flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
+    cluster = done.get("cluster")
+    # A new executor is cold, and fewer of them are another cluster: what was lost counts for the whole repeat.
+    flags["work lost"] = cluster is not None and cluster["executors_lost"] + cluster["tasks_retried"] > 0
     return kept(done) | {
         "environment": repeat.known["environment"] | done["environment"],
         "effective_batch_size": effective,

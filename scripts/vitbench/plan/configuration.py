@@ -15,6 +15,7 @@ from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Framework
 from vitbench.machine import machine_id
+from vitbench.plan import workers
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
@@ -122,6 +123,7 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
         )
     if config["datasets"].get(SIZES) and isinstance(config["repeats"], dict) and SIZES not in config["repeats"]:
         raise UserError("repeats: nothing for the role `sizes`, which `datasets` names; add sizes: 3, or one number")
+    workers.check(config)
     if config["photos"]:
         resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
     if config["baseline"] not in config["frameworks"]:

@@ -21,6 +21,7 @@ from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs import sources
 from vitbench.inputs.arithmetic import VIT_BASE, Shape, flop_per_image, shape_of
 from vitbench.machine import cores, platform_name
+from vitbench.plan import workers
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Defined, Grid, archive_path
 from vitbench.plan.readiness import check_batch_sizes, check_disk, check_spark
@@ -62,7 +63,7 @@ def missing_profiles(grid: Grid) -> list[Cell]:
 def seconds(
     grid: Grid, to_measure: Iterable[tuple[Cell, int]], read: Callable[[Path], dict[str, Any]] = records.read
 ) -> float:
-    """About how long these measurements take: by the records of the same variant and device, or by the assumptions.
+    """About how long these measurements take: by records of the same variant, device and workers, or by assumptions.
 
     `read` gives the record at a path; the default checks each against the schema.
     """
@@ -77,9 +78,9 @@ def seconds(
     }
     limits = Passes(**grid.config["passes"])
     total = 0.0
-    measured: dict[tuple[str, ...], list[_Measured]] = {}
+    measured: dict[tuple[str | int, ...], list[_Measured]] = {}
     for cell, _ in to_measure:
-        key = (cell.framework, cell.variant, cell.device)
+        key = (cell.framework, cell.variant, cell.device, cell.workers)
         if key not in measured:
             measured[key] = _measured(grid, cell, read)
         if known := measured[key]:
@@ -88,10 +89,12 @@ def seconds(
             alike = [one for one in known if one.images == images[cell.dataset]] or known
             total += median(one.passing(images[cell.dataset], limits) for one in alike)
         else:
-            one = images[cell.dataset] * (1 / rate + decoding[cell.dataset])
+            core_share = workers.share_of_machine(grid.config, cell, cores())
+            one = images[cell.dataset] * (1 / rate + decoding[cell.dataset]) / core_share
             passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
             framework = FRAMEWORKS[cell.framework]
             total += framework.start_and_load_seconds + passes * one
+            total += assumed["cluster_seconds"] if grid.on_cluster(cell) else 0
             if framework.planning_seconds:  # a short pass has an image for each core
                 short = framework.planning_seconds + cores() * one / images[cell.dataset]
                 total += min(limits.short_passes * short, limits.most_seconds)
@@ -122,10 +125,10 @@ def latest(grid: Grid, cell: Cell) -> list[Path]:
 
 
 def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) -> list[_Measured]:
-    """What the repeats of this variant and device took so far."""
+    """What the repeats of this variant, device and number of workers took so far."""
     found = []
     for other in grid.cells:
-        names = {(one.framework, one.variant.removesuffix(CONTROL), one.device) for one in (cell, other)}
+        names = {(one.framework, one.variant.removesuffix(CONTROL), one.device, one.workers) for one in (cell, other)}
         if len(names) > 1:
             continue
         for path in latest(grid, other):
@@ -187,6 +190,7 @@ def check_start(grid: Grid) -> None:
     """
     if not missing(grid):
         return
+    workers.check_room(grid.config, any(grid.jars(cell) for cell in grid.cells if grid.on_cluster(cell)), cores())
     if any(grid.needs(cell).spark for cell in grid.cells):
         check_spark(Path())
     for name, dataset in grid.datasets.items():

@@ -14,7 +14,7 @@ from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Needs
 from vitbench.inputs import checkpoints
 from vitbench.machine import platform_name
-from vitbench.plan import looks
+from vitbench.plan import looks, workers
 from vitbench.plan.configuration import definitions
 
 # Keys of a data set's definition that say where it is had or describe it: they do not change which images it holds.
@@ -79,6 +79,7 @@ class Grid:
         if not self.variants:
             raise UserError(f"frameworks: none of them can be measured here; {'; '.join(self.notes)}")
         self._check_models()
+        self._note_one_node()
         self.baseline = self._baseline(defined["variants"], unsupported)
         self.sweep = self._cells(list(self.variants), "sample")
         # Without the controls: the noise that they show is that of a process, whatever the size of its data set.
@@ -120,7 +121,7 @@ class Grid:
                 unsupported[wanted] = f"{wanted} cannot do the model {self.model.name}: {why}"
                 self.notes.append(f"{unsupported[wanted]}: skipped")
             else:
-                self.variants[wanted] = Defined(name, settings)
+                self.variants[wanted] = Defined(name, settings | workers.identity(self.config, framework))
             return
         reason = f"{wanted} has no native code for {self.platform}"
         unsupported[wanted] = reason
@@ -140,6 +141,13 @@ class Grid:
             twin = self.variants[wanted]
             self.variants[wanted + CONTROL] = Defined(twin.name + CONTROL, twin.definition)
 
+    def _note_one_node(self) -> None:
+        """Say once who is measured on one node although the configuration names more workers."""
+        names = list(dict.fromkeys(wanted.partition("/")[0] for wanted in self.variants))
+        alone = [name for name in names if not FRAMEWORKS[name].clustered]
+        if alone and self.config["workers"] != [1]:
+            self.notes.append(f"{', '.join(alone)}: on one node only (w1), whatever `workers` names")
+
     def _check_models(self) -> None:
         """A variant that brings a model of its own may be compared with that model only."""
         for wanted, variant in self.variants.items():
@@ -154,10 +162,10 @@ class Grid:
     def _cells(self, variants: list[str], dataset: str) -> list[Cell]:
         sizes = self.config["batch_sizes"]
         return [
-            Cell(dataset, *wanted.split("/"), device, workers, size)
+            Cell(dataset, *wanted.split("/"), device, number, size)
             for wanted in variants
             for device in self.config["devices"]
-            for workers in self.config["workers"]
+            for number in workers.of_framework(self.config, wanted.partition("/")[0])
             for size in ((sizes[device] if isinstance(sizes, dict) else sizes) if dataset == "sample" else [BEST])
         ]
 
@@ -261,8 +269,16 @@ class Grid:
         return self.cell_folder(replace(cell, dataset="full")) / "choice.json"
 
     def profiles(self) -> list[Cell]:
-        """The cells that are profiled: every full one but the control's, if the configuration wants it."""
-        return [cell for cell in self.full if self.config["profile"] and not cell.variant.endswith(CONTROL)]
+        """The cells that are profiled: every full one on one node but the control's, if the configuration wants it."""
+        return [
+            cell
+            for cell in self.full
+            if self.config["profile"] and not cell.variant.endswith(CONTROL) and not self.on_cluster(cell)
+        ]
+
+    def on_cluster(self, cell: Cell) -> bool:
+        """Whether a cell is measured on a cluster, be it one of a single worker."""
+        return workers.on_cluster(self.config, cell.framework)
 
     def profile(self, cell: Cell) -> PurePosixPath:
         """Path of the profile of a full cell, kept beside its records."""

@@ -216,9 +216,11 @@ def _measurements_line(tried: pandas.DataFrame) -> str:
     """How many measurements there were, how long they took, and how many of them carry no claim."""
     minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
     flags = tried["flags"].str.split(";")
-    suspect, unsteady = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in NOT_FOR_CLAIMS)
+    suspect, unsteady, broken = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in NOT_FOR_CLAIMS)
     line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
     line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(unsteady)} without a steady state"
+    if len(broken):
+        line += f", {len(broken)} that lost work on a cluster"
     again = tried.attempts.sum()
     return line + (f"; {again:.0f} measured again." if again else ".")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from vitbench.analysis.summary import WORK_LOST
 from vitbench.cells import BEST, LEAST_BLOCKS, NAME_COLUMNS, cell_name
 from vitbench.series.published import ONE_RUN
 
@@ -131,6 +132,13 @@ def daggered(flags: str) -> bool:
     return any(flag not in ("", NOT_REACHED) for flag in flags.split(";"))
 
 
+def why_aside(flags: pd.Series) -> str:
+    """Why repeats are set aside, in words; what only a cluster does is named where any of the flags says so."""
+    if flags.str.split(";").map(lambda given: WORK_LOST in given).any():
+        return "suspect, without a steady state or with work lost on a cluster"
+    return "suspect or without a steady state"
+
+
 def aside_note(summary: pd.DataFrame) -> str:
     """How many ok repeats of these cells were set aside, and what became of cells that have no other; "" for none."""
     aside = summary["set_aside"].fillna(0)
@@ -138,7 +146,7 @@ def aside_note(summary: pd.DataFrame) -> str:
         return ""
     alone = [name for name, repeats in zip(cell_names(summary), summary["repeats"], strict=True) if not repeats]
     note = (
-        f"Hollow dots: repeats set aside as suspect or without a steady state, {aside.sum():.0f} of"
+        f"Hollow dots: repeats set aside as {why_aside(summary['flags'])}, {aside.sum():.0f} of"
         f" {(aside + summary['repeats']).sum():.0f}; they are in no median, range or verdict."
     )
     return note + (f" Nothing but such repeats, hence no mark: {_some(alone)}." if alone else "")

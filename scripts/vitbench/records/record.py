@@ -190,11 +190,17 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["library"], row["product_precision"] = multiplies_with(
         record["framework"], definition, record["device"], record["precision"]
     )
-    row["machines"] = 1  # a repeat of ours is one machine's; the series' clusters have more
+    row["machines"] = machines_of(record)
     row["declared"] = ";".join(terms(record["framework"], definition))
     row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
+
+
+def machines_of(record: dict[str, Any]) -> int:
+    """On how many machines a repeat ran: one, unless the workers of its cluster are elsewhere, one on each."""
+    cluster = record.get("cluster")
+    return record["workers"] if cluster and not cluster["here"] else 1
 
 
 def relative_canary(quiet: dict[str, Any] | None, part: str) -> float | None:

@@ -128,10 +128,12 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
     """A record is flagged if, and only if, its passes and quiet probes say so."""
     for path, record in evidence.good.items():
         effective, asked = record["effective_batch_size"], record["batch_size"]
+        cluster = record.get("cluster") or {"executors_lost": 0, "tasks_retried": 0}
         expected = {
             "images lost": any(one["valid"] < record["images"] for one in record["passes"][1:]),
             "labels changed between passes": any(one["changed"] for one in record["passes"]),
             "batch size not reached": effective is not None and asked is not None and effective < asked,
+            "work lost": cluster["executors_lost"] + cluster["tasks_retried"] > 0,
         }
         if record["measuring"].get("passes"):
             passes = [Pass(one["seconds"], one["settling_seconds"]) for one in record["passes"]]

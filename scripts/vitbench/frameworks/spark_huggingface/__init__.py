@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs, Setting, divisors
+from vitbench.frameworks.declaration import SPARK, THREADS_A_SLOT, Framework, Needs, Setting, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
 EACH = """\
@@ -17,7 +17,7 @@ EACH = """\
 
 def in_a_task(definition: dict[str, Any]) -> dict[str, Any]:
     """The settings of Hugging Face's own variant that a task runs: the model itself, one batch after another."""
-    settings = {key: value for key, value in definition.items() if key != "threads_a_slot"}
+    settings = {key: value for key, value in definition.items() if key not in ("threads_a_slot", SPARK)}
     return settings | {"runner": "dataloader", "loader_workers": 0}
 
 

@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks.cluster import Cluster, Executors
 from vitbench.frameworks.spark import (
     ONEDNN,
     collecting_seconds,
     compiling_seconds,
+    driver_outlives,
     engine_environment,
     start_session,
     virtual_machine,
@@ -27,24 +29,27 @@ class Adapter:
         self.engine = task.variant["engine"]
         # Spark reports where an image came from, not which image it is.
         self.id_of_file = {Path(path).name: image for image, path in task.images}
+        self.onnx_threads = task.variant.get("onnx_threads")
+        cluster = Cluster.of(task)
+        # What the engine takes beyond a core is Spark NLP's default, and no matter of Spark's, here as on one node.
+        self.executors = Executors(cluster, min(self.onnx_threads or 1, cluster.cores)) if cluster else None
 
     def start(self) -> None:
-        if self.task.workers != 1:
-            raise Unavailable("only one worker (local mode) is built so far: set `workers: [1]`")
         settings = {}
         slots = "*"
-        self.onnx_threads = self.task.variant.get("onnx_threads")
         if self.onnx_threads:
             slots = str(max(1, self.task.threads // self.onnx_threads))
             settings["spark.jsl.settings.onnx.intraOpNumThreads"] = str(self.onnx_threads)
-        self.master = f"local[{slots}]"
+        local = f"local[{slots}]"
+        self.place = self.executors.cluster.words if self.executors else local
         self.spark = start_session(
             [Path(jar) for jar in self.task.jars],
             Path(self.task.temporary),
-            self.master,
+            local,
             Path(self.task.natives),
-            settings,
+            settings | self.task.spark.get("settings", {}),
             engine=engine_environment(self.engine, self.task.variant.get("onednn", False)),
+            executors=self.executors,
         )
 
     def load(self) -> None:
@@ -63,22 +68,20 @@ class Adapter:
         )
         # Both stages are ready to transform; fitting a Pipeline would only copy them.
         self.pipeline = PipelineModel([assembler, classifier])
-        self.few = Path("few").absolute()
-        self.few.mkdir()
-        for _, path in self.task.images[: self.spark.sparkContext.defaultParallelism]:
-            (self.few / Path(path).name).symlink_to(path)
 
-    def images(self, folder: str | None = None):
-        """The images of a folder; None: of the task's."""
-        return self.spark.read.format("image").option("dropInvalid", True).load(folder or self.task.images_folder)
+    def images(self, where: str | list[str] | None = None):
+        """The images of a folder, or these files; None: the task's."""
+        return self.spark.read.format("image").option("dropInvalid", True).load(where or self.task.images_folder)
 
-    def answers(self, folder: str | None = None) -> list[Any]:
-        """What the pipeline says of a folder's images, brought into this process."""
-        classified = self.pipeline.transform(self.images(folder))
-        return classified.select("image.origin", "class.result", "class.metadata").collect()
+    def answers(self, where: str | list[str] | None = None) -> list[Any]:
+        """What the pipeline says of images, brought into this process."""
+        answers = self.pipeline.transform(self.images(where)).select("image.origin", "class.result", "class.metadata")
+        with driver_outlives(self.spark):
+            return answers.collect()
 
     def short_pass(self) -> int:
-        return len(self.answers(str(self.few)))
+        slots = self.spark.sparkContext.defaultParallelism
+        return len(self.answers([path for _, path in self.task.images[:slots]]))
 
     def classify(self) -> Iterator[Prediction]:
         for origin, labels, metadata in self.answers():
@@ -89,10 +92,14 @@ class Adapter:
                 yield Prediction(image, label, None if score is None else float(score))
 
     def settling_seconds(self) -> float:
-        return compiling_seconds(self.spark)
+        compiled = self.executors.compiling_seconds() if self.executors else None
+        return compiling_seconds(self.spark) if compiled is None else compiled
 
     def collecting_seconds(self) -> float:
-        return collecting_seconds(self.spark)
+        return collecting_seconds(self.spark) + (self.executors.collecting_seconds() if self.executors else 0.0)
+
+    def faults(self) -> dict[str, int]:
+        return self.executors.faults() if self.executors else {}
 
     def describe(self) -> dict[str, Any]:
         import pyspark
@@ -120,9 +127,9 @@ class Adapter:
             # Spark NLP falls back to the CPU in silence, and does not say what it used.
             "accelerator": "cpu" if self.task.device == "cpu" else "gpu asked for, not confirmed",
             "precision": "float32",
-            "setting": f"{engine}, {self.master}",
+            "setting": f"{engine}, {self.place}",
             "threads": self.onnx_threads or (int(default) if self.engine == "onnx" and default else None),
-            "slots": self.spark.sparkContext.defaultParallelism,
+            "slots": self._slots(),
             "partitions": len(rows),
             "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
             "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
@@ -133,7 +140,14 @@ class Adapter:
                 "java": jvm.java.lang.System.getProperty("java.version"),
             },
             "environment": {"jvm": virtual_machine(self.spark)},
+            "cluster": self.executors.describe() if self.executors else None,
         }
+
+    def _slots(self) -> int:
+        """Tasks that Spark runs at a time."""
+        if self.executors:
+            return self.executors.cluster.slots(self.executors.threads)
+        return self.spark.sparkContext.defaultParallelism
 
     def _rows_of_partitions(self) -> list[int]:
         """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
@@ -144,9 +158,13 @@ class Adapter:
         return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 
     def profile(self, passes: int) -> dict[str, Any]:
+        if self.executors:
+            raise Unavailable("no profile on a cluster: partial pipelines and samples look into one virtual machine")
         from vitbench.frameworks.sparknlp import profiler as sparknlp
 
         return sparknlp.profile(self, passes)
 
     def close(self) -> None:
         self.spark.stop()
+        if self.executors:
+            self.executors.stop()

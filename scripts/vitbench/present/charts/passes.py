@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from vitbench.analysis.summary import NOT_FOR_CLAIMS
+from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST
 from vitbench.cells import VARIANT
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, number, size_words, variant_name
@@ -17,7 +17,8 @@ from vitbench.present.labels import DEVICES, number, size_words, variant_name
 ROLES = ("full", "sample")
 PLOT, HEIGHT = 3.9, 1.35  # inches
 LEFT, BETWEEN, HEAD, FOOT = 0.75, 0.5, 0.46, 0.34
-ASIDE = {"no steady state": "^", "suspect": "s"}  # marks of what a repeat was set aside for; both: a diamond
+# Marks of what a repeat was set aside for; of several: a diamond.
+ASIDE = {"no steady state": "^", "suspect": "s", WORK_LOST: "v"}
 BOTH = "D"
 TIMED = {"linewidth": 1.5, "marker": "o", "markersize": 3.2}
 CHANGE = {"marker": "|", "markersize": 11, "markeredgewidth": 1.6, "linestyle": "none"}

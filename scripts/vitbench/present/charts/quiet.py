@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vitbench.analysis.summary import NOT_FOR_CLAIMS
+from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST
 from vitbench.present import style
 
 PLOT, CANARY, SHARES, LEFT = 7.6, 2.6, 1.5, 0.85  # inches
@@ -125,13 +125,14 @@ def _keys(tried: pd.DataFrame, known: list[str], context: dict) -> list[Line2D]:
 
 def _caption(tried: pd.DataFrame, context: dict) -> list[str]:
     numbers = {flag: int(_has(tried, flag).sum()) for flag in NOT_FOR_CLAIMS}
+    broken = f", {numbers[WORK_LOST]} with work lost on a cluster" if numbers[WORK_LOST] else ""
     ranges = ", ".join(
         f"{words} {tried[column].median():.2f} [{tried[column].min():.2f}, {tried[column].max():.2f}]"
         for column, (words, *_) in PARTS.items()
     )
     how = (
         f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and"
-        f" {numbers['no steady state']} without a steady state;"
+        f" {numbers['no steady state']} without a steady state{broken};"
         f" attempts set aside and measured again: {tried['attempts'].sum():.0f}. Relative to the median of the canaries"
         f" so far; median [range]: {ranges} (no interval: it is no claim)."
     )

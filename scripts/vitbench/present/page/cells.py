@@ -19,6 +19,7 @@ from vitbench.present.labels import (
     number_of,
     percentage,
     variant_name,
+    why_aside,
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
@@ -48,7 +49,8 @@ def _set_aside(cells: pd.DataFrame) -> list[str]:
     if not aside.sum():
         return []
     alone = cells[(cells["status"] == "ok") & (cells["repeats"] == 0)]
-    line = f"Set aside as suspect or without a steady state, and in no number here: {aside.sum():.0f} of the repeats."
+    why = why_aside(cells["flags"])
+    line = f"Set aside as {why}, and in no number here: {aside.sum():.0f} of the repeats."
     return [line + (f" Nothing but such: {', '.join(map(cell_name, alone.to_dict('records')))}." if len(alone) else "")]
 
 

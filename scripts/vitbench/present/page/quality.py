@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from vitbench.analysis.pairs import CONTROLS, PRIMARY
-from vitbench.analysis.summary import NOT_FOR_CLAIMS, usable
+from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST, usable
 from vitbench.cells import LEAST_BLOCKS, VARIANT, Cell
 from vitbench.files import RESOURCES
 from vitbench.frameworks.precision import ORDER
@@ -21,6 +21,7 @@ from vitbench.present.labels import (
     number_of,
     percentage,
     variant_of,
+    why_aside,
 )
 from vitbench.present.page import axes, pictures
 from vitbench.present.page.parts import (
@@ -56,7 +57,7 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     """What speaks for the numbers of a run, and what against them, as short phrases."""
     runs, speedup, parity = tables["runs"], tables["speedup"], tables["parity"]
     worked = runs[runs["status"] == "ok"]
-    unsteady, suspect = (int(flagged(worked, flag).sum()) for flag in reversed(NOT_FOR_CLAIMS))
+    suspect, unsteady, broken = (int(flagged(worked, flag).sum()) for flag in NOT_FOR_CLAIMS)
     believe, doubt = [], []
     controls = speedup[(speedup["family"] == CONTROLS) & speedup["speedup"].notna()]
     for row in controls.itertuples(index=False):
@@ -70,6 +71,8 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     passed = int(parity["passed"].sum())
     (believe if passed == len(parity) else doubt).append(f"labels alike in {passed} of {len(parity)} comparisons")
     (doubt if suspect else believe).append(f"{suspect} suspect of {len(worked)}")
+    if broken:
+        doubt.append(f"work lost on a cluster in {broken} of {len(worked)}")
     shares = tables["physics"].dropna(subset="share_of_peak")
     if len(shares):
         most = f"at most {percentage(shares['share_of_peak'].max())} of the machine's peak"
@@ -117,7 +120,7 @@ def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
         (Panels(plots), grid("Warm-up of the full run, medians of the repeats", groups, columns)),
         read="Seconds an image against the pass, one line a repeat, each a fresh process: thin, warm-up (pass 0 is"
         " cold; the short passes after it are not drawn); with dots, the timed passes, whose median is the value."
-        " Dashed with hollow dots: set aside, suspect or without a steady state, and in no ratio.",
+        f" Dashed with hollow dots: set aside, {why_aside(known['flags'])}, and in no ratio.",
         wrong="Timed passes that still fall were not warm: the value is too slow. Lines that lie apart for their whole"
         " length are the difference between processes, which only more repeats average out.",
     )
@@ -342,12 +345,14 @@ def quiet(runs: pd.DataFrame, speedup: pd.DataFrame, context: dict) -> Section |
                 f"{words} {known.median():.1%} of the processor in the median repeat, at most {known.max():.1%}."
             )
     odd = tried[(tried["status"] != "ok") | (tried["flags"] != "") | (tried["attempts"] > 0)]
-    failed, suspect, unsteady = (
+    failed, suspect, unsteady, broken = (
         int((tried["status"] != "ok").sum()),
         int(flagged(tried, "suspect").sum()),
         int(flagged(tried, "no steady state").sum()),
+        int(flagged(tried, WORK_LOST).sum()),
     )
-    found = f"{len(tried)} repeats: {failed} failed, {suspect} suspect, {unsteady} without a steady state;"
+    found = f"{len(tried)} repeats: {failed} failed, {suspect} suspect, {unsteady} without a steady state"
+    found += f", {broken} with work lost on a cluster;" if broken else ";"
     found += f" {tried['attempts'].sum():.0f} attempts were set aside and measured again."
     parts = [*_canaries(tried, context.get("quiet", {})), Notes(tuple(filter(None, notes)))]
     if len(odd):
