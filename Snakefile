@@ -30,6 +30,7 @@ include: "rules/scaling.smk"
 include: "rules/campaigns.smk"
 include: "rules/page.smk"
 include: "rules/compare.smk"
+include: "rules/classify.smk"
 
 
 rule all:

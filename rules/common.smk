@@ -1,5 +1,6 @@
 # Common ground of all rules: the checked configuration, the grid, the machine's lock, and what is said at begin and end.
 # Nothing here is heavy: a bare Snakemake without torch, pyspark or Java parses it.
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from vitbench import environment
 from vitbench.cells import BEST, Cell
+from vitbench.classify.choice import choose_for
 from vitbench.errors import UserError
 from vitbench.files import digest
 from vitbench.plan.configuration import (

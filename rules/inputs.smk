@@ -20,21 +20,60 @@ def get_jar_lock(wildcards):
     return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
 
 
+def is_classifying():
+    """Whether images to be labelled were named."""
+    return isinstance(config["images"], str)
+
+
+@cache
+def get_chosen():
+    """What `classify` labels with (vitbench.classify.choice); the run ends with the reason where it cannot."""
+    if UNUSABLE:
+        sys.exit(UNUSABLE)
+    if not is_classifying():
+        sys.exit(
+            "vitbench: images: name a folder, a list or a Parquet file: snakemake classify --config images=PATH"
+        )
+    try:
+        # A Snakemake without the locked environment has no reader of Parquet: there the job says it, after the model.
+        if importlib.util.find_spec("duckdb"):
+            from vitbench.classify.listing import kind_of
+
+            kind_of(Path(os.path.abspath(os.path.expanduser(config["images"]))))
+        out = Path(get_out())
+        return choose_for(GRID.config, out, config["variant"], config["batch_size"])
+    except UserError as error:
+        sys.exit(f"vitbench: {error}")
+
+
+def get_out():
+    """Folder of the job of `classify`."""
+    return os.path.expanduser(config["out"] or "classified")
+
+
+def get_grids():
+    """The grid that is measured, and the one of what labels, where images to be labelled were named."""
+    return [GRID, get_chosen().grid] if is_classifying() else [GRID]
+
+
 def get_pretrained(wildcards):
-    """The cell whose variant finds its model under this name in John Snow Labs' hub."""
+    """The grid and cell whose variant finds its model under this name in John Snow Labs' hub."""
     return next(
-        cell
-        for cell in GRID.cells
-        if GRID.definition(cell).get("pretrained") == wildcards.name
+        (grid, cell)
+        for grid in get_grids()
+        for cell in grid.cells
+        if grid.definition(cell).get("pretrained") == wildcards.name
     )
 
 
 def get_pretrained_jars(wildcards):
-    return str(GRID.jars(get_pretrained(wildcards)))
+    grid, cell = get_pretrained(wildcards)
+    return str(grid.jars(cell))
 
 
 def get_pretrained_engine(wildcards):
-    return GRID.definition(get_pretrained(wildcards))["engine"]
+    grid, cell = get_pretrained(wildcards)
+    return grid.definition(cell)["engine"]
 
 
 def get_batch_sizes():
@@ -48,7 +87,7 @@ PYTHON = "python"
 
 def get_checked_jars(wildcards):
     """The jars that Spark is started with; none where its tasks run Python alone."""
-    folders = {GRID.jars(cell) for cell in GRID.sweep} - {None}
+    folders = {grid.jars(cell) for grid in get_grids() for cell in grid.sweep} - {None}
     return [str(folder) for folder in folders if folder.name == wildcards.set]
 
 
@@ -197,3 +236,33 @@ def get_sweep_of(wildcards):
 def get_sizes_of(wildcards):
     """The batch sizes of those cells."""
     return [cell.batch_size for cell in get_tried(wildcards)]
+
+
+def get_classified(wildcards):
+    """What labelling needs besides the images: the model as the variant loads it, its logits checked, jars, and Spark
+    started once.
+    """
+    chosen = get_chosen()
+    grid, needs = chosen.grid, chosen.grid.needs(chosen.cell)
+    parts = [grid.model_folder(chosen.cell), grid.jars(chosen.cell)]
+    found = {"parts": [str(part) for part in parts if part]}
+    if needs.export:
+        folder = f"resources/models/{grid.model.slug}"
+        found["logits"] = f"{folder}/logits-{needs.export}.json"
+    if needs.spark:
+        found["spark"] = f"results/provenance/spark-{needs.jars or PYTHON}.json"
+    return found
+
+
+def get_classify_options(wildcards):
+    """The options of classify_images.py; what labels was chosen here, where records can be read."""
+    chosen = get_chosen()
+    keys = ("images", "most_refused", "part_images")
+    options = {key: config[key] for key in keys if config[key] is not None}
+    options |= {"out": get_out(), "variant": chosen.variant, "why": chosen.why}
+    options |= {"device": chosen.cell.device, "batch-size": chosen.cell.batch_size}
+    return [
+        word
+        for key, value in options.items()
+        for word in (f"--{key.replace('_', '-')}", str(value))
+    ]

@@ -132,6 +132,26 @@ rule check_logits:
         "../scripts/check_logits.py"
 
 
+# The same of one form, for whoever labels with it and needs no other.
+rule check_export:
+    input:
+        checkpoint="<resources>/models/{model}/checkpoint",
+        exports=["<resources>/models/{model}/{export}"],
+    output:
+        "<resources>/models/{model}/logits-{export}.json",
+    log:
+        "<logs>/check_export/{model}.{export}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "comparing the logits of {wildcards.model}, exported to {wildcards.export}"
+    script:
+        "../scripts/check_logits.py"
+
+
 rule fetch_jars:
     input:
         get_jar_lock,

@@ -46,14 +46,14 @@ CONDA = {
     "huggingface": {
         "conda": [
             *("torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
         "pip": ["simplejpeg"],
     },
     "onnxruntime": {
         "conda": [
             *("onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
         "pip": ["simplejpeg"],
     },
@@ -61,14 +61,14 @@ CONDA = {
         "extra": ["openjdk=17"],
         "conda": [
             *("pyspark", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
     },
     "spark-onnxruntime": {
         "extra": ["openjdk=17"],
         "conda": [
             *("pyspark", "onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow"),
-            *("numpy", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+            *("numpy", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
     },
     "sparknlp": {
@@ -83,6 +83,8 @@ CONDA = {
             "jsonschema",
             "archspec",
             "requests",
+            "duckdb",
+            "tqdm",
         ],
         "pip": ["spark-nlp", "jgo", "simplejpeg"],
     },

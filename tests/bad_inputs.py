@@ -23,6 +23,7 @@ from typing import Any
 from unittest import mock
 
 import check_ready
+import classify_images
 import damaged_images
 import hub_server
 import measure
@@ -38,7 +39,7 @@ from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import write_atomically
 from vitbench.frameworks import ADAPTERS, spark
-from vitbench.inputs import downloads, images, jars, java, models
+from vitbench.inputs import contents, downloads, images, jars, java, models, parquet
 from vitbench.inputs.datasets import COLUMNS
 from vitbench.inputs.datasets import build as build_dataset
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS
@@ -118,6 +119,11 @@ VALUES: dict[str, Any] = {
     "fail_on": "fast",
     "images": 0,
     "deadline_hours": 0,
+    "variant": "pipeline",
+    "batch_size": 0,
+    "out": 7,
+    "most_refused": 5,
+    "part_images": 0,
     "define": [],
     "define.datasets": {"mine": {"kind": "zip"}},
     "define.models": {"mine": {"kind": "hub", "hub": "some/vit@main"}},
@@ -353,6 +359,45 @@ def said(done: subprocess.CompletedProcess) -> None:
     lines = [line for line in done.stderr.splitlines() if line.startswith("vitbench: ")]
     assert done.returncode == 1 and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
     raise UserError(lines[0].removeprefix("vitbench: "))
+
+
+def labelled(folder: Path, *arguments: str) -> None:
+    """Label the images of `folder`/pictures by the command."""
+    classify_images.main(["--images", str(folder / "pictures"), "--out", str(folder / "out"), *arguments])
+
+
+def nothing_to_label(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "notes.txt").touch()
+    labelled(folder)
+
+
+def one_id_twice(folder: Path) -> None:
+    rows = [("1.jpg", b"one"), ("1.jpg", b"another")]
+    parquet.write(folder / "pictures", contents.COLUMNS, rows)
+    labelled(folder)
+
+
+def text_for_bytes(folder: Path) -> None:
+    parquet.write(folder / "pictures", {"path": "varchar", "content": "varchar"}, [("1.jpg", "one")])
+    labelled(folder)
+
+
+def folder_of_other_things(folder: Path) -> None:
+    for name in ("pictures", "out"):
+        (folder / name).mkdir()
+    (folder / "out" / "thesis.tex").touch()
+    labelled(folder)
+
+
+def model_that_was_not_made(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    labelled(folder, "--variant", "onnxruntime/int8")
+
+
+def share_of_more_than_all(folder: Path) -> None:
+    (folder / "pictures").mkdir()
+    labelled(folder, "--most-refused", "5")
 
 
 def port_taken(folder: Path) -> None:
@@ -634,6 +679,16 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
     "`measure.py`": {
         "a cell that is not configured": unknown_cell,
         "before `snakemake prepare`": no_dataset,
+    },
+    "`classify_images.py` and `snakemake classify`": {
+        "images that are not there": labelled,
+        "a folder in which no file is named as an image": nothing_to_label,
+        "Parquet files with one id twice": one_id_twice,
+        "… whose contents are text": text_for_bytes,
+        "`--out` that holds other things": folder_of_other_things,
+        "a variant whose form of the model was not made": model_that_was_not_made,
+        "`--most-refused 5`": share_of_more_than_all,
+        "a folder of a model that is not there": lambda folder: configured(folder, {"model": "./my-vit"}),
     },
 }
 

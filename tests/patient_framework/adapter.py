@@ -9,12 +9,12 @@ from typing import Any
 
 import psutil
 
-from vitbench.frameworks import Prediction, Task
+from vitbench.frameworks import Plain, Prediction, Task
 
 SECONDS = 0.05
 
 
-class Adapter:
+class Adapter(Plain):
     streams = True
 
     def __init__(self, task: Task) -> None:

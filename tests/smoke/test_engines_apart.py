@@ -50,6 +50,25 @@ if __name__ == "__main__":
     for module, task in pickle.loads(bytes.fromhex(sys.argv[1])):
         print(json.dumps(answers(module, task)), flush=True)
 """
+# The same for a job of several parts: fewer images than processes, then more than there were at first.
+PARTS = """
+import json, pickle, sys
+from dataclasses import replace
+from importlib import import_module
+
+if __name__ == "__main__":
+    [(module, task)] = pickle.loads(bytes.fromhex(sys.argv[1]))
+    adapter = import_module(module).Adapter(replace(task, images=task.images[:3]))
+    adapter.start()
+    adapter.load()
+    labels = {one.id: one.label for one in adapter.classify()}
+    for part in (task.images[3:4], task.images[4:]):
+        adapter.give(part, task.images_folder)
+        labels |= {one.id: one.label for one in adapter.classify()}
+    described = adapter.describe()
+    adapter.close()
+    print(json.dumps([labels, described["partition_rows"]]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +76,22 @@ def place(tmp_path_factory):
     return tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("engines") / "tiny")
 
 
-@cache
-def run(place, *names, **more):
-    """For each variant labels by image, and what it says of itself; or None, and why it cannot be."""
-    (place / "run.py").write_text(RUN)
+def told_by(place, program, tasks, **more):
+    """What a program prints of (module, task), each a list on a line of its own."""
+    (place / "run.py").write_text(program)
     paths = {"PYTHONPATH": f"{HOME / 'scripts'}:{HOME / 'tests'}"}
-    tasks = [(tiny.module(name), tiny.task(place, name)) for name in names]
     command = [sys.executable, "run.py", pickle.dumps(tasks).hex()]
     environment = variables(place) | paths | more
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
-    told = [line for line in done.stdout.splitlines() if line.startswith("[")]
-    return dict(zip(names, map(json.loads, told), strict=True))
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+@cache
+def run(place, *names, **more):
+    """For each variant labels by image, and what it says of itself; or None, and why it cannot be."""
+    tasks = [(tiny.module(name), tiny.task(place, name)) for name in names]
+    return dict(zip(names, told_by(place, RUN, tasks, **more), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +135,10 @@ def test_labels_precision_and_batches_of_processes_and_compilers(place, expected
 @pytest.mark.parametrize("name", IN_SPARK)
 def test_labels_precision_and_batches_in_spark(in_spark, expected, name):
     check(name, *in_spark[name], expected)
+
+
+def test_several_processes_can_be_given_other_images(place):
+    name = "huggingface/processes"
+    [(labels, rows)] = told_by(place, PARTS, [(tiny.module(name), tiny.task(place, name))])
+    whole, _ = run(place, name)[name]
+    assert labels == whole and rows == {"4": 2}

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.errors import UserError
-from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks import Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.stages import Stopwatch
 from vitbench.measure import energy
 from vitbench.measure.energy import Package
@@ -47,7 +47,7 @@ DESCRIPTION = {
 }
 
 
-class Adapter:
+class Adapter(Plain):
     def __init__(self, task: Task) -> None:
         self.task, self.plan = task, task.variant
         self.streams = self.plan.get("streams", True)

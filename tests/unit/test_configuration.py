@@ -18,7 +18,7 @@ from vitbench.plan.grid import Grid
 DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
 
 BAD = {
-    "model": ["Not A Name", 7, "-x"],
+    "model": ["Not A Name", 7, "-x", "./no/such/folder"],
     "datasets": [
         {"sample": "Photos 32"}, {"test": "photos-12"}, "photos-32", {"full": None}, {"sizes": "photos-16"},
         {"sizes": ["photos-16", "photos-16"]}, {"sizes": None},
@@ -67,6 +67,11 @@ BAD = {
     "fail_on": ["fast", ["slower", "slower"], ["fast"], 1],
     "images": [0, 2.5, "", [1]],
     "deadline_hours": [0, -1, "48 h"],
+    "variant": ["pipeline", 7, "a/b/c"],
+    "batch_size": [0, "8", 2.5],
+    "out": ["", 7],
+    "most_refused": [-0.1, 1.5, "5%"],
+    "part_images": [0, "many", 2.5],
     "define": [
         {"pictures": {}}, {"datasets": {"mine": {"kind": "folder"}}}, {"datasets": {"mine": {"folder": "x"}}},
         {"datasets": {"My Own": {"kind": "folder", "folder": "x"}}}, {"models": {"mine": "folder"}},
@@ -162,7 +167,9 @@ def test_the_keys_have_one_order_whatever_was_named_first(tmp_path):
 
 def test_what_is_packed_or_taken_in_is_no_part_of_the_configuration_that_is_measured(tmp_path):
     told = {"campaign": "mine", "records": "elsewhere", "baseline_records": "a", "candidate_campaign": "b"}
-    told |= {"other_machine": True, "fail_on": ["slower"], "images": 5, "deadline_hours": 2}
+    told |= {"other_machine": True, "fail_on": ["slower"], "deadline_hours": 2}
+    told |= {"images": "pictures", "variant": "huggingface/pipeline", "batch_size": 4, "out": "there"}
+    told |= {"most_refused": 0.1, "part_images": 7}
     assert load(given(tmp_path, told)) == load(given(tmp_path, {}))
 
 

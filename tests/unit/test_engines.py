@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import jsonschema
@@ -80,6 +81,25 @@ def test_a_variant_gives_the_pipelines_labels_in_the_precision_that_it_is_named_
     assert executed["products"][wanted] >= 12, "two layers of six products with weights"
     if wanted == "float32":
         assert set(executed["products"]) == {"float32"} and executed["error"] < 1e-5
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_an_adapter_that_is_given_other_images_labels_those_and_no_others(place, labels, name):
+    if "bfloat16" in name and not HAS_BFLOAT16:
+        return
+    given = tiny.task(place, name)
+    adapter = import_module(tiny.module(name)).Adapter(replace(given, images=given.images[:5]))
+    adapter.start()
+    adapter.load()
+    first = [*adapter.classify(), *adapter.written()]
+    # Fewer than there are slots, and a last batch that is not full.
+    for some in (given.images[5:6], given.images[6:]):
+        adapter.give(some, given.images_folder)
+        answers = [*adapter.classify(), *adapter.written()]
+        assert sorted(one.id for one in answers) == sorted(image for image, _ in some)
+        first += answers
+    adapter.close()
+    assert sum(one.label == labels[one.id] for one in first) >= len(labels) - ("int8" in name)
 
 
 @pytest.mark.parametrize("name", tiny.IN_SPARK)

@@ -56,3 +56,29 @@ def test_lists_and_maps_of_the_command_line_are_numbers_where_numbers_belong(fre
     words = ["batch_sizes=[1,8]", "repeats={sample: 1, full: 4}", "profile=false", "passes={timed: 3}"]
     said = fresh.snakemake("--dry-run", "--config", *words)
     assert "vitbench: 20 of 20 measurements to do" in said  # 2 x 2 of the sweep, (2 + 2 controls) x 4
+
+
+def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictures):
+    (pictures / "1.jpg").touch()
+    images = ["classify", "--config", f"images={pictures}"]
+    asked = fresh.planned(*images, "variant=onnxruntime/int8")
+    needed = ("build_checkpoint", "export_onnx", "prepare_onnxruntime", "check_export", "write_configuration")
+    assert asked == dict.fromkeys((*needed, "classify"), 1)
+    # By itself it is the baseline, which loads the checkpoint as it is.
+    assert fresh.planned(*images) == dict.fromkeys(("build_checkpoint", "write_configuration", "classify"), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ([], "images: name a folder, a list or a Parquet file"),
+        (["images=nowhere"], "images: "),
+        (["images=.", "variant=keras/plain"], "no such framework"),
+        (["images=.", "model=./no-vit"], "model: no-vit is no folder"),
+        (["images=.", "out=config"], "holds other things than a job of ours"),
+    ],
+)
+def test_what_cannot_be_labelled_is_said_before_anything_is_made(fresh, settings, words):
+    said = fresh.snakemake("--dry-run", "classify", "--config", "seed=1", *settings, fails=True)
+    assert words in [line for line in said.splitlines() if line.startswith("vitbench: ")][-1]
+    assert "Traceback" not in said

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -50,12 +50,32 @@ class Task:
     """for frameworks that run on a cluster: `settings`, more of Spark's own, and `cluster`, what
     `vitbench.frameworks.cluster.Cluster` holds; left out where there is none (on one node)"""
 
+    contents: str | None = None
+    """folder or address of the Parquet files of path (an image's id) and content that a variant with `input: bytes`
+    reads, which every node sees; None for all others"""
+    answers: str | None = None
+    """folder or address that a variant with `sink: parquet` writes, which every node sees; None: one in `temporary`"""
+
+
+class Plain:
+    """What most adapters share: they know their images from the task alone, and hand over each answer themselves."""
+
+    task: Task
+
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        self.task = replace(self.task, images=images, images_folder=folder, contents=contents)
+
+    def written(self) -> Iterator[Prediction]:
+        return iter(())
+
 
 class Adapter(Protocol):
-    """One framework in one process. The methods are called in this order, `classify` once for each pass.
+    """One framework in one process. The methods are called in this order, `classify` and `written` once for each pass.
 
     One whose work may be lost and done again has the method `faults` too, asked after every pass with the clock off:
     the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last.
+
+    `Plain` has `give` and `written` for adapters that do nothing of their own there.
     """
 
     streams: bool
@@ -69,8 +89,16 @@ class Adapter(Protocol):
     def load(self) -> None:
         """Load the model, ready for the first image."""
 
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        """From the next pass on, classify these images, one at least, in place of the task's (the arguments are
+        `Task.images`, `images_folder`, `contents`). A repeat never does; a job of many images does for each part."""
+
     def classify(self) -> Iterator[Prediction]:
-        """One pass: read, decode and classify every file anew; the top label of each image, in any order."""
+        """One pass, all of which is timed: read, decode and classify every file anew; the top label of each image, in
+        any order. With `sink: parquet` the answers are written instead, and none comes here."""
+
+    def written(self) -> Iterator[Prediction]:
+        """What the last pass wrote rather than handed over, read back with the clock off."""
 
     def short_pass(self) -> int:
         """One pass over as few images as keep every slot busy, which nobody reads the answers of; how many images.

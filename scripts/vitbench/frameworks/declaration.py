@@ -18,12 +18,34 @@ IMAGES_OF_A_FOLDER = "    paths = sorted(str(path) for path in Path(IMAGES).iter
 # Key of a variant's definition, beside its settings, under which stands what the configuration says of Spark and of
 # workers, where that is not what is usual (`vitbench.plan.workers`). It is part of what a record's path names.
 SPARK = "spark"
-# Schema of a setting that every framework of Python inside Spark has.
-THREADS_A_SLOT = {
-    "type": "integer",
-    "minimum": 1,
-    "description": "of one task; as many tasks at a time as go into the cores",
+# The ways in which a framework inside Spark can get its images and leave its answers, and the schemas of the settings:
+# a framework whose schema has `input` or `sink` has both ways, one without has the first alone.
+FILES, BYTES = "files", "bytes"
+COLLECT, PARQUET = "collect", "parquet"
+INPUT = {
+    "enum": [FILES, BYTES],
+    "description": "tasks read each image's file (the default), or Parquet files of path and content, written once",
 }
+SINK = {
+    "enum": [COLLECT, PARQUET],
+    "description": "answers come back to the driver (the default), or are written as Parquet; that is timed, reading "
+    "them back is not",
+}
+# What every framework of Python inside Spark has besides the settings of the framework that its tasks run.
+IN_SPARK = {
+    "threads_a_slot": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "of one task; as many tasks at a time as go into the cores",
+    },
+    "input": INPUT,
+    "sink": SINK,
+}
+
+
+def slots_of(definition: dict[str, Any], cores: int) -> int:
+    """How many tasks of a variant with `threads_a_slot` run at a time on so many cores."""
+    return cores // min(definition["threads_a_slot"], cores)
 
 
 def divisors(cores: int) -> list[int]:

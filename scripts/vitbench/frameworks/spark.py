@@ -9,7 +9,8 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from vitbench.inputs.java import Java, find_java, how_to_get_java
 from vitbench.machine import memory_bytes
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from vitbench.frameworks.cluster import Executors
 
@@ -219,6 +220,24 @@ def virtual_machine(spark: SparkSession) -> dict[str, Any]:
         "processors": runtime.availableProcessors(),
         "heap_bytes": runtime.maxMemory(),
     }
+
+
+def rows_of_partitions(frame: DataFrame) -> list[int]:
+    """Rows of each partition of a data frame, counted inside the JVM: Python workers would only cost time."""
+    from pyspark.sql.functions import spark_partition_id
+
+    counted = [row["count"] for row in frame.groupBy(spark_partition_id()).count().collect()]
+    return counted + [0] * (frame.rdd.getNumPartitions() - len(counted))
+
+
+def batches_of(rows: Iterable[int], batch_size: int) -> Counter[int]:
+    """Size of a batch → how many, where the rows of each partition are grouped by the batch size."""
+    sizes: Counter[int] = Counter()
+    for count in rows:
+        # What is left is the last group.
+        sizes.update([batch_size] * (count // batch_size))
+        sizes.update([count % batch_size] if count % batch_size else [])
+    return sizes
 
 
 def check_scala(jars: list[Path], pyspark: Path | None = None) -> None:

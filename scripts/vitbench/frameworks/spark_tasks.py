@@ -5,16 +5,20 @@ without Spark. The process that runs a task, Spark's *Python worker*, stays for 
 loaded once a slot. What is done with a batch is the framework's own adapter's: files, image processor, weights and
 precision are the same with and without Spark.
 
-The shares are rows of an RDD. The two ways that a data frame has, `mapInArrow` and `predict_batch_udf`, need pyarrow,
-which is not among the locked packages (docs/methodology.md, "Python inside Spark").
+The shares are rows of an RDD; with `input: bytes` they are made of the rows of Parquet files of path and content, as
+Spark reads them. The two ways that a data frame has, `mapInArrow` and `predict_batch_udf`, need pyarrow, which is not
+among the locked packages (docs/methodology.md, "Python inside Spark"). With `sink: parquet` the answers do not come to
+the driver: Spark writes them, each task what it made.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -24,24 +28,29 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.frameworks import ADAPTERS, Prediction, Task, Unavailable
+from vitbench.frameworks import ADAPTERS, Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import Cluster, Executors
+from vitbench.frameworks.declaration import COLLECT, FILES, PARQUET, slots_of
 from vitbench.frameworks.huggingface.processes import shares
 from vitbench.frameworks.spark import (
+    batches_of,
     collecting_seconds,
     compiling_seconds,
     driver_outlives,
+    rows_of_partitions,
     start_session,
     virtual_machine,
 )
 
 if TYPE_CHECKING:
     from pyspark import RDD
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-# What a task gets, and what it says of each image of a batch: (id, path), (id, label, probability).
-Share = list[tuple[str, str]]
+# What a task gets, and what it says of each image of a batch: (id, path or opened image), (id, label, probability).
+Share = list[tuple[str, Any]]
 Answer = tuple[str, str, float]
+# The columns in which answers are written.
+ANSWER = "id string, label string, score double"
 # An exception that was raised in a Python worker, as the JVM knows it: its message is Python's traceback.
 RAISED = "org.apache.spark.api.python.PythonException"
 # What the JVM says of a worker that is gone: whether it had read all that it was sent decides which.
@@ -94,6 +103,21 @@ def classify(module: str, task: Task, given: Iterable[Share]) -> Iterator[list[A
         yield [(image, *answer) for (image, _), answer in zip(batch, answers, strict=True)]
 
 
+def opened(size: int, rows: Iterable[tuple[str, bytearray]]) -> Iterator[Share]:
+    """Shares of so many images, the last maybe of fewer, from rows of path (the image's id) and content."""
+    import PIL.Image
+
+    share: Share = []
+    for image, content in rows:
+        # Opened here, decoded where a file would be.
+        share.append((image, PIL.Image.open(io.BytesIO(content))))
+        if len(share) == size:
+            yield share
+            share = []
+    if share:
+        yield share
+
+
 def describe(module: str, task: Task, given: Iterable[Share]) -> Iterator[Unavailable | dict[str, Any]]:
     """What the adapter in this worker says of itself, or why its time means nothing."""
     for _share in given:
@@ -127,6 +151,8 @@ def python_alone(
         # What a task takes of the cores; Spark gives this number to OpenMP in the workers too.
         "spark.task.cpus": str(threads),
         "spark.python.worker.reuse": "true",
+        # Parquet files of path and content are written for so many tasks (inputs/contents.py).
+        "spark.sql.files.minPartitionNum": str(max(1, cores // threads)),
         # Workers inherit the JVM's environment, in which nothing foreign is, but for what `start_session` leaves of
         # PYTHONPATH; this is where they find the library, whoever started this process.
         "spark.executorEnv.PYTHONPATH": str(HOME / "scripts"),
@@ -154,7 +180,7 @@ def check_worker(spark: SparkSession) -> None:
     _collected(spark.sparkContext.parallelize([""], 1).map(last_line))
 
 
-class Adapter:
+class Adapter(Plain):
     """A framework of Python inside Spark.
 
     Args:
@@ -169,8 +195,10 @@ class Adapter:
         cluster = Cluster.of(task)
         cores = cluster.cores if cluster else task.threads
         self.threads = min(task.variant["threads_a_slot"], cores)
-        self.slots = cluster.slots(self.threads) if cluster else cores // self.threads
+        self.slots = cluster.slots(self.threads) if cluster else slots_of(task.variant, cores)
         self.executors = Executors(cluster, self.threads) if cluster else None
+        self.input, self.sink = task.variant.get("input", FILES), task.variant.get("sink", COLLECT)
+        self.answers = task.answers or str(Path(task.temporary) / "answers")
         self.shares = shares(task.images, self.slots)
         self.module = ADAPTERS[framework](settings)
         self.inner = replace(task, variant=settings, threads=self.threads, images=[])
@@ -184,10 +212,17 @@ class Adapter:
         self.spark = python_alone(temporary, natives, self.task.threads, self.threads, settings, self.executors)
 
     def load(self) -> None:
-        self.given = self.spark.sparkContext.parallelize(self.shares, len(self.shares))
-        few = [share[:1] for share in self.shares]
-        self.few = self.spark.sparkContext.parallelize(few, len(few))
+        self._hand_out()
         self.in_each(load)
+
+    def _hand_out(self) -> None:
+        self.given = self.spark.sparkContext.parallelize(self.shares, len(self.shares))
+        self.few = self.spark.sparkContext.parallelize([share[:1] for share in self.shares], len(self.shares))
+
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        super().give(images, folder, contents)
+        self.shares = shares(images, self.slots)
+        self._hand_out()
 
     def in_each(self, function: Callable[..., Iterator[Any]], given: RDD | None = None) -> list[Any]:
         """What a function above yields in the tasks, one for each share, all at the same time.
@@ -199,20 +234,54 @@ class Adapter:
             UserError: a task failed (on a cluster as often as Spark tries it), or its process or the driver died.
         """
         with driver_outlives(self.spark):
-            told = _collected((given or self.given).mapPartitions(partial(function, self.module, self.inner)))
+            told = _collected(self._in_tasks(function, self.given if given is None else given))
         for one in told:
             if isinstance(one, Unavailable):
                 raise one
         return told
 
+    def _in_tasks(self, function: Callable[..., Iterator[Any]], given: RDD) -> RDD:
+        return given.mapPartitions(partial(function, self.module, self.inner))
+
+    def images(self) -> RDD:
+        """The shares of a pass: of the files as they were cut, or of what the Parquet files hold, opened."""
+        return self.given if self.input == FILES else self._opened(self.contents())
+
+    def few_images(self) -> RDD:
+        """As `images`, of one image a slot."""
+        return self.few if self.input == FILES else self._opened(self.contents().limit(len(self.shares)))
+
+    def contents(self) -> DataFrame:
+        """Path and content of each image, as Spark reads the Parquet files."""
+        return self.spark.read.parquet(self.task.contents).select("path", "content")
+
+    def _opened(self, contents: DataFrame) -> RDD:
+        return contents.rdd.mapPartitions(partial(opened, self.task.batch_size))
+
+    def run(self, images: RDD, answers: str) -> list[list[Answer]]:
+        """One pass: the answers of each batch in the driver; or none, where they are written to `answers`."""
+        if self.sink == COLLECT:
+            return self.in_each(classify, images)
+        rows = self._in_tasks(classify, images).flatMap(iter)
+        with _in_one_line(), driver_outlives(self.spark):
+            frame = self.spark.createDataFrame(rows, ANSWER, verifySchema=False)
+            frame.write.mode("overwrite").parquet(answers)
+        return []
+
     def short_pass(self) -> int:
-        return sum(map(len, self.in_each(classify, self.few)))
+        self.run(self.few_images(), f"{self.answers}-of-few")
+        return len(self.shares)
 
     def classify(self) -> Iterator[Prediction]:
-        answers = self.in_each(classify)
+        answers = self.run(self.images(), self.answers)
         self.batches = Counter(map(len, answers))
         for batch in answers:
             for answer in batch:
+                yield Prediction(*answer)
+
+    def written(self) -> Iterator[Prediction]:
+        if self.sink == PARQUET:
+            for answer in self.spark.read.parquet(self.answers).collect():
                 yield Prediction(*answer)
 
     def settling_seconds(self) -> float:
@@ -234,13 +303,17 @@ class Adapter:
         slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'} each"
         cluster = f", {self.executors.cluster.words}" if self.executors else ""
+        rows = list(map(len, self.shares)) if self.input == FILES else rows_of_partitions(self.contents())
+        batches = self.batches if self.sink == COLLECT else batches_of(rows, self.task.batch_size)
         return told | {
             "setting": f"{told['setting']}, in Spark's tasks, {slots}, {threads}{cluster}",
             "slots": self.slots,
-            "partitions": len(self.shares),
-            "partition_rows": {str(rows): times for rows, times in sorted(Counter(map(len, self.shares)).items())},
-            "effective_batch_sizes": {str(size): times for size, times in sorted(self.batches.items())},
-            "batches": "observed",
+            "partitions": len(rows),
+            "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
+            "effective_batch_sizes": {str(size): times for size, times in sorted(batches.items())},
+            "batches": "observed" if self.sink == COLLECT else "computed",
+            "input": self.input,
+            "sink": self.sink,
             "versions": told["versions"]
             | {"pyspark": pyspark.__version__, "java": jvm.java.lang.System.getProperty("java.version")},
             "environment": told["environment"] | {"jvm": virtual_machine(self.spark)},
@@ -248,6 +321,8 @@ class Adapter:
         }
 
     def profile(self, passes: int) -> dict[str, Any]:
+        if (self.input, self.sink) != (FILES, COLLECT):
+            raise Unavailable("no profile: its stages are timed on files, and on answers that come to the driver")
         from vitbench.frameworks import spark_profiler
 
         return spark_profiler.profile(self, passes)
@@ -260,10 +335,21 @@ class Adapter:
 
 def _collected(rows: RDD) -> list[Any]:
     """The rows, computed in tasks; what went wrong there is one line."""
+    with _in_one_line():
+        return rows.collect()
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Say in one line what goes wrong in the tasks of the block.
+
+    Raises:
+        UserError: a task failed, or its process died.
+    """
     from py4j.protocol import Py4JJavaError
 
     try:
-        return rows.collect()
+        yield
     except Py4JJavaError as error:
         causes = list(_causes(error.java_exception))
         raised = next((text for kind, text in causes if kind == RAISED), None)

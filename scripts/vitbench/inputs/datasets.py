@@ -11,7 +11,7 @@ import random
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -100,18 +100,28 @@ def build(
 def _check_refused(found: list[Image], definition: dict) -> None:
     """UserError where more of the files were refused than the definition's `most_refused` allows (by default all)."""
     refused = [image for image in found if not image.valid]
-    allowed = definition.get("most_refused", 1)
-    if len(refused) <= allowed * len(found):
-        return
     reasons = Counter(image.reason for image in refused)
     first = {image.reason: image.source for image in reversed(refused)}
+    if problem := too_many_refused(reasons, first, len(found), definition.get("most_refused", 1)):
+        raise UserError(f"data set: {problem}")
+
+
+def too_many_refused(reasons: Counter[str], first: Mapping[str, str], total: int, allowed: float) -> str | None:
+    """What to say where more than this share of `total` files was refused, with what to do; None where it was not.
+
+    Args:
+        reasons, first: reason → how many files it was, and the first of them.
+    """
+    refused = reasons.total()
+    if refused <= allowed * total:
+        return None
     listed = "; ".join(
         f"{count} × {reason} (first: {first[reason]!r})" for reason, count in reasons.most_common(MOST_REASONS)
     )
     more = f"; {len(reasons) - MOST_REASONS} more reasons" if len(reasons) > MOST_REASONS else ""
-    raise UserError(
-        f"data set: {len(refused)} of {len(found)} files were refused, `most_refused` allows {allowed:.4g} of them: "
-        f"{listed}{more}; mend them, or raise `most_refused`"
+    return (
+        f"{refused} of {total} files were refused, `most_refused` allows {allowed:.4g} of them: {listed}{more}; mend "
+        "them, or raise `most_refused`"
     )
 
 
@@ -295,38 +305,49 @@ def _labelled(found: list[Source], definition: dict, where: Path) -> list[Source
 
 
 Opener = Callable[[list[Source], int], Iterator[Image]]
+# A file to be opened: its number, which becomes its id, where it lies, and what is done with it.
+Opened = tuple[int, Source, Handling]
 
 
 @contextmanager
 def _opener(total: int, handling: Handling, processes: int | None) -> Iterator[Opener]:
     """A function that opens files, numbered from its second argument on, and yields their rows in order."""
-    processes = processes or cores()
-    with Progress("opening images", total) as progress:
+    with Progress("opening images", total) as progress, opening(total, processes or cores()) as open_each:
 
         def counted(rows: Iterable[Image]) -> Iterator[Image]:
             for row in rows:
                 progress.step()
                 yield row
 
-        def jobs(found: list[Source], first: int) -> Iterator[tuple[int, Source, Handling]]:
+        def jobs(found: list[Source], first: int) -> Iterator[Opened]:
             return ((number, source, handling) for number, source in enumerate(found, first))
 
-        if processes == 1 or total < WORTH_A_POOL:
-            yield lambda found, first: counted(map(_take, jobs(found, first)))
-            return
-        # Spawned, as on macOS: a forked copy of a process with threads may hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, total), context) as pool:
-            try:
-                yield lambda found, first: counted(pool.map(_take, jobs(found, first), chunksize=32))
-            except BrokenProcessPool as error:
-                raise UserError(
-                    "data set: a process that opens images was killed, most often for lack of memory; run it again "
-                    "with fewer --cores"
-                ) from error
+        yield lambda found, first: counted(open_each(jobs(found, first)))
 
 
-def _take(job: tuple[int, Source, Handling]) -> Image:
+@contextmanager
+def opening(total: int, processes: int) -> Iterator[Callable[[Iterable[Opened]], Iterator[Image]]]:
+    """A function that opens files, about `total` in all, in so many processes, and yields their rows in order.
+
+    Raises:
+        UserError: such a process was killed.
+    """
+    if processes == 1 or total < WORTH_A_POOL:
+        yield lambda jobs: map(_take, jobs)
+        return
+    # Spawned, as on macOS: a forked copy of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, total), context) as pool:
+        try:
+            yield lambda jobs: pool.map(_take, jobs, chunksize=32)
+        except BrokenProcessPool as error:
+            raise UserError(
+                "data set: a process that opens images was killed, most often for lack of memory; run it again "
+                "with fewer --cores"
+            ) from error
+
+
+def _take(job: Opened) -> Image:
     """Open one file, once; put it or its rendering into images/; its row."""
     number, source, handling = job
     name, content = f"{number:06d}", b""

@@ -7,8 +7,10 @@ import glob
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vitbench.errors import UserError
@@ -65,15 +67,24 @@ def _names(path: Path, column: str) -> dict[str, str | None]:
     """The names as they stand there, with their labels."""
     if not path.exists():
         raise UserError(f"data set: the list {path} does not exist; name a text or Parquet file of paths")
-    names = _from_parquet(path, column) if path.is_dir() or _is_parquet(path) else _from_text(path)
+    names = _from_parquet(path, column) if is_parquet(path) else _from_text(path)
     if not names:
         raise UserError(f"data set: the list {path} names nothing; put one path a line into it")
     return dict(names)
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether this begins as a Parquet file does, or is a folder, as Spark makes one of several."""
+    if path.is_dir():
+        return True
     with open(path, "rb") as handle:
         return handle.read(len(PARQUET)) == PARQUET
+
+
+def columns(path: Path) -> list[str]:
+    """The columns of a Parquet file, or of a folder of them; UserError where it is none."""
+    with _table(path) as table:
+        return list(table.columns)
 
 
 def _from_text(path: Path) -> list[tuple[str, str | None]]:
@@ -105,24 +116,30 @@ def _encoding(content: bytes) -> str | None:
     return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
 
 
-def _from_parquet(path: Path, column: str) -> list[tuple[str, str | None]]:
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """A Parquet file, or a folder of them, as a relation of DuckDB; what cannot be read there is one line."""
     import duckdb
 
     # DuckDB takes * ? [ in a name for a pattern.
     pattern = glob.escape(str(path)) + ("/*.parquet" if path.is_dir() else "")
     try:
         with duckdb.connect() as connection:
-            table = connection.read_parquet(pattern)
-            for wanted in {column, *({"label"} & set(table.columns))}:
-                if wanted not in table.columns:
-                    raise UserError(
-                        f"data set: the list {path} has no column {wanted}; set `column` to one of "
-                        f"{', '.join(table.columns)}"
-                    )
-            rows = table.project(*map(_quoted, [column, *(["label"] if "label" in table.columns else [])])).fetchall()
+            yield connection.read_parquet(pattern)
     except duckdb.Error as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"data set: the list {path} is no Parquet file that can be read ({reason})") from error
+
+
+def _from_parquet(path: Path, column: str) -> list[tuple[str, str | None]]:
+    with _table(path) as table:
+        for wanted in {column, *({"label"} & set(table.columns))}:
+            if wanted not in table.columns:
+                raise UserError(
+                    f"data set: the list {path} has no column {wanted}; set `column` to one of "
+                    f"{', '.join(table.columns)}"
+                )
+        rows = table.project(*map(_quoted, [column, *(["label"] if "label" in table.columns else [])])).fetchall()
     return [(str(row[0]), str(row[1]) if len(row) > 1 and row[1] is not None else None) for row in rows if row[0]]
 
 

@@ -12,8 +12,8 @@ from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import HOME, MEASUREMENTS, RESOURCES, sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.frameworks.declaration import CHECKPOINT
-from vitbench.inputs import checkpoints, jars
+from vitbench.frameworks.declaration import BYTES, CHECKPOINT, slots_of
+from vitbench.inputs import checkpoints, contents, jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
@@ -98,7 +98,7 @@ def prepare(
         find_java()
     if grid.on_cluster(cell):
         workers.check_room(grid.config, needs.jars is not None, threads)
-    lock, jar_paths = _jars(grid, cell)
+    lock, jar_paths = jars_of(grid, cell)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     known = _known(grid, cell, number) | {
@@ -113,9 +113,10 @@ def prepare(
             "measuring_code": measuring_code_sha256(),
         },
     }
-    folder = Path(grid.manifest(cell.dataset)).parent.resolve()
+    manifest = Path(grid.manifest(cell.dataset))
+    folder, definition = manifest.parent.resolve(), grid.definition(cell)
     task = Task(
-        variant=grid.definition(cell),
+        variant=definition,
         device=cell.device,
         workers=cell.workers,
         batch_size=batch_size,
@@ -128,6 +129,7 @@ def prepare(
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
         spark=workers.task(grid.config, cell, needs.jars is not None, threads),
+        contents=contents_of(definition, manifest, threads),
     )
     records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
     return Repeat(
@@ -139,6 +141,13 @@ def prepare(
         reference=quiet.reference(records, canaries or []),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )
+
+
+def contents_of(definition: dict[str, Any], manifest: Path, threads: int) -> str | None:
+    """The Parquet files that a variant with `input: bytes` reads, written if they are not there yet; else None."""
+    if definition.get("input") != BYTES:
+        return None
+    return str(contents.of_data_set(manifest, slots_of(definition, threads)).resolve())
 
 
 def measuring_code_sha256(scripts: Path = SCRIPTS) -> str:
@@ -158,7 +167,7 @@ def _images(grid: Grid, cell: Cell) -> list[Image]:
     return images
 
 
-def _jars(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
+def jars_of(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
     """The lock of the jars that a cell needs, and their paths, each as it was locked; nothing where it needs none."""
     folder = grid.jars(cell)
     if not folder:

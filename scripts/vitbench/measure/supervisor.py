@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -212,6 +212,30 @@ def run_child(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "task.json").write_text(json.dumps(job))
+    command = ["vitbench.measure.harness", "task.json"]
+    with open(folder / "output.log", "wb") as output:
+        return run_marked(command, folder, ordered_by, repeat.timeout_seconds, output, watch)
+
+
+def run_marked(
+    command: list[str],
+    folder: Path,
+    ordered_by: psutil.Process | None,
+    seconds: float | None = None,
+    output: BinaryIO | None = None,
+    watch: Callable[[int], AbstractContextManager[Any]] | None = None,
+) -> int | str:
+    """Run a module of ours with its arguments in `folder`, and let nothing that it starts outlive it.
+
+    Args:
+        seconds: after which it is stopped; None: never.
+        output: the file for what it prints; None: where this process prints.
+        watch: as of `run_child`.
+    Returns:
+        Its exit status, or "timeout".
+    Raises:
+        Cancelled: the process that ordered it is gone.
+    """
     inherited = environment.variables(folder)
     variables = inherited | {
         MARK: str(folder),
@@ -221,17 +245,16 @@ def run_child(
     }
 
     try:
-        with open(folder / "output.log", "wb") as output:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "vitbench.measure.harness", "task.json"],
-                cwd=folder,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + repeat.timeout_seconds
+        child = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = None if seconds is None else time.monotonic() + seconds
         with watch(child.pid) if watch else nullcontext():
             while True:
                 if ordered_by and not _lives(ordered_by):
@@ -239,7 +262,7 @@ def run_child(
                 try:
                     return child.wait(timeout=0.5)
                 except subprocess.TimeoutExpired:
-                    if time.monotonic() > deadline:
+                    if deadline is not None and time.monotonic() > deadline:
                         return "timeout"
     finally:
         kill_marked(str(folder))

@@ -19,11 +19,11 @@ from vitbench.plan import workers
 
 SCHEMA = HOME / "config" / "schema" / "config.schema.yaml"
 DEFINITIONS = ("datasets", "models", "variants")
-# Keys that only `pack`, `import`, `compare` and `plan` read, which say nothing about what is measured: key → what a
-# run's own configuration says of it.
+# Keys that only `pack`, `import`, `compare`, `plan` and `classify` read, which say nothing about what is measured: key
+# → what a run's own configuration says of it.
 PACKING = dict.fromkeys(
     ("campaign", "records", "baseline_records", "candidate_records", "baseline_campaign", "candidate_campaign")
-    + ("images", "deadline_hours")
+    + ("images", "deadline_hours", "variant", "batch_size", "out", "most_refused", "part_images")
 ) | {"other_machine": False, "fail_on": []}
 # Images of `sample` where `photos` names a folder.
 OWN_SAMPLE = 32
@@ -126,6 +126,8 @@ def resolve(config: dict[str, Any]) -> dict[str, Any]:
     workers.check(config)
     if config["photos"]:
         resolved |= _own_photographs(Path(config["photos"]).expanduser(), config["define"])
+    if "/" in config["model"]:
+        resolved |= _own_model(Path(config["model"]).expanduser(), resolved["define"])
     if config["baseline"] not in config["frameworks"]:
         raise UserError(f"baseline: {config['baseline']} is not among `frameworks` ({', '.join(config['frameworks'])})")
     # Always in one order: Snakemake puts what `--config` names first, and takes another order for another content.
@@ -183,6 +185,17 @@ def _own_photographs(folder: Path, define: dict[str, Any]) -> dict[str, Any]:
         "datasets": {"sample": "own-photos-sample", "full": "own-photos"},
         "define": define | {"datasets": (define.get("datasets") or {}) | own},
     }
+
+
+def _own_model(folder: Path, define: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a configuration whose model is the checkpoint in a folder."""
+    if not folder.is_dir():
+        raise UserError(
+            f"model: {folder} is no folder; name one that holds a checkpoint, or a model of resources/models.yaml or "
+            "`define` (there goes one of a hub, with its commit)"
+        )
+    own = {"own-model": {"kind": "folder", "folder": str(folder.resolve())}}
+    return {"model": "own-model", "define": define | {"models": (define.get("models") or {}) | own}}
 
 
 def definitions(config: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from vitbench.frameworks import Prediction, Task
+from vitbench.frameworks import Plain, Prediction, Task
 
 
-class Adapter:
+class Adapter(Plain):
     streams = True
 
     def __init__(self, task: Task) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks import Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.huggingface import precision, workers
 
 
@@ -30,7 +30,7 @@ def dataset_of_paths(paths: list[str]) -> Any:
     return Paths()
 
 
-class Adapter:
+class Adapter(Plain):
     streams = True
 
     def __init__(self, task: Task) -> None:
@@ -67,6 +67,10 @@ class Adapter:
         self.paths = dataset_of_paths([path for _, path in self.task.images])
         # The sizes of the batches that the model really gets; a hook costs microseconds where a batch costs 100 ms.
         self.model.register_forward_pre_hook(self._count_batch, with_kwargs=True)
+
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        super().give(images, folder, contents)
+        self.paths = dataset_of_paths([path for _, path in images])
 
     def make_ready(self, module: Any) -> Any:
         """The module as this variant runs it: as it is."""

@@ -102,7 +102,6 @@ class Adapter(adapter.Adapter):
 
     def load(self) -> None:
         import torch
-        from torch.utils.data import DataLoader
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
         variant, task = self.task.variant, self.task
@@ -117,8 +116,13 @@ class Adapter(adapter.Adapter):
         self.processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
         if self.workers:
             workers.name_sockets_shortly()
-        self.loader = DataLoader(
-            Images([path for _, path in task.images], self.processor),
+        self.loader = self._loader_of_task()
+
+    def _loader_of_task(self) -> Any:
+        from torch.utils.data import DataLoader
+
+        return DataLoader(
+            Images([path for _, path in self.task.images], self.processor),
             batch_size=self.handed_over,
             num_workers=self.workers,
             prefetch_factor=PREFETCHED if self.workers else None,
@@ -127,6 +131,10 @@ class Adapter(adapter.Adapter):
             pin_memory=self.accelerator == "cuda",
             timeout=SILENT if self.workers else 0,
         )
+
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        super().give(images, folder, contents)
+        self.loader = self._loader_of_task()
 
     def make_ready(self, module: Any) -> Any:
         """The module as this variant runs it: quantised, then compiled, where it says so."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from vitbench.frameworks import ADAPTERS, Prediction, Task, Unavailable
+from vitbench.frameworks import ADAPTERS, Plain, Prediction, Task, Unavailable
 
 # In a process that was started here, the adapter of its share.
 _own: Any = None
@@ -34,13 +34,18 @@ def _start(module: str, task: Task) -> None:
     _own.start()
 
 
+def _give(images: list[tuple[str, str]], folder: str) -> None:
+    _own.give(images, folder)
+
+
 def _call(method: str) -> Any:
     """What a method of this process's adapter returns; of `classify`, all predictions of a pass."""
-    answer = getattr(_own, method)()
-    return list(answer) if method == "classify" else answer
+    if method == "classify":
+        return list(_own.classify()) if _own.task.images else []
+    return getattr(_own, method)()
 
 
-class Adapter:
+class Adapter(Plain):
     streams = False
 
     def __init__(self, task: Task) -> None:
@@ -70,6 +75,13 @@ class Adapter:
 
     def load(self) -> None:
         self._each("load")
+
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        super().give(images, folder, contents)
+        cut = shares(images, len(self.processes))
+        # Where there are fewer images than processes, some get none.
+        self.shares = cut + [[]] * (len(self.processes) - len(cut))
+        self._all(_give, [(share, folder) for share in self.shares])
 
     def classify(self) -> Iterator[Prediction]:
         for predictions in self._each("classify"):

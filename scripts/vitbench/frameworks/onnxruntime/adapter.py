@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks import Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.onnxruntime import LIBRARY, precision, proof
 
 
-class Adapter:
+class Adapter(Plain):
     streams = True
 
     def __init__(self, task: Task) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import SPARK, THREADS_A_SLOT, Framework, Needs, Setting, divisors
+from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
 EACH = """\
@@ -17,7 +17,7 @@ EACH = """\
 
 def in_a_task(definition: dict[str, Any]) -> dict[str, Any]:
     """The settings of Hugging Face's own variant that a task runs: the model itself, one batch after another."""
-    settings = {key: value for key, value in definition.items() if key not in ("threads_a_slot", SPARK)}
+    settings = {key: value for key, value in definition.items() if key not in (*IN_SPARK, SPARK)}
     return settings | {"runner": "dataloader", "loader_workers": 0}
 
 
@@ -43,7 +43,7 @@ FRAMEWORK = Framework(
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
             "precision": {"enum": ["float32", "bfloat16", "int8"], "description": "of the matrix products"},
-            "threads_a_slot": THREADS_A_SLOT,
+            **IN_SPARK,
         },
     },
     start_and_load_seconds=15,

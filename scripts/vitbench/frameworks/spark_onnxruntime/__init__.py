@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import THREADS_A_SLOT, Framework, Needs, Setting, divisors
+from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
 OWN = onnxruntime.FRAMEWORK
@@ -35,10 +35,7 @@ FRAMEWORK = Framework(
     color="#332288",
     settings={
         "required": OWN.settings["required"],
-        "properties": OWN.settings["properties"]
-        | {
-            "threads_a_slot": THREADS_A_SLOT,
-        },
+        "properties": OWN.settings["properties"] | IN_SPARK,
     },
     start_and_load_seconds=12,
     planning_seconds=0.1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.declaration import SINK, Framework, Needs, divisors
 from vitbench.frameworks.sparknlp.snippets import snippet
 from vitbench.inputs import model_assets
 from vitbench.inputs.checkpoints import Checkpoint
@@ -45,6 +45,8 @@ FRAMEWORK = Framework(
             "engine": {"enum": ["tensorflow", "onnx"]},
             "onednn": {"type": "boolean", "description": "TensorFlow only"},
             "onnx_threads": {"type": "integer", "minimum": 1, "description": "ONNX only: threads a slot"},
+            # Its readers decode files; there is no way in for what a Parquet file holds.
+            "sink": SINK,
             "pretrained": {
                 "type": "string",
                 "pattern": "^[a-z0-9][a-z0-9_]*$",

@@ -5,34 +5,45 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks import Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import Cluster, Executors
+from vitbench.frameworks.declaration import COLLECT, PARQUET
 from vitbench.frameworks.spark import (
     ONEDNN,
+    batches_of,
     collecting_seconds,
     compiling_seconds,
     driver_outlives,
     engine_environment,
+    rows_of_partitions,
     start_session,
     virtual_machine,
 )
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
-class Adapter:
+
+class Adapter(Plain):
     streams = False
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.engine = task.variant["engine"]
-        # Spark reports where an image came from, not which image it is.
-        self.id_of_file = {Path(path).name: image for image, path in task.images}
+        self.sink = task.variant.get("sink", COLLECT)
+        self.answers = task.answers or str(Path(task.temporary) / "answers")
         self.onnx_threads = task.variant.get("onnx_threads")
         cluster = Cluster.of(task)
         # What the engine takes beyond a core is Spark NLP's default, and no matter of Spark's, here as on one node.
         self.executors = Executors(cluster, min(self.onnx_threads or 1, cluster.cores)) if cluster else None
+        self._name_files()
+
+    def _name_files(self) -> None:
+        # Spark reports where an image came from, not which image it is.
+        self.id_of_file = {Path(path).name: image for image, path in self.task.images}
 
     def start(self) -> None:
         settings = {}
@@ -69,27 +80,53 @@ class Adapter:
         # Both stages are ready to transform; fitting a Pipeline would only copy them.
         self.pipeline = PipelineModel([assembler, classifier])
 
-    def images(self, where: str | list[str] | None = None):
+    def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
+        super().give(images, folder, contents)
+        self._name_files()
+
+    def images(self, where: str | list[str] | None = None) -> DataFrame:
         """The images of a folder, or these files; None: the task's."""
         return self.spark.read.format("image").option("dropInvalid", True).load(where or self.task.images_folder)
 
-    def answers(self, where: str | list[str] | None = None) -> list[Any]:
-        """What the pipeline says of images, brought into this process."""
-        answers = self.pipeline.transform(self.images(where)).select("image.origin", "class.result", "class.metadata")
+    def run(self, where: str | list[str] | None, written: str) -> list[Any]:
+        """One pass over `images(where)`.
+
+        Returns:
+            Rows of origin, labels and metadata; none where the answers are written to the folder `written` instead.
+        """
+        answers = self.pipeline.transform(self.images(where))
         with driver_outlives(self.spark):
-            return answers.collect()
+            if self.sink == COLLECT:
+                return answers.select("image.origin", "class.result", "class.metadata").collect()
+            from pyspark.sql.functions import col, explode, expr
+
+            # As `classify` finds it.
+            score = expr("answer.metadata[concat('Some(', answer.result, ')')]").cast("double").alias("score")
+            each = answers.select(col("image.origin").alias("id"), explode("class").alias("answer"))
+            each.select("id", col("answer.result").alias("label"), score).write.mode("overwrite").parquet(written)
+            return []
 
     def short_pass(self) -> int:
-        slots = self.spark.sparkContext.defaultParallelism
-        return len(self.answers([path for _, path in self.task.images[:slots]]))
+        few = [path for _, path in self.task.images[: self._slots()]]
+        self.run(few, f"{self.answers}-of-few")
+        return len(few)
 
     def classify(self) -> Iterator[Prediction]:
-        for origin, labels, metadata in self.answers():
-            image = self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
+        for origin, labels, metadata in self.run(None, self.answers):
+            image = self._id_of(origin)
             for label, scores in zip(labels, metadata, strict=True):
                 # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
                 score = scores.get(f"Some({label})")
                 yield Prediction(image, label, None if score is None else float(score))
+
+    def written(self) -> Iterator[Prediction]:
+        if self.sink == PARQUET:
+            for origin, label, score in self.spark.read.parquet(self.answers).collect():
+                yield Prediction(self._id_of(origin), label, score)
+
+    def _id_of(self, origin: str) -> str:
+        """The image whose file's address Spark reports; the address itself where it is none of ours."""
+        return self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
 
     def settling_seconds(self) -> float:
         compiled = self.executors.compiling_seconds() if self.executors else None
@@ -105,13 +142,9 @@ class Adapter:
         import pyspark
         import sparknlp
 
-        rows = self._rows_of_partitions()
-        sizes: Counter[int] = Counter()
-        for count in rows:
-            # Nothing tells what the engine gets. Spark NLP groups the rows of a partition by the batch size, and what
-            # is left is the last group.
-            sizes.update([self.task.batch_size] * (count // self.task.batch_size))
-            sizes.update([count % self.task.batch_size] if count % self.task.batch_size else [])
+        rows = rows_of_partitions(self.images())
+        # Nothing tells what the engine gets: Spark NLP groups the rows of a partition by the batch size.
+        sizes = batches_of(rows, self.task.batch_size)
         jvm = self.spark.sparkContext._jvm
         # What the engine found when it started, not what was asked for.
         onednn = "oneDNN on" if jvm.java.lang.System.getenv(ONEDNN) == "1" else "oneDNN off"
@@ -134,6 +167,7 @@ class Adapter:
             "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},
             "effective_batch_sizes": {str(size): count for size, count in sorted(sizes.items())},
             "batches": "computed",
+            "sink": self.sink,
             "versions": {
                 "spark-nlp": sparknlp.version(),
                 "pyspark": pyspark.__version__,
@@ -148,14 +182,6 @@ class Adapter:
         if self.executors:
             return self.executors.cluster.slots(self.executors.threads)
         return self.spark.sparkContext.defaultParallelism
-
-    def _rows_of_partitions(self) -> list[int]:
-        """Rows of each partition of one pass, counted inside the JVM: Python workers would only cost time."""
-        from pyspark.sql.functions import spark_partition_id
-
-        images = self.images()
-        counted = [row["count"] for row in images.groupBy(spark_partition_id()).count().collect()]
-        return counted + [0] * (images.rdd.getNumPartitions() - len(counted))
 
     def profile(self, passes: int) -> dict[str, Any]:
         if self.executors:

@@ -1,0 +1,212 @@
+"""A job from outside: what is looked at before anything costly, the process that labels, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vitbench import machine
+from vitbench.classify import listing
+from vitbench.classify.choice import Chosen
+from vitbench.classify.folder import Folder, Job
+from vitbench.classify.worker import Start
+from vitbench.errors import UserError
+from vitbench.files import RESOURCES
+from vitbench.frameworks import ADAPTERS, Task
+from vitbench.inputs import contents, datasets
+from vitbench.inputs.java import find_java
+from vitbench.measure.repeat import jars_of
+from vitbench.measure.supervisor import alone, run_marked, stoppable
+from vitbench.plan import readiness
+
+# Images of a part where nobody says: minutes of a CPU, seconds of a GPU, and what a kill costs at most.
+PART_IMAGES = 5000
+WORKER = "vitbench.classify.worker"
+# Exit status of a worker that has said in one line why it ended.
+SAID = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for."""
+
+    images: Path
+    """absolute: a folder, a list of paths, or Parquet files of path and content"""
+    out: Path
+    """absolute: the folder of the job, which is made, or one that is to go on"""
+    most_refused: float
+    """share of the images that may be none; above it the job ends"""
+    part_images: int
+    threads: int
+
+
+def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
+    """The folder of the job and what it is: of one that was begun as it was begun, else listed and written now.
+
+    Raises:
+        UserError: there is nothing to label, or another job lies there.
+    """
+    folder = Folder(request.out)
+    begun = folder.begun()
+    if begun is None:
+        folder.check_empty()
+    kind = listing.kind_of(request.images)
+    job = Job(
+        images=str(request.images),
+        kind=kind,
+        state=listing.state_of(request.images) if kind == listing.CONTENTS else [],
+        total=begun.total if begun else 0,
+        part_images=request.part_images,
+        model=chosen.grid.model.slug,
+        variant=chosen.variant,
+        definition=chosen.grid.definition(chosen.cell),
+    )
+    if begun:
+        _check_same(folder, begun, job)
+        print(f"going on with {folder.root}: {begun.total:,} images as they were listed when it was begun", flush=True)
+        return folder, begun
+    folder.root.mkdir(parents=True, exist_ok=True)
+    readiness.check_writable(folder.root)
+    readiness.check_disk(folder.root)
+    packed = kind == listing.CONTENTS
+    total = contents.check(request.images) if packed else listing.write(request.images, folder.listed)
+    job = replace(job, total=total)
+    folder.write_job(job)
+    return folder, job
+
+
+def _check_same(folder: Folder, begun: Job, job: Job) -> None:
+    before, now = asdict(begun), asdict(job)
+    for key, said in (
+        ("images", "images: {now}; it"),
+        ("model", "model: {now}; it"),
+        ("variant", "variant: {now}; it"),
+        ("definition", "variant: its definition is {now}; it"),
+        ("part_images", "part_images: {now}; it"),
+        ("kind", "images: these are {now} now; they"),
+    ):
+        if before[key] != now[key]:
+            raise UserError(
+                f"{said.format(now=now[key])} was {before[key]} when the job in {folder.root} was begun: name another "
+                "`out`, or remove that folder"
+            )
+    if before["state"] != now["state"]:
+        raise UserError(
+            f"images: the Parquet files of {job.images} are others than when the job in {folder.root} was begun: name "
+            "another `out`, or remove that folder"
+        )
+
+
+def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
+    """What the adapter is told, but for the images.
+
+    Raises:
+        UserError: model, jars, Java or GPU are missing.
+    """
+    grid, cell = chosen.grid, chosen.cell
+    model = Path(grid.model_folder(cell))
+    if not model.exists():
+        raise UserError(f"the model {model} is missing: `snakemake classify` makes it, with the same settings")
+    if cell.device == "gpu" and not machine.gpus():
+        raise UserError("device: this machine shows no GPU; leave gpu out of `devices`, or see `make doctor`")
+    if grid.needs(cell).spark:
+        find_java()
+    _, jars = jars_of(grid, cell)
+    return Task(
+        variant=grid.definition(cell),
+        device=cell.device,
+        workers=cell.workers,
+        batch_size=cell.batch_size,
+        threads=threads,
+        images=[],
+        images_folder="",
+        model=str(model.resolve()),
+        jars=[str(path) for path in jars],
+        natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
+        temporary=str(temporary_of(folder)),
+    )
+
+
+def temporary_of(folder: Folder) -> Path:
+    """Where the worker works; removed when it ends."""
+    return folder.root.resolve() / ".work"
+
+
+def run(folder: Folder, job: Job, start: Start) -> int:
+    """Label what is left of a job, alone on this machine; the exit status, 0 where all is done.
+
+    However this process ends, nothing of the job runs on, and what was done stays.
+
+    Raises:
+        UserError: too many images were refused already, or the worker died.
+        Cancelled: this process was told to stop, or the Snakemake that ordered it is gone.
+    """
+    if problem := datasets.too_many_refused(*folder.refusals(), job.total, start.most_refused):
+        raise UserError(f"images: {problem}")
+    if len(folder.done()) < job.parts:
+        temporary = temporary_of(folder)
+        with stoppable(), alone(temporary) as ordered_by:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            (temporary / "start.json").write_text(json.dumps(asdict(start)), encoding="utf-8")
+            status = run_marked([WORKER, "start.json"], temporary, ordered_by)
+        if status == SAID:
+            return SAID
+        if status != 0:
+            raise UserError(_why_it_died(folder, job, status))
+    return 0
+
+
+def _why_it_died(folder: Folder, job: Job, status: int | str) -> str:
+    done = f"{len(folder.done())} of {job.parts} parts are done, and the same command goes on with the rest"
+    if status == -signal.SIGKILL:
+        # One that nobody here sent is the kernel's answer to too little memory.
+        return f"the process that labels was killed, most often for lack of memory: lower batch_size; {done}"
+    how = f"signal {-status}" if isinstance(status, int) and status < 0 else f"exit status {status}"
+    return f"the process that labels died ({how}), see above; {done}"
+
+
+def conclude(folder: Folder, job: Job, why: str) -> dict[str, Any]:
+    """Count what a job that is done has written, write quarantine and summary, and say it; returns the summary.
+
+    Args:
+        why: it was this variant (`Chosen.why`).
+
+    Raises:
+        UserError: no image was one.
+        RuntimeError: an image is missing or there twice, which is a mistake of ours.
+    """
+    counts = folder.counts()
+    if (found := counts.labelled + counts.refused) != job.total or counts.ids != job.total:
+        raise RuntimeError(f"{folder.root} holds {found} rows of {counts.ids} ids for {job.total} images")
+    if not counts.labelled:
+        (reason, times), *_ = counts.reasons.most_common(1)
+        raise UserError(f"images: none of {job.total} could be used ({times} × {reason}); see {folder.root}/quarantine")
+    summary = {
+        "images": job.images,
+        "total": job.total,
+        "labelled": counts.labelled,
+        "refused": counts.refused,
+        "reasons": dict(counts.reasons.most_common()),
+        "model": job.model,
+        "variant": job.variant,
+        "why": why,
+    }
+    folder.conclude(summary)
+    print(f"{counts.labelled:,} of {job.total:,} images are labelled, each once: {folder.root / 'labels'}")
+    if counts.refused:
+        print(f"{counts.refused:,} are in quarantine, with reasons: {folder.root / 'quarantine.csv'}")
+        for reason, times in counts.reasons.most_common(datasets.MOST_REASONS):
+            print(f"{times:>8,} {reason} (first: {counts.first[reason]})")
+    return summary
+
+
+def start_of(chosen: Chosen, folder: Folder, request: Request) -> Start:
+    """What the worker is told; UserError as of `task_of`."""
+    task = task_of(chosen, folder, request.threads)
+    module = ADAPTERS[chosen.cell.framework](task.variant)
+    return Start(str(folder.root), module, asdict(task), request.most_refused)

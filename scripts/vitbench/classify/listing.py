@@ -1,0 +1,97 @@
+"""What is to be labelled: the files of a folder, those that a list names, or what Parquet files hold themselves.
+
+What is an image is not said here: `vitbench.inputs.images` looks into each when its part comes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from itertools import count, islice
+from pathlib import Path
+
+from vitbench.errors import UserError
+from vitbench.files import staged
+from vitbench.inputs import contents, path_lists, sources
+
+# Files, by their paths; or the contents of images, in Parquet files.
+FILES, CONTENTS = "files", "contents"
+# An image to be labelled: its id, and the path of its file.
+Given = tuple[str, str]
+
+
+def kind_of(place: Path) -> str:
+    """FILES or CONTENTS: what `place` is. A folder that holds a Parquet file is one of those.
+
+    Raises:
+        UserError: there is nothing that can be read, or Parquet files that are none.
+    """
+    if not place.exists():
+        raise UserError(f"images: {place} does not exist; name a folder, a list of paths, or a Parquet file")
+    if not os.access(place, os.R_OK):
+        raise UserError(f"images: {place} cannot be read; give yourself the right to")
+    if place.is_dir() and not contents.files_of(place):
+        return FILES
+    return CONTENTS if contents.is_one(place) else FILES
+
+
+def state_of(place: Path) -> list[list[str | int]]:
+    """Name and bytes of each Parquet file of contents: what tells that they are no longer those of before."""
+    return [[file.name, file.stat().st_size] for file in contents.files_of(place)]
+
+
+def write(place: Path, to: Path) -> int:
+    """Write the files that `place`, an absolute path, names to `to`, one JSON [id, path] a line; how many there are.
+
+    The id is the path within the folder, or what the list says, with bytes that are no text written out (\\udcff). All
+    of it is in memory meanwhile.
+
+    Raises:
+        UserError: there is none, or the list is none.
+    """
+    if place.is_dir() and not contents.files_of(place):
+        found = [(one.name, one.path) for one in sources.in_folder(place)]
+        if not found:
+            raise UserError(f"images: no file below {place} has an image's name (.jpg, .png, …); name another folder")
+    else:
+        found = [(one.name, one.path) for one in path_lists.read(place)]
+    seen: set[str] = set()
+    with staged(to) as temporary, open(temporary, "w", encoding="ascii") as lines:
+        for name, path in found:
+            image = name.encode("utf-8", "backslashreplace").decode()
+            if image in seen:
+                raise UserError(f"images: {place} names two images that are both written {image!r}; rename one")
+            seen.add(image)
+            lines.write(f"{json.dumps([image, str(path)])}\n")
+    return len(found)
+
+
+def parts(listed: Path, size: int, without: Collection[int]) -> Iterator[tuple[int, list[Given]]]:
+    """(number, images) of each part of a list that `write` wrote, `size` images each, but those in `without`."""
+    with open(listed, encoding="ascii") as lines:
+        for number in count():
+            if not (part := list(islice(lines, size))):
+                return
+            if number not in without:
+                yield number, [(image, path) for image, path in map(json.loads, part)]
+
+
+def unpacked(place: Path, size: int, without: Collection[int], folder: Path) -> Iterator[tuple[int, list[Given]]]:
+    """The same of Parquet files of contents, whose images become files below `folder` when their part comes."""
+    rows = contents.read(place)
+    for number in count():
+        if number in without:
+            if not sum(1 for _ in islice(rows, size)):
+                return
+            continue
+        below = folder / f"contents-{number:06d}"
+        below.mkdir(parents=True)
+        part = []
+        for image, content in islice(rows, size):
+            file = below / f"{len(part):06d}"
+            file.write_bytes(content)
+            part.append((image, str(file)))
+        if not part:
+            return
+        yield number, part

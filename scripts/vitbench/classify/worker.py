@@ -1,0 +1,213 @@
+"""The process that labels the parts of a job that are not done: it loads the model once and may die at any moment.
+
+It is started by `vitbench.classify.job` as `python -m vitbench.classify.worker START.json`, in a folder of its own that
+is removed afterwards. While one part is labelled, the images of the next are opened. Whatever is no image goes into
+quarantine (`vitbench.inputs.images`); what frameworks would read differently is rendered once, as for a measurement.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vitbench.classify import listing
+from vitbench.classify.folder import Folder, Job, Label, Refused
+from vitbench.errors import UserError, disk_problem, exit_with_user_errors
+from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
+from vitbench.frameworks.declaration import BYTES, slots_of
+from vitbench.inputs import contents, datasets
+from vitbench.inputs.datasets import Handling, Image, Opened
+from vitbench.inputs.sources import Source
+from vitbench.measure.harness import check_pass, is_our_bug, says_out_of_memory
+from vitbench.progress import Progress
+
+# Parts are opened here, below the folder that this process runs in.
+PARTS = "parts"
+OpenEach = Callable[[Iterable[Opened]], Iterator[Image]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the worker is told; unlike the job it may be another whenever the job goes on."""
+
+    out: str
+    adapter: str
+    """module of the class `Adapter`"""
+    task: dict[str, Any]
+    """the fields of a `Task`, but for its images"""
+    most_refused: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of a part, opened."""
+
+    number: int
+    place: Path
+    """folder that holds images/"""
+    rows: list[Image]
+
+    @property
+    def images(self) -> list[tuple[str, str]]:
+        """(number within the part, path) of each valid image."""
+        return [(row.id, str(self.place / row.path)) for row in self.rows if row.valid]
+
+    @property
+    def refused(self) -> list[Refused]:
+        return [(row.source, row.reason, row.size) for row in self.rows if not row.valid]
+
+
+class Labeller:
+    """The adapter of the variant, and what its labels are written with."""
+
+    def __init__(self, job: Job, start: Start) -> None:
+        self.job, self.start = job, start
+        self.adapter: Adapter | None = None
+        self.settings = ""
+
+    def label(self, part: Part) -> list[Label]:
+        """The rows of a part that has images, in their order.
+
+        Raises:
+            UserError: the framework did not answer exactly once for each.
+        """
+        images = part.images
+        self._give(images, part)
+        answers = [*self.adapter.classify(), *self.adapter.written()]
+        self._check(answers, [image for image, _ in images])
+        if not self.settings:
+            self.settings = self._described()
+        sources = {row.id: row.source for row in part.rows}
+        job = self.job
+        return [
+            (sources[image], label, score, job.model, job.variant, self.settings)
+            for image, label, score in sorted(answers, key=lambda answer: answer.id)
+        ]
+
+    def _give(self, images: list[tuple[str, str]], part: Part) -> None:
+        """Start the adapter with a first part's images, or give it another's."""
+        variant, threads = self.start.task["variant"], self.start.task["threads"]
+        folder, packed = str(part.place / "images"), None
+        if variant.get("input") == BYTES:
+            packed = str(part.place / "bytes")
+            size = sum(row.size for row in part.rows if row.valid)
+            files = contents.files_for(size, len(images), slots_of(variant, threads))
+            contents.write(Path(packed), images, files)
+        if self.adapter is not None:
+            self.adapter.give(images, folder, packed)
+            return
+        task = replace(Task(**self.start.task), images=images, images_folder=folder, contents=packed)
+        adapter = import_module(self.start.adapter).Adapter(task)
+        adapter.start()
+        adapter.load()
+        self.adapter = adapter
+
+    def _check(self, answers: list[Prediction], wanted: list[str]) -> None:
+        found = check_pass(answers, wanted)
+        wrong = {what: found[what] for what in ("lost", "duplicated", "unknown") if found[what]}
+        if wrong:
+            said = ", ".join(f"{len(images)} {what} (the first: {images[0]})" for what, images in wrong.items())
+            raise UserError(f"{self.job.variant} did not answer once for each of {len(wanted)} images: {said}")
+
+    def _described(self) -> str:
+        """Device, batch size, precision and the adapter's own line, after a pass: a precision that was not, is said."""
+        said, task = self.adapter.describe(), self.start.task
+        return f"{task['device']}, batch size {task['batch_size']}, {said['precision']}, {said['setting']}"
+
+    def close(self) -> None:
+        if self.adapter is not None:
+            self.adapter.close()
+
+
+def label(folder: Folder, start: Start) -> None:
+    """Label the parts of the folder's job that are not done.
+
+    Raises:
+        UserError: more images are refused than `most_refused` allows; what was done stays.
+    """
+    job, done = folder.read_job(), folder.done()
+    reasons, first = folder.refusals()
+    place, threads = Path(PARTS).resolve(), start.task["threads"]
+    if job.kind == listing.CONTENTS:
+        given = listing.unpacked(Path(job.images), job.part_images, done, place)
+    else:
+        given = listing.parts(folder.listed, job.part_images, done)
+    left = job.total - sum(map(job.size_of, done))
+    labeller = Labeller(job, start)
+    with (
+        Progress("labelling", job.total) as progress,
+        datasets.opening(left, threads) as open_each,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        progress.start_at(job.total - left, job.total)
+        try:
+            prepare = partial(opened, open_each, place, job.kind == listing.CONTENTS)
+            for part in in_advance(pool, prepare, given):
+                folder.write_part(part.number, labeller.label(part) if part.images else [], part.refused)
+                shutil.rmtree(part.place)
+                progress.step(len(part.rows))
+                for image, reason, _ in part.refused:
+                    reasons[reason] += 1
+                    first.setdefault(reason, image)
+                if problem := datasets.too_many_refused(reasons, first, job.total, start.most_refused):
+                    raise UserError(f"images: {problem}")
+        except UserError:
+            # The framework is well. Of one that failed nothing more is asked: it ends with this process.
+            labeller.close()
+            raise
+        labeller.close()
+
+
+def opened(open_each: OpenEach, place: Path, ours: bool, given: tuple[int, list[listing.Given]]) -> Part:
+    """Open the images of a part, below `place`; files that are ours are moved there, others linked."""
+    number, images = given
+    folder = place / f"part-{number:06d}"
+    (folder / "images").mkdir(parents=True)
+    handling = Handling(folder, raw=False, move=ours)
+    jobs = ((at, Source(Path(path), image, ""), handling) for at, (image, path) in enumerate(images, 1))
+    part = Part(number, folder, list(open_each(jobs)))
+    if ours:
+        # What is no image is left there, or what was rendered.
+        shutil.rmtree(Path(images[0][1]).parent)
+    return part
+
+
+def in_advance(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """What a function makes of each item, in order: the next one's is made while the caller is busy with the last."""
+    waiting: Future[Any] | None = None
+    for item in items:
+        begun = pool.submit(function, item)
+        if waiting is not None:
+            yield waiting.result()
+        waiting = begun
+    if waiting is not None:
+        yield waiting.result()
+
+
+def main(arguments: list[str]) -> None:
+    start = Start(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+    folder = Folder(Path(start.out))
+    try:
+        label(folder, start)
+    except Exception as error:
+        if isinstance(error, UserError) or disk_problem(error) or is_our_bug(error):
+            raise
+        if isinstance(error, Unavailable):
+            raise UserError(f"variant: {error}") from error
+        traceback.print_exception(error)
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        smaller = "; a smaller batch_size needs less memory" if says_out_of_memory(said) else ""
+        raise UserError(f"the framework failed, see above ({said}){smaller}; the parts that are done stay") from error
+
+
+if __name__ == "__main__":
+    exit_with_user_errors(lambda: main(sys.argv[1:]))

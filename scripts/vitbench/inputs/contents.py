@@ -1,0 +1,107 @@
+"""Parquet files of path and content: images without files of their own, as a job of millions of images moves them.
+
+Whoever reads them lists and opens some hundred files, not a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vitbench.errors import UserError
+from vitbench.files import sha256, staged
+from vitbench.inputs import parquet, path_lists
+from vitbench.inputs.datasets import valid_images
+
+PATH, CONTENT = "path", "content"
+COLUMNS = {PATH: "varchar", CONTENT: "blob"}
+# Spark makes one task of 128 MiB of files at most, 4 MiB added for opening each: a file of this size stays whole.
+MOST_BYTES = 100_000_000
+
+
+def is_one(path: Path) -> bool:
+    """Whether this is a Parquet file, or a folder of them, that holds the images themselves: it has both columns.
+
+    Raises:
+        UserError: it looks like Parquet and cannot be read.
+    """
+    return path_lists.is_parquet(path) and {PATH, CONTENT} <= set(path_lists.columns(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The Parquet files of `path`, which is one or a folder of them, in the order in which they are read."""
+    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+
+
+def check(path: Path) -> int:
+    """How many images `path` holds.
+
+    Raises:
+        UserError: it holds none, or some without a path, or two with the same.
+    """
+    import duckdb
+
+    table = parquet.relation(files_of(path))
+    try:
+        with duckdb.connect() as connection:
+            rows, named = connection.execute(f'select count(*), count("{PATH}") from {table}').fetchone()
+            kind = connection.execute(f'select typeof("{CONTENT}") from {table} limit 1').fetchone()
+            twice = connection.execute(
+                f'select "{PATH}" from {table} where "{PATH}" is not null group by "{PATH}" having count(*) > 1 '
+                f'order by "{PATH}" limit 1'
+            ).fetchone()
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"images: {path} is no Parquet file that can be read ({reason})") from error
+    if not rows:
+        raise UserError(f"images: {path} holds no row; name a file of the columns {PATH} and {CONTENT}")
+    if kind[0] != "BLOB":
+        raise UserError(f"images: the column {CONTENT} of {path} is of type {kind[0]}; the bytes of images are BLOB")
+    if rows != named:
+        raise UserError(f"images: {rows - named} of {rows} rows of {path} have no {PATH}, which is an image's id")
+    if twice:
+        raise UserError(f"images: {path} has two rows with the {PATH} {twice[0]!r}, which is an image's id")
+    return rows
+
+
+def read(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of each image, in the order of the files and of their rows; no content is empty content."""
+    import duckdb
+
+    for file in files_of(path):
+        with duckdb.connect() as connection:
+            answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {parquet.relation([file])}')
+            while rows := answer.fetchmany(parquet.ROWS):
+                for name, content in rows:
+                    yield str(name), bytes(content or b"")
+
+
+def of_data_set(manifest: Path, partitions: int) -> Path:
+    """The folder of Parquet files that holds the valid images of a data set by their ids, for so many tasks at a time.
+
+    It lies beside the manifest, is written when it is first asked for, and kept.
+    """
+    images = valid_images(manifest)
+    count = files_for(sum(image.size for image in images), len(images), partitions)
+    # By the manifest, too: a data set that was made anew may hold other images.
+    folder = manifest.parent / f"bytes-{count}-{sha256(manifest)[:8]}"
+    if not folder.exists():
+        write(folder, [(image.id, str(manifest.parent / image.path)) for image in images], count)
+    return folder
+
+
+def files_for(size: int, images: int, partitions: int) -> int:
+    """Into how many files `size` bytes of so many images go: as many as there are tasks at a time, or a multiple."""
+    waves = max(1, -(-size // (partitions * MOST_BYTES)))
+    return min(images, partitions * waves)
+
+
+def write(folder: Path, images: list[tuple[str, str]], count: int) -> None:
+    """Write images, (id, path of its file) each, as `count` Parquet files of path and content, whole or not at all."""
+    cuts = [len(images) * number // count for number in range(count + 1)]
+    with staged(folder) as place:
+        place.mkdir()
+        for number, (begin, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+            rows = ((image, Path(file).read_bytes()) for image, file in images[begin:end])
+            # A photograph cannot be packed any further.
+            parquet.write(place / f"part-{number:05d}.parquet", COLUMNS, rows, "uncompressed")

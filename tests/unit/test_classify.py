@@ -1,0 +1,481 @@
+"""Labelling many images: each once, whatever is killed; what is no image in quarantine; bad input in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import classify_images
+import duckdb
+import planted
+import pytest
+from PIL import Image as Pillow
+
+from vitbench.classify import choice, job, listing, worker
+from vitbench.classify.folder import Folder, Job
+from vitbench.errors import UserError
+from vitbench.frameworks import Task
+from vitbench.inputs import contents, parquet
+from vitbench.measure import supervisor
+from vitbench.measure.processes import marked
+from vitbench.plan import configuration
+from vitbench.plan.grid import Grid
+
+HERE = Path(__file__).parent
+# Good ones of a folder, and images of a part: three parts, the last smaller.
+IMAGES, PART = 11, 4
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Work in a folder of its own, and let a process that labels find the adapter of the tests."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
+
+
+def pictures(folder: Path, images: int = IMAGES) -> dict[str, str]:
+    """Write photographs, each of a size of its own, half of them of a form that is rendered; id → the right label."""
+    folder.mkdir(parents=True)
+    right = {}
+    for number in range(images):
+        width, name = 10 + number, f"{number:02d} é.{'jpg' if number % 2 else 'png'}"
+        Pillow.new("RGB", (width, 8), (number, 0, 0)).save(folder / name)
+        right[name] = f"{width}x8"
+    return right
+
+
+def bad_files(folder: Path) -> set[str]:
+    """Write files that are no images, one in each of the first two parts; their ids."""
+    (folder / "00 empty.jpg").touch()
+    (folder / "05 text.jpg").write_text("no image")
+    return {"00 empty.jpg", "05 text.jpg"}
+
+
+@dataclass
+class Asked:
+    """A job of the framework of the tests."""
+
+    request: job.Request
+    chosen: Any
+    settings: dict[str, Any]
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.request.out)
+
+    @property
+    def said(self) -> list[str]:
+        """What the adapter has said so far."""
+        log = Path(self.settings["log"])
+        return log.read_text().splitlines() if log.exists() else []
+
+    def begin(self) -> tuple[Folder, Job, worker.Start]:
+        folder, what = job.open_job(self.request, self.chosen)
+        task = Task(self.settings, "cpu", 1, 3, 1, [], "", "model", [], "natives", str(job.temporary_of(folder)))
+        start = worker.Start(str(folder.root), "labelling_adapter", asdict(task), self.request.most_refused)
+        return folder, what, start
+
+    def label(self) -> None:
+        """Label in this process, from an empty folder as the one that the process has that is started for it."""
+        shutil.rmtree("parts", ignore_errors=True)
+        folder, _, start = self.begin()
+        worker.label(folder, start)
+
+    def run(self) -> int:
+        """Label in a process of its own, after which nothing is left of it."""
+        folder, what, start = self.begin()
+        try:
+            return job.run(folder, what, start)
+        finally:
+            assert marked(start.task["temporary"]) == [] and not Path(start.task["temporary"]).exists()
+
+    def conclude(self) -> dict[str, Any]:
+        return job.conclude(self.folder, self.folder.read_job(), "as asked for")
+
+    def labels(self) -> dict[str, str]:
+        """id → label, after a look that no id is there twice."""
+        rows = self.rows("labels")
+        assert len({row[0] for row in rows}) == len(rows)
+        return {row[0]: row[1] for row in rows}
+
+    def rows(self, what: str) -> list[tuple]:
+        files = sorted((self.request.out / what).glob("*.parquet"))
+        return duckdb.sql(f"select * from {parquet.relation(files)} order by id").fetchall() if files else []
+
+
+def asked(images: Path, most_refused: float = 1.0, part_images: int = PART, **settings) -> Asked:
+    out = images.parent / "out"
+    settings = {"log": str(images.parent / "said.log")} | settings
+    grid = SimpleNamespace(model=SimpleNamespace(slug="tiny-1234"), definition=lambda _cell: {"told": True})
+    chosen = SimpleNamespace(grid=grid, cell=None, variant="fake/told")
+    return Asked(job.Request(images, out, most_refused, part_images, threads=1), chosen, settings)
+
+
+def test_each_image_gets_its_own_label_once_and_what_is_none_is_set_aside(tmp_path):
+    right = pictures(tmp_path / "images")
+    bad = bad_files(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.label()
+    assert one.labels() == right
+    assert one.rows("labels")[0][2:] == (0.5, "tiny-1234", "fake/told", "cpu, batch size 3, float32, as large as it is")
+    assert {row[0]: row[1] for row in one.rows("quarantine")} == {
+        "00 empty.jpg": "empty file",
+        "05 text.jpg": "not an image that can be decoded",
+    }
+    # One model for all parts, of which each has its valid images; nothing is left of them.
+    assert one.said == ["start", "classify 3", "classify 3", "classify 4", "classify 1", "close"]
+    assert list(Path("parts").iterdir()) == []
+    summary = one.conclude()
+    assert (summary["total"], summary["labelled"], summary["refused"]) == (IMAGES + len(bad), IMAGES, len(bad))
+    assert json.loads((one.request.out / "summary.json").read_text()) == summary
+    lines = (one.request.out / "quarantine.csv").read_text().splitlines()
+    assert lines[0] == "id,reason,bytes" and lines[1:] == [
+        "00 empty.jpg,empty file,0",
+        "05 text.jpg,not an image that can be decoded,8",
+    ]
+
+
+def test_answers_that_were_written_count_as_those_that_were_handed_over(tmp_path):
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", written=True)
+    one.label()
+    assert one.labels() == right
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_killed_job_goes_on_and_labels_nothing_twice(tmp_path, part):
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", kill_in=part)
+    with pytest.raises(UserError, match=rf"killed.*{part} of 3 parts are done"):
+        one.run()
+    done = {path: path.stat().st_mtime_ns for path in (one.request.out / "labels").glob("*.parquet")}
+    assert len(done) == part
+    assert one.run() == 0
+    assert one.labels() == right and one.conclude()["labelled"] == IMAGES
+    after = {path: path.stat().st_mtime_ns for path in (one.request.out / "labels").glob("*.parquet")}
+    assert done.items() <= after.items() and len(after) == 3
+    # A part that was done is not given to the framework again.
+    assert one.said.count("start") == 2 and len([line for line in one.said if "classify" in line]) == 4
+    said = one.said
+    assert one.run() == 0 and one.said == said
+
+
+def test_what_a_kill_leaves_of_a_part_is_written_anew(tmp_path):
+    right = pictures(tmp_path / "images")
+    bad_files(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.label()
+    folder = one.folder
+    # As if it was killed after the quarantine of the second part, and the text had meanwhile become an image.
+    folder.labels(1).unlink()
+    partial = folder.labels(1).parent / f".{folder.labels(1).name}.partial"
+    partial.mkdir()
+    (partial / folder.labels(1).name).write_bytes(b"half of it")
+    assert folder.counts().reasons.total() == 1
+    Pillow.new("RGB", (99, 9)).save(tmp_path / "images" / "05 text.jpg")
+    one.label()
+    assert one.labels() == right | {"05 text.jpg": "99x9"}
+    assert [row[0] for row in one.rows("quarantine")] == ["00 empty.jpg"] and not partial.exists()
+    assert one.conclude()["refused"] == 1
+
+
+def test_files_that_come_later_are_another_job(tmp_path):
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    assert one.run() == job.SAID
+    Pillow.new("RGB", (77, 7)).save(tmp_path / "images" / "000 new.png")
+    one.label()
+    assert one.labels() == right
+
+
+def test_a_failure_of_the_framework_is_one_line_and_what_was_done_stays(tmp_path, capfd):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    assert one.run() == job.SAID
+    last = capfd.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("vitbench: the framework failed") and "UnidentifiedImageError" in last
+    assert one.folder.done() == {0}
+
+
+def test_an_image_without_an_answer_ends_the_job_before_its_part_is_written(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", lose=1)
+    with pytest.raises(UserError, match=r"fake/told did not answer once for each of 4 images: 1 lost"):
+        one.label()
+    assert one.folder.done() == set() and one.labels() == {}
+
+
+def test_too_many_bad_images_end_the_job_as_soon_as_it_is_certain_and_a_higher_share_goes_on(tmp_path):
+    right = pictures(tmp_path / "images")
+    bad_files(tmp_path / "images")
+    one = asked(tmp_path / "images", most_refused=0.1)
+    with pytest.raises(
+        UserError, match=r"images: 2 of 13 files were refused, `most_refused` allows 0.1 .*first: '00 e"
+    ):
+        one.label()
+    assert one.folder.done() == {0, 1} and one.said[-1] == "close"
+    said = one.said
+    with pytest.raises(UserError, match="`most_refused` allows"):
+        one.run()
+    assert one.said == said  # nothing was started for it
+    more = asked(tmp_path / "images", most_refused=0.2)
+    more.label()
+    assert more.labels() == right
+
+
+def test_a_folder_of_which_nothing_can_be_used_is_no_labels(tmp_path):
+    (tmp_path / "images").mkdir()
+    bad_files(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.label()
+    assert one.said == []  # no model is loaded for nothing
+    with pytest.raises(UserError, match="none of 2 could be used"):
+        one.conclude()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda one: setattr(one.chosen, "variant", "fake/other"), "variant: fake/other; it was fake/told"),
+        (lambda one: setattr(one.chosen.grid.model, "slug", "large-1"), "model: large-1; it was tiny-1234"),
+        (lambda one: setattr(one.chosen.grid, "definition", lambda _cell: {}), "variant: its definition"),
+        (lambda one: setattr(one, "request", with_part(one.request, 5)), "part_images: 5; it was 4"),
+    ],
+)
+def test_another_job_does_not_go_on_in_the_same_folder(tmp_path, change: Callable, words):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    assert one.run() == job.SAID
+    change(one)
+    with pytest.raises(UserError, match=words) as raised:
+        one.begin()
+    assert "name another `out`" in str(raised.value)
+
+
+def with_part(request: job.Request, size: int) -> job.Request:
+    return job.Request(request.images, request.out, request.most_refused, size, request.threads)
+
+
+def test_a_job_of_which_nothing_is_done_may_become_another(tmp_path):
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.begin()
+    one.chosen.variant = "fake/other"
+    one.label()
+    assert one.labels() == right and one.rows("labels")[0][4] == "fake/other"
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.request.out.mkdir()
+    (one.request.out / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"holds other things than a job of ours \(thesis.tex\)"):
+        one.begin()
+    assert os.listdir(one.request.out) == ["thesis.tex"]
+
+
+# --- lists and contents
+
+
+def test_a_list_names_images_by_what_it_says(tmp_path):
+    right = pictures(tmp_path / "images")
+    names = [f"images/{name}" for name in right]
+    (tmp_path / "list.txt").write_text("\n".join([*names, names[0], "images/gone.jpg"]), encoding="utf-8")
+    one = asked(tmp_path / "list.txt")
+    one.label()
+    assert one.labels() == {f"images/{name}": label for name, label in right.items()}
+    assert [row[:2] for row in one.rows("quarantine")] == [
+        ("images/gone.jpg", "cannot be read: No such file or directory")
+    ]
+
+
+def test_names_of_bytes_that_are_no_text_are_written_out_and_found_again(tmp_path):
+    (tmp_path / "images").mkdir()
+    Pillow.new("RGB", (10, 8)).save(tmp_path / "one.png")
+    os.rename(os.fsencode(tmp_path / "one.png"), os.fsencode(tmp_path / "images") + b"/caf\xe9.png")
+    one = asked(tmp_path / "images")
+    one.label()
+    assert one.labels() == {"caf\\udce9.png": "10x8"}
+
+
+def packed(folder: Path, path: Path, without: tuple[str, ...] = ()) -> None:
+    """Write the images of a folder as one Parquet file of path and content, some of them without content."""
+    rows = [(file.name, None if file.name in without else file.read_bytes()) for file in sorted(folder.iterdir())]
+    parquet.write(path, contents.COLUMNS, rows)
+
+
+def test_parquet_files_of_path_and_content_are_labelled_like_the_files(tmp_path):
+    right = pictures(tmp_path / "images")
+    missing = next(iter(right))
+    packed(tmp_path / "images", tmp_path / "images.parquet", without=(missing,))
+    one = asked(tmp_path / "images.parquet", fail_in=1)
+    with pytest.raises(Exception, match="cannot identify image file"):
+        one.label()
+    assert one.folder.done() == {0}
+    one.label()
+    assert one.labels() == {name: label for name, label in right.items() if name != missing}
+    assert [row[:2] for row in one.rows("quarantine")] == [(missing, "empty file")]
+
+
+def test_parquet_files_that_changed_since_are_another_job(tmp_path):
+    pictures(tmp_path / "images")
+    packed(tmp_path / "images", tmp_path / "images.parquet")
+    one = asked(tmp_path / "images.parquet", fail_in=1)
+    assert one.run() == job.SAID
+    pictures(tmp_path / "more", 3)
+    packed(tmp_path / "more", tmp_path / "images.parquet")
+    with pytest.raises(UserError, match="are others than when the job"):
+        one.begin()
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "words"),
+    [
+        (contents.COLUMNS, [], "holds no row"),
+        (contents.COLUMNS, [("a", b"x"), ("a", b"y")], "two rows with the path 'a'"),
+        (contents.COLUMNS, [("a", b"x"), (None, b"y")], "1 of 2 rows .* have no path"),
+        ({"path": "varchar", "content": "varchar"}, [("a", "b")], "content of .* is of type VARCHAR"),
+    ],
+)
+def test_parquet_files_whose_rows_are_no_images_by_id_are_refused(tmp_path, columns, rows, words):
+    parquet.write(tmp_path / "images.parquet", columns, rows)
+    with pytest.raises(UserError, match=words):
+        contents.check(tmp_path / "images.parquet")
+
+
+def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):
+    (tmp_path / "spark [out]").mkdir()
+    for number in (1, 0):
+        rows = [(f"{number}-{row}", bytes([row])) for row in range(100)]
+        parquet.write(tmp_path / "spark [out]" / f"part-{number}.parquet", contents.COLUMNS, rows)
+    assert listing.kind_of(tmp_path / "spark [out]") == listing.CONTENTS
+    read = list(contents.read(tmp_path / "spark [out]"))
+    assert read == [(f"{number}-{row}", bytes([row])) for number in (0, 1) for row in range(100)]
+    assert contents.check(tmp_path / "spark [out]") == 200
+
+
+def test_a_job_starts_each_part_where_the_one_before_ended(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(10):
+        (tmp_path / "images" / f"{number}.jpg").touch()
+    assert listing.write(tmp_path / "images", tmp_path / "list.jsonl") == 10
+    parts = dict(listing.parts(tmp_path / "list.jsonl", 4, ()))
+    assert [[image for image, _ in parts[number]] for number in (0, 1, 2)] == [
+        ["0.jpg", "1.jpg", "2.jpg", "3.jpg"],
+        ["4.jpg", "5.jpg", "6.jpg", "7.jpg"],
+        ["8.jpg", "9.jpg"],
+    ]
+    assert dict(listing.parts(tmp_path / "list.jsonl", 4, {1})) == {n: part for n, part in parts.items() if n != 1}
+
+
+def test_the_next_item_is_made_while_the_caller_is_busy_with_the_last():
+    made: list[int] = []
+    with worker.ThreadPoolExecutor(1) as pool:
+        for item in worker.in_advance(pool, lambda number: made.append(number) or number, range(4)):
+            pool.submit(lambda: None).result()  # whatever was begun has ended
+            assert made == list(range(min(4, item + 2)))
+    assert list(worker.in_advance(pool, lambda number: number, [])) == []
+
+
+# --- what labels
+
+
+@pytest.fixture
+def finished(run, monkeypatch) -> Path:
+    """A run in which every variant gave the same labels and sparknlp/tensorflow was fastest; the working directory."""
+    monkeypatch.chdir(run)
+    return run
+
+
+def test_the_fastest_variant_with_the_baselines_labels_is_taken_with_its_batch_size(finished):
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == "sparknlp/tensorflow" and chosen.cell.batch_size == 8
+    assert list(chosen.grid.variants) == ["sparknlp/tensorflow"]
+    assert "2 of 2 variants" in chosen.why and "chosen from its sweep" in chosen.why
+
+
+def test_a_faster_variant_with_other_labels_is_not(finished):
+    for path in finished.glob("measurements/**/sparknlp/**/rep0.predictions.csv"):
+        path.write_text(path.read_text().replace("coffee", "tea"))
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == "huggingface/pipeline" and "1 of 2 variants" in chosen.why
+
+
+def test_records_that_carry_no_claim_choose_nothing(finished):
+    for path in finished.glob("measurements/**/huggingface/**/rep*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"flags": ["suspect"]}))
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == "huggingface/pipeline" and "no usable record" in chosen.why
+
+
+def test_without_records_the_baseline_labels_with_a_batch_size_that_is_named():
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == planted.CONFIG["baseline"] and "the baseline" in chosen.why
+    assert chosen.cell.batch_size == 8 and "no sweep has chosen" in chosen.why
+    assert choice.choose(planted.CONFIG | {"batch_sizes": [1, 4]}).cell.batch_size == 4
+    assert choice.choose(planted.CONFIG, batch_size=3).cell.batch_size == 3
+
+
+def test_a_job_that_was_begun_keeps_its_variant(finished, tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    one.chosen.variant = "huggingface/pipeline-torchvision"
+    assert one.run() == job.SAID
+    chosen = choice.choose_for(planted.CONFIG, one.request.out)
+    assert chosen.variant == "huggingface/pipeline-torchvision" and "when the job was begun" in chosen.why
+    other = choice.choose_for(planted.CONFIG, one.request.out, "onnxruntime/int8")
+    assert other.variant == "onnxruntime/int8" and "as asked for" in other.why
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"variant": "pipeline"}, "variant: pipeline is none"),
+        ({"variant": "keras/plain"}, "no such framework"),
+        ({"variant": "huggingface/fast"}, "is not defined"),
+        ({"device": "gpu"}, "device: gpu is not among `devices`"),
+    ],
+)
+def test_what_cannot_label_is_one_line(arguments, words):
+    with pytest.raises(UserError, match=words):
+        choice.choose(planted.CONFIG, **arguments)
+
+
+# --- the command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--images", "nowhere"], "images: .*nowhere does not exist"),
+        (["--images", ".", "--batch-size", "0"], "batch_size: 0; it is 1 at least"),
+        (["--images", ".", "--part-images", "0"], "part_images: 0"),
+        (["--images", ".", "--most-refused", "5"], "most_refused: 5.0; it is a share"),
+        (["--images", ".", "--model", "./nowhere"], "model: nowhere is no folder"),
+        (["--images", ".", "--model", "vit-huge"], "model: vit-huge is not defined"),
+        (["--images", ".", "--variant", "onnxruntime/int8"], "the model .* is missing: `snakemake classify` makes it"),
+    ],
+)
+def test_the_command_says_what_is_wrong_before_it_does_anything(arguments, words):
+    with pytest.raises(UserError, match=words) as raised:
+        classify_images.main(arguments)
+    assert "\n" not in str(raised.value) and os.listdir() == []
+
+
+def test_a_folder_may_be_named_as_the_model(tmp_path):
+    (tmp_path / "my vit").mkdir()
+    config = configuration.resolve(planted.CONFIG | {"model": f"{tmp_path}/my vit"})
+    assert config["model"] == "own-model"
+    assert config["define"]["models"]["own-model"] == {"kind": "folder", "folder": str(tmp_path / "my vit")}
+    assert configuration.resolve(config) == config
+    with pytest.raises(UserError, match="config.json"):
+        Grid(config)
