@@ -100,6 +100,7 @@ def run_passes(
             meter.stop()
         settled, settling = settling, adapter.settling_seconds()
         collected, collecting = collecting, adapter.collecting_seconds()
+        lost = faults()
         # What a pass wrote is its answer as well.
         written = list(adapter.written())
         predictions += written
@@ -110,7 +111,7 @@ def run_passes(
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
         facts = {"seconds": seconds, "settling_seconds": settling - settled, "first": first, "changed": changed}
         facts["collecting_seconds"] = None if collecting is None else collecting - collected
-        facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()} | faults()
+        facts |= {"memory_mb": memory_mb(RESIDENT), "celsius": hottest_celsius()} | lost
         report("pass", **facts, **check_pass(predictions, wanted))
         labels = now
         shorten = short > 0 and len(course.passes) == 1 and seconds < limits.most_seconds
