@@ -76,13 +76,18 @@ def test_a_data_set_that_was_made_anew_is_written_anew(manifest):
 
 
 def test_only_a_variant_with_bytes_has_them_written(manifest):
-    settings = {"threads_a_slot": 1}
-    assert repeat.contents_of(settings, manifest, 2) is None
-    assert repeat.contents_of(settings | {"input": "files"}, manifest, 2) is None
+    assert repeat.contents_of(task(), manifest) is None
+    assert repeat.contents_of(task(input="files"), manifest) is None
     assert sorted(path.name for path in manifest.parent.iterdir()) == ["images", "manifest.csv"]
-    folder = Path(repeat.contents_of(settings | {"input": "bytes"}, manifest, 2))
+    folder = Path(repeat.contents_of(task(input="bytes"), manifest))
     assert folder.is_absolute() and len(list(folder.iterdir())) == 2
-    assert len(list(Path(repeat.contents_of({"threads_a_slot": 2, "input": "bytes"}, manifest, 2)).iterdir())) == 1
+    assert len(list(Path(repeat.contents_of(task(threads_a_slot=2, input="bytes"), manifest)).iterdir())) == 1
+
+
+def test_on_a_cluster_there_are_as_many_files_as_tasks_of_all_its_executors(manifest):
+    cluster = {"master": None, "workers": 2, "cores": 3, "memory_mb": 1024, "hadoop": None}
+    given = replace(task(input="bytes"), workers=2, spark={"cluster": cluster})
+    assert len(list(Path(repeat.contents_of(given, manifest)).iterdir())) == 6
 
 
 # --- what is timed
@@ -172,8 +177,6 @@ def test_what_runs_in_a_task_does_not_know_the_ways_in_and_out():
     adapter = adapter_of(task(input="bytes", sink="parquet"))
     assert adapter.inner.variant.keys() & {"input", "sink", "threads_a_slot"} == set()
     assert adapter.answers == "temporary/answers"
-    elsewhere = replace(task(sink="parquet"), answers="hdfs://there/answers")
-    assert adapter_of(elsewhere).answers == elsewhere.answers
 
 
 def test_stages_are_timed_on_files_alone():

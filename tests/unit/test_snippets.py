@@ -54,6 +54,23 @@ def test_every_variant_has_a_program_that_compiles_and_knows_its_names(variant, 
     assert "24" in text and max(map(len, text.splitlines())) <= 120
 
 
+@pytest.mark.parametrize(
+    ("variant", "way"),
+    [
+        ("spark-huggingface/float32", {"input": "bytes"}),
+        ("spark-onnxruntime/float32", {"input": "bytes"}),
+        ("spark-onnxruntime/float32", {"sink": "parquet"}),
+        ("sparknlp/onnx", {"sink": "parquet"}),
+    ],
+)
+def test_there_is_no_program_of_a_way_in_or_out_that_it_would_not_take(variant, way):
+    framework, definition = VARIANTS[variant]
+    setting = Setting("cpu", 24, 6)
+    assert FRAMEWORKS[framework].snippet(definition | way, setting) is None
+    usual = {"input": "files", "sink": "collect"}
+    assert FRAMEWORKS[framework].snippet(definition | usual, setting) == program(variant)
+
+
 def test_the_check_of_the_names_finds_what_is_missing():
     assert unknown("import a.b\ndef f(x):\n    return a.c(x, y)\n") == {"y"}
 

@@ -23,7 +23,8 @@ from vitbench.classify import listing
 from vitbench.classify.folder import Folder, Job, Label, Refused
 from vitbench.errors import UserError, disk_problem, exit_with_user_errors
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
-from vitbench.frameworks.declaration import BYTES, slots_of
+from vitbench.frameworks.cluster import threads_and_slots
+from vitbench.frameworks.declaration import BYTES
 from vitbench.inputs import contents, datasets
 from vitbench.inputs.datasets import Handling, Image, Opened
 from vitbench.inputs.sources import Source
@@ -95,18 +96,17 @@ class Labeller:
 
     def _give(self, images: list[tuple[str, str]], part: Part) -> None:
         """Start the adapter with a first part's images, or give it another's."""
-        variant, threads = self.start.task["variant"], self.start.task["threads"]
-        folder, packed = str(part.place / "images"), None
-        if variant.get("input") == BYTES:
+        task, folder, packed = Task(**self.start.task), str(part.place / "images"), None
+        if task.variant.get("input") == BYTES:
             packed = str(part.place / "bytes")
             size = sum(row.size for row in part.rows if row.valid)
-            files = contents.files_for(size, len(images), slots_of(variant, threads))
-            contents.write(Path(packed), images, files)
+            _, slots = threads_and_slots(task)
+            contents.write(Path(packed), images, contents.files_for(size, len(images), slots))
         if self.adapter is not None:
             self.adapter.give(images, folder, packed)
             return
-        task = replace(Task(**self.start.task), images=images, images_folder=folder, contents=packed)
-        adapter = import_module(self.start.adapter).Adapter(task)
+        given = replace(task, images=images, images_folder=folder, contents=packed)
+        adapter = import_module(self.start.adapter).Adapter(given)
         adapter.start()
         adapter.load()
         self.adapter = adapter

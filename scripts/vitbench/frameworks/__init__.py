@@ -51,10 +51,8 @@ class Task:
     `vitbench.frameworks.cluster.Cluster` holds; left out where there is none (on one node)"""
 
     contents: str | None = None
-    """folder or address of the Parquet files of path (an image's id) and content that a variant with `input: bytes`
-    reads, which every node sees; None for all others"""
-    answers: str | None = None
-    """folder or address that a variant with `sink: parquet` writes, which every node sees; None: one in `temporary`"""
+    """folder of the Parquet files of path (an image's id) and content that a variant with `input: bytes` reads; None
+    for all others"""
 
 
 class Plain:

@@ -94,6 +94,14 @@ class Cluster:
         }
 
 
+def threads_and_slots(task: Task) -> tuple[int, int]:
+    """Of a variant with `threads_a_slot`: the threads of each of Spark's tasks, and how many tasks run at a time."""
+    cluster = Cluster.of(task)
+    cores = cluster.cores if cluster else task.threads
+    threads = min(task.variant["threads_a_slot"], cores)
+    return threads, cluster.slots(threads) if cluster else cores // threads
+
+
 class Executors:
     """The executors of one session: awaited when it starts, watched while it works, stopped with it.
 

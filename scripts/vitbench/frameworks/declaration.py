@@ -43,9 +43,9 @@ IN_SPARK = {
 }
 
 
-def slots_of(definition: dict[str, Any], cores: int) -> int:
-    """How many tasks of a variant with `threads_a_slot` run at a time on so many cores."""
-    return cores // min(definition["threads_a_slot"], cores)
+def in_and_out_by_default(definition: dict[str, Any]) -> bool:
+    """Whether images come as files and answers go to the driver, which is all that programs of `snippet` do."""
+    return definition.get("input", FILES) == FILES and definition.get("sink", COLLECT) == COLLECT
 
 
 def divisors(cores: int) -> list[int]:
@@ -119,6 +119,6 @@ class Framework:
     """what a setting that a definition leaves out is"""
     search: Mapping[str, Callable[[int], list[int]]] = field(default_factory=dict)
     """settings that a search varies where a variant has them → the values to try on so many cores"""
-    snippet: Callable[[dict[str, Any], Setting], str] | None = None
+    snippet: Callable[[dict[str, Any], Setting], str | None] | None = None
     """(a variant's definition, what it is run with) → a program of one's own that classifies a folder of images in the
-    same way; None where nobody wrote one"""
+    same way; None, of a variant or of all, where nobody wrote one"""

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import ADAPTERS, Plain, Prediction, Task, Unavailable
-from vitbench.frameworks.cluster import Cluster, Executors
-from vitbench.frameworks.declaration import COLLECT, FILES, PARQUET, slots_of
+from vitbench.frameworks.cluster import Cluster, Executors, threads_and_slots
+from vitbench.frameworks.declaration import COLLECT, FILES, PARQUET
 from vitbench.frameworks.huggingface.processes import shares
 from vitbench.frameworks.spark import (
     batches_of,
@@ -152,7 +152,7 @@ def python_alone(
         "spark.task.cpus": str(threads),
         "spark.python.worker.reuse": "true",
         # Parquet files of path and content are written for so many tasks (inputs/contents.py).
-        "spark.sql.files.minPartitionNum": str(max(1, cores // threads)),
+        "spark.sql.files.minPartitionNum": str(executors.cluster.slots(threads) if executors else cores // threads),
         # Workers inherit the JVM's environment, in which nothing foreign is, but for what `start_session` leaves of
         # PYTHONPATH; this is where they find the library, whoever started this process.
         "spark.executorEnv.PYTHONPATH": str(HOME / "scripts"),
@@ -192,13 +192,11 @@ class Adapter(Plain):
 
     def __init__(self, task: Task, framework: str, settings: dict[str, Any]) -> None:
         self.task = task
+        self.threads, self.slots = threads_and_slots(task)
         cluster = Cluster.of(task)
-        cores = cluster.cores if cluster else task.threads
-        self.threads = min(task.variant["threads_a_slot"], cores)
-        self.slots = cluster.slots(self.threads) if cluster else slots_of(task.variant, cores)
         self.executors = Executors(cluster, self.threads) if cluster else None
         self.input, self.sink = task.variant.get("input", FILES), task.variant.get("sink", COLLECT)
-        self.answers = task.answers or str(Path(task.temporary) / "answers")
+        self.answers = str(Path(task.temporary) / "answers")
         self.shares = shares(task.images, self.slots)
         self.module = ADAPTERS[framework](settings)
         self.inner = replace(task, variant=settings, threads=self.threads, images=[])
@@ -249,7 +247,10 @@ class Adapter(Plain):
 
     def few_images(self) -> RDD:
         """As `images`, of one image a slot."""
-        return self.few if self.input == FILES else self._opened(self.contents().limit(len(self.shares)))
+        if self.input == FILES:
+            return self.few
+        # Rows that `limit` leaves are in one partition.
+        return self._opened(self.contents().limit(len(self.shares)).repartition(len(self.shares)))
 
     def contents(self) -> DataFrame:
         """Path and content of each image, as Spark reads the Parquet files."""
@@ -281,7 +282,9 @@ class Adapter(Plain):
 
     def written(self) -> Iterator[Prediction]:
         if self.sink == PARQUET:
-            for answer in self.spark.read.parquet(self.answers).collect():
+            with driver_outlives(self.spark):
+                answers = self.spark.read.parquet(self.answers).collect()
+            for answer in answers:
                 yield Prediction(*answer)
 
     def settling_seconds(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.files import HOME, MEASUREMENTS, RESOURCES, sha256, sha256_of_files
 from vitbench.frameworks import Task
-from vitbench.frameworks.declaration import BYTES, CHECKPOINT, slots_of
+from vitbench.frameworks.cluster import threads_and_slots
+from vitbench.frameworks.declaration import BYTES, CHECKPOINT
 from vitbench.inputs import checkpoints, contents, jars
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
@@ -114,9 +115,9 @@ def prepare(
         },
     }
     manifest = Path(grid.manifest(cell.dataset))
-    folder, definition = manifest.parent.resolve(), grid.definition(cell)
+    folder = manifest.parent.resolve()
     task = Task(
-        variant=definition,
+        variant=grid.definition(cell),
         device=cell.device,
         workers=cell.workers,
         batch_size=batch_size,
@@ -129,8 +130,8 @@ def prepare(
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
         spark=workers.task(grid.config, cell, needs.jars is not None, threads),
-        contents=contents_of(definition, manifest, threads),
     )
+    task = replace(task, contents=contents_of(task, manifest))
     records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
     return Repeat(
         known=known,
@@ -143,11 +144,12 @@ def prepare(
     )
 
 
-def contents_of(definition: dict[str, Any], manifest: Path, threads: int) -> str | None:
+def contents_of(task: Task, manifest: Path) -> str | None:
     """The Parquet files that a variant with `input: bytes` reads, written if they are not there yet; else None."""
-    if definition.get("input") != BYTES:
+    if task.variant.get("input") != BYTES:
         return None
-    return str(contents.of_data_set(manifest, slots_of(definition, threads)).resolve())
+    _, slots = threads_and_slots(task)
+    return str(contents.of_data_set(manifest, slots).resolve())
 
 
 def measuring_code_sha256(scripts: Path = SCRIPTS) -> str:

@@ -144,8 +144,8 @@ def _program(row: Any, context: dict[str, Any]) -> list[str]:
     lines = [f"Settings ({told}): {settings or 'not recorded'}."]
     if framework is None or framework.snippet is None or not definition or not math.isfinite(row.cores):
         return lines
-    setting = Setting(row.device, int(row.batch_size), int(row.cores))
-    return [*lines, "", PROGRAM, "", "```python", framework.snippet(definition, setting).rstrip(), "```"]
+    program = framework.snippet(definition, Setting(row.device, int(row.batch_size), int(row.cores)))
+    return lines if program is None else [*lines, "", PROGRAM, "", "```python", program.rstrip(), "```"]
 
 
 def steps_table(steps: pandas.DataFrame) -> list[str]:

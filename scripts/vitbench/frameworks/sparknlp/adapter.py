@@ -34,7 +34,7 @@ class Adapter(Plain):
         self.task = task
         self.engine = task.variant["engine"]
         self.sink = task.variant.get("sink", COLLECT)
-        self.answers = task.answers or str(Path(task.temporary) / "answers")
+        self.answers = str(Path(task.temporary) / "answers")
         self.onnx_threads = task.variant.get("onnx_threads")
         cluster = Cluster.of(task)
         # What the engine takes beyond a core is Spark NLP's default, and no matter of Spark's, here as on one node.
@@ -121,7 +121,9 @@ class Adapter(Plain):
 
     def written(self) -> Iterator[Prediction]:
         if self.sink == PARQUET:
-            for origin, label, score in self.spark.read.parquet(self.answers).collect():
+            with driver_outlives(self.spark):
+                answers = self.spark.read.parquet(self.answers).collect()
+            for origin, label, score in answers:
                 yield Prediction(self._id_of(origin), label, score)
 
     def _id_of(self, origin: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Setting
+from vitbench.frameworks.declaration import Setting, in_and_out_by_default
 
 PROGRAM = """\
 import os
@@ -48,8 +48,10 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "{switch}"
 """
 
 
-def snippet(definition: dict[str, Any], setting: Setting) -> str:
+def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
+    if not in_and_out_by_default(definition):
+        return None
     threads, pretrained = definition.get("onnx_threads"), definition.get("pretrained")
     engine = definition["engine"]
     settings = {"spark.jsl.settings.onnx.intraOpNumThreads": f'"{threads}"'} if threads else {}
