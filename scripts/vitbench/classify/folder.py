@@ -93,6 +93,8 @@ class Folder:
         """Raise UserError where the folder holds other things than a job of which nothing is done yet."""
         if self._job.exists() or not self.root.exists():
             return
+        if not self.root.is_dir():
+            raise UserError(f"out: {self.root} is no folder; name another one")
         left = sorted(path.name for path in self.root.iterdir() if path != self.listed and path.name[0] != ".")
         if left:
             raise UserError(f"out: {self.root} holds other things than a job of ours ({left[0]}); name another folder")

@@ -19,9 +19,10 @@ from vitbench.files import RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
 from vitbench.inputs import contents, datasets
 from vitbench.inputs.java import find_java
+from vitbench.measure.processes import machine_lock
 from vitbench.measure.repeat import jars_of
 from vitbench.measure.supervisor import alone, run_marked, stoppable
-from vitbench.plan import readiness
+from vitbench.plan import readiness, workers
 
 # Images of a part where nobody says: minutes of a CPU, seconds of a GPU, and what a kill costs at most.
 PART_IMAGES = 5000
@@ -51,32 +52,40 @@ def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
         UserError: there is nothing to label, or another job lies there.
     """
     folder = Folder(request.out)
-    begun = folder.begun()
-    if begun is None:
-        folder.check_empty()
     kind = listing.kind_of(request.images)
     job = Job(
         images=str(request.images),
         kind=kind,
         state=listing.state_of(request.images) if kind == listing.CONTENTS else [],
-        total=begun.total if begun else 0,
+        total=0,
         part_images=request.part_images,
         model=chosen.grid.model.slug,
         variant=chosen.variant,
         definition=chosen.grid.definition(chosen.cell),
     )
-    if begun:
-        _check_same(folder, begun, job)
-        print(f"going on with {folder.root}: {begun.total:,} images as they were listed when it was begun", flush=True)
-        return folder, begun
+    begun = folder.begun()
+    if begun is None:
+        # Under the lock that whoever labels holds, and what a kill left of it: nobody begins the job meanwhile.
+        with machine_lock():
+            begun = folder.begun()
+            if begun is None:
+                return folder, _begin(folder, request, job)
+    _check_same(folder, begun, job)
+    print(f"going on with {folder.root}: {begun.total:,} images as they were listed when it was begun", flush=True)
+    return folder, begun
+
+
+def _begin(folder: Folder, request: Request, job: Job) -> Job:
+    """List the images of a job of which nothing is done, and write down what it is."""
+    folder.check_empty()
     folder.root.mkdir(parents=True, exist_ok=True)
     readiness.check_writable(folder.root)
     readiness.check_disk(folder.root)
-    packed = kind == listing.CONTENTS
+    packed = job.kind == listing.CONTENTS
     total = contents.check(request.images) if packed else listing.write(request.images, folder.listed)
     job = replace(job, total=total)
     folder.write_job(job)
-    return folder, job
+    return job
 
 
 def _check_same(folder: Folder, begun: Job, job: Job) -> None:
@@ -113,7 +122,8 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
         raise UserError(f"the model {model} is missing: `snakemake classify` makes it, with the same settings")
     if cell.device == "gpu" and not machine.gpus():
         raise UserError("device: this machine shows no GPU; leave gpu out of `devices`, or see `make doctor`")
-    if grid.needs(cell).spark:
+    needs = grid.needs(cell)
+    if needs.spark:
         find_java()
     _, jars = jars_of(grid, cell)
     return Task(
@@ -128,6 +138,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
         jars=[str(path) for path in jars],
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(temporary_of(folder)),
+        spark=workers.task(grid.config, cell, needs.jars is not None, threads),
     )
 
 
@@ -142,7 +153,7 @@ def run(folder: Folder, job: Job, start: Start) -> int:
     However this process ends, nothing of the job runs on, and what was done stays.
 
     Raises:
-        UserError: too many images were refused already, or the worker died.
+        UserError: too many images were refused already, the worker died, or another job was begun there meanwhile.
         Cancelled: this process was told to stop, or the Snakemake that ordered it is gone.
     """
     if problem := datasets.too_many_refused(*folder.refusals(), job.total, start.most_refused):
@@ -150,6 +161,8 @@ def run(folder: Folder, job: Job, start: Start) -> int:
     if len(folder.done()) < job.parts:
         temporary = temporary_of(folder)
         with stoppable(), alone(temporary) as ordered_by:
+            if folder.read_job() != job:
+                raise UserError(f"out: another process has begun another job in {folder.root}: name another `out`")
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             (temporary / "start.json").write_text(json.dumps(asdict(start)), encoding="utf-8")
