@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from vitbench.errors import UserError
 from vitbench.frameworks import Task
 from vitbench.inputs import contents, parquet
 from vitbench.measure import supervisor
-from vitbench.measure.processes import marked
+from vitbench.measure.processes import machine_lock, marked
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 
@@ -273,6 +274,37 @@ def test_a_job_of_which_nothing_is_done_may_become_another(tmp_path):
     assert one.labels() == right and one.rows("labels")[0][4] == "fake/other"
 
 
+def test_nobody_labels_in_a_folder_in_which_another_job_was_begun_meanwhile(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    folder, what, start = one.begin()
+    one.chosen.variant = "fake/other"
+    one.begin()
+    with pytest.raises(UserError, match="another process has begun another job"):
+        job.run(folder, what, start)
+    assert one.folder.done() == set() and one.said == []
+
+
+def test_a_job_is_not_begun_while_somebody_labels(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    with ThreadPoolExecutor(1) as pool:
+        with machine_lock():
+            begun = pool.submit(one.begin)
+            with pytest.raises(TimeoutError):
+                begun.result(0.5)
+            assert not one.request.out.exists()
+        assert begun.result(10)[1].total == IMAGES
+
+
+def test_a_file_is_no_folder_of_a_job(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    one.request.out.write_text("mine")
+    with pytest.raises(UserError, match="out: .* is no folder"):
+        one.begin()
+
+
 def test_a_folder_with_other_things_is_left_alone(tmp_path):
     pictures(tmp_path / "images")
     one = asked(tmp_path / "images")
@@ -415,6 +447,30 @@ def test_records_that_carry_no_claim_choose_nothing(finished):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"flags": ["suspect"]}))
     chosen = choice.choose(planted.CONFIG)
     assert chosen.variant == "huggingface/pipeline" and "no usable record" in chosen.why
+
+
+def test_what_is_faster_than_the_machine_can_be_chooses_nothing(finished):
+    grid = Grid(planted.CONFIG)
+    place = Path(grid.peak)
+    peak = json.loads(place.read_text())
+    for rate in (*peak["rates"], *peak["peak"]):
+        rate["gflops"] /= 1e6
+    place.write_text(json.dumps(peak))
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == "huggingface/pipeline" and "1 of 2 variants" in chosen.why
+
+
+def test_a_job_runs_on_one_node_with_sparks_settings_whatever_cluster_is_configured(tmp_path):
+    spark = {"worker_cores": 1, "worker_memory_gb": 4, "settings": {"spark.locality.wait": 0}}
+    config = planted.CONFIG | {"workers": [1, 2], "spark": planted.CONFIG["spark"] | spark}
+    chosen = choice.choose(config, "sparknlp/tensorflow")
+    assert chosen.cell.workers == 1 and not chosen.grid.on_cluster(chosen.cell)
+    Path(chosen.grid.model_folder(chosen.cell)).mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(job, "find_java", lambda: None)
+        patched.setattr(job, "jars_of", lambda grid, cell: (None, []))
+        task = job.task_of(chosen, Folder(tmp_path / "out"), threads=2)
+    assert task.spark == {"settings": {"spark.locality.wait": "0"}}
 
 
 def test_without_records_the_baseline_labels_with_a_batch_size_that_is_named():

@@ -112,9 +112,7 @@ def advice(
     rows, devices = [], doubted(speedup)
     for field in candidates(runs, speedup, baseline):
         for objective in OBJECTIVES:
-            column = "peak_memory_mb" if objective == MEMORY else "wall_seconds"
-            able = [one for one in field if one.values(column) and _may(one, field[0], objective)]
-            able.sort(key=lambda one: _mean(one, column))
+            able = ranked(field, objective)
             if not able:
                 device, workers = field[0].first.device, field[0].first.workers
                 rows.append({"objective": objective, "device": device, "workers": workers,
@@ -125,11 +123,23 @@ def advice(
             row |= {"objective": objective, "cores": cores}
             # A control compares times; it says nothing of memory.
             doubtful = objective != MEMORY and best.first.device in devices
-            next_one = _next(best, others, objective, column, rule, doubtful) if others else dict(ALONE)
+            next_one = _next(best, others, objective, rule, doubtful) if others else dict(ALONE)
             more = _what_else(best, field[0], break_even if objective != MEMORY else break_even[:0])
             next_one["overturned"] = "; ".join(filter(None, [next_one["overturned"], *more]))
             rows.append(row | next_one)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["advice"]))
+
+
+def ranked(field: list[Candidate], objective: str) -> list[Candidate]:
+    """Those of a field of `candidates` that may serve an aim, best first: by the geometric mean over their blocks."""
+    column = _column(objective)
+    able = [one for one in field if one.values(column) and _may(one, field[0], objective)]
+    return sorted(able, key=lambda one: _mean(one, column))
+
+
+def _column(objective: str) -> str:
+    """What an aim wants least of."""
+    return "peak_memory_mb" if objective == MEMORY else "wall_seconds"
 
 
 def _may(one: Candidate, baseline: Candidate, objective: str) -> bool:
@@ -180,9 +190,10 @@ def _row(
 
 
 def _next(
-    best: Candidate, others: list[Candidate], objective: str, column: str, rule: Rule | None, doubtful: bool
+    best: Candidate, others: list[Candidate], objective: str, rule: Rule | None, doubtful: bool
 ) -> dict[str, Any]:
     """Who comes next of the others, best first, how far behind, and whether it is."""
+    column = _column(objective)
     name, own = others[0].name, best.values(column)
     row: dict[str, Any] = {"runner_up": name}
     values = [one.values(column) for one in others]

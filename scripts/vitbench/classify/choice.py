@@ -14,6 +14,10 @@ from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 
 ASKED = "as asked for"
+# The page whose rule says which variant is best.
+ADVICE = "reports/advice.md"
+# A job runs on this machine alone, whatever cluster is configured; Spark's own `settings` stay.
+ONE_NODE = {"master": None, "worker_cores": None, "worker_memory_gb": None, "hadoop": None}
 # The batch size that is taken where no sweep has chosen one, or the next greater one that the configuration names.
 USUAL = 8
 
@@ -65,8 +69,8 @@ def choose(
 ) -> Chosen:
     """Choose what labels with the model of a resolved configuration.
 
-    Without a variant it is the one with the highest median rate of full runs in this machine's records, among those
-    that passed the configuration's parity with the baseline; without such records it is the baseline.
+    Without a variant it is the one that `analysis.advice` says takes the least time, by this machine's records of full
+    runs on one node; without such records it is the baseline.
 
     Args:
         device: one of the configuration's `devices`; the first of them where it is None.
@@ -83,7 +87,8 @@ def choose(
     if variant is None:
         variant, why = _best(Grid(config), device)
     # By itself: nothing else has to be there, nor to fit the model.
-    alone = {"frameworks": [variant], "baseline": variant, "control": False, "workers": [1]}
+    alone = {"frameworks": [variant], "baseline": variant, "control": False}
+    alone |= {"workers": [1], "spark": config["spark"] | ONE_NODE}
     grid = Grid(configuration.resolve(config | alone))
     cell = next(cell for cell in grid.full if cell.device == device)
     if (taken := f"{cell.framework}/{cell.variant}") != variant:
@@ -97,56 +102,51 @@ def _best(grid: Grid, device: str) -> tuple[str, str]:
     paths = [
         path
         for cell in grid.full
-        if cell.device == device and cell.workers == 1 and not cell.variant.endswith(CONTROL)
+        if cell.device == device and not grid.on_cluster(cell) and not cell.variant.endswith(CONTROL)
         for path in sorted(Path(grid.cell_folder(cell)).glob("rep*.json"))
     ]
     nothing = f"the baseline: this machine has no usable record of a full run of it with {grid.model.name}"
     if not paths:
         return grid.baseline, nothing
-    # Here, since a bare Snakemake has no pandas.
+    # Here, since a bare Snakemake has none of them.
     try:
         import pandas
-    except ImportError:
+        import scipy  # noqa: F401, which `advice` imports
+    except ImportError as error:
         raise UserError(
-            "variant: this Snakemake has no pandas to look with which of what was measured is best: name one, or run "
-            "the locked environment's Snakemake"
-        ) from None
-    from vitbench.analysis import parity
-    from vitbench.analysis.summary import usable, whole
-    from vitbench.records import record as records
+            f"variant: this Python has no {error.name} to look with which of what was measured is best: name one, or "
+            "run in the locked environment"
+        ) from error
+    from vitbench.analysis import advice, parity, physics
+    from vitbench.analysis.speedup import speedup
+    from vitbench.records import peak_file, record
     from vitbench.records.archive import is_record
     from vitbench.tables import COLUMNS
 
-    rows = [records.to_row(records.read(path), "", str(path)) for path in paths if is_record(path.name)]
+    rows = [record.to_row(record.read(path), "", str(path)) for path in paths if is_record(path.name)]
     runs = pandas.DataFrame(rows, columns=list(COLUMNS["runs"]))
-    runs = runs[usable(runs) & whole(runs)]
-    of = {f"{framework}/{name}": group for (framework, name), group in runs.groupby(["framework", "variant"])}
-    if grid.baseline not in of:
+
+    def predictions(path: str) -> list[tuple[str, str, float | None]]:
+        return record.read_predictions(record.predictions_path(Path(path)))
+
+    def images(_role: str) -> dict[str, str]:
+        """Every image that was measured, of which no right label is asked here."""
+        return {image: "" for path in runs.record[runs.status == "ok"] for image, _, _ in predictions(path)}
+
+    place = Path(grid.peak)
+    peak = peak_file.checked(json.loads(place.read_text()), str(place)) if place.exists() else None
+    too_fast = physics.impossible_cells(physics.tabulate(runs, peak))
+    equal = parity.parity(runs, grid.baseline, predictions, images, grid.config["parity"]["agreement"])
+    fields = advice.candidates(runs, speedup(runs, grid.baseline, equal, too_fast), grid.baseline)
+    if not fields:
         return grid.baseline, nothing
-
-    def answers(variant: str) -> dict[int, list[tuple[str, str, float | None]]]:
-        """Block → what the repeat said of each image."""
-        group = of[variant]
-        return {
-            int(block): records.read_predictions(records.predictions_path(Path(record)))
-            for block, record in zip(group.block, group.record, strict=True)
-        }
-
-    expected = answers(grid.baseline)
-    images = {image: "" for image, _, _ in next(iter(expected.values()))}
-    equal = [grid.baseline]
-    for variant in of:
-        if variant == grid.baseline:
-            continue
-        found = answers(variant)
-        pairs = [(expected[block], found[block]) for block in sorted(expected.keys() & found.keys())]
-        if parity.gate(pairs, images, grid.config["parity"]["agreement"])["passed"]:
-            equal.append(variant)
-    best = max(equal, key=lambda variant: of[variant].throughput.median())
-    rate, repeats = of[best].throughput.median(), len(of[best])
-    return best, (
-        f"the highest median rate in this machine's records among {len(equal)} of {len(of)} variants, those with the "
-        f"labels of {grid.baseline} ({rate:,.1f} images/s on {len(images)} images, {repeats} repeats)"
+    (field,) = fields
+    best = advice.ranked(field, advice.TIME)[0]
+    measured = len(runs[["framework", "variant"]].drop_duplicates())
+    return best.variant, (
+        f"the fastest in this machine's records, by the rule of {ADVICE}, among {len(field)} of {measured} variants, "
+        f"those with the labels of {grid.baseline} ({best.repeats.throughput.median():,.1f} images/s on "
+        f"{best.first.images} images, {len(best.repeats)} repeats)"
     )
 
 
