@@ -383,6 +383,11 @@ def text_for_bytes(folder: Path) -> None:
     labelled(folder)
 
 
+def no_column_of_paths(folder: Path) -> None:
+    parquet.write(folder / "pictures", {"file": "varchar", "content": "blob"}, [("1.jpg", b"one")])
+    labelled(folder)
+
+
 def folder_of_other_things(folder: Path) -> None:
     for name in ("pictures", "out"):
         (folder / name).mkdir()
@@ -685,6 +690,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "a folder in which no file is named as an image": nothing_to_label,
         "Parquet files with one id twice": one_id_twice,
         "… whose contents are text": text_for_bytes,
+        "… without a column `path`": no_column_of_paths,
         "`--out` that holds other things": folder_of_other_things,
         "a variant whose form of the model was not made": model_that_was_not_made,
         "`--most-refused 5`": share_of_more_than_all,

@@ -212,6 +212,8 @@ def test_an_image_without_an_answer_ends_the_job_before_its_part_is_written(tmp_
     with pytest.raises(UserError, match=r"fake/told did not answer once for each of 4 images: 1 lost"):
         one.label()
     assert one.folder.done() == set() and one.labels() == {}
+    # A framework that goes wrong is asked nothing more, which might hide what it said.
+    assert one.said[-1] == "classify 4"
 
 
 def test_too_many_bad_images_end_the_job_as_soon_as_it_is_certain_and_a_higher_share_goes_on(tmp_path):
@@ -382,6 +384,14 @@ def test_parquet_files_whose_rows_are_no_images_by_id_are_refused(tmp_path, colu
     parquet.write(tmp_path / "images.parquet", columns, rows)
     with pytest.raises(UserError, match=words):
         contents.check(tmp_path / "images.parquet")
+
+
+def test_parquet_files_without_paths_are_refused_before_anything_is_begun(tmp_path):
+    parquet.write(tmp_path / "images.parquet", {"file": "varchar", "content": "blob"}, [("a", b"x")])
+    with pytest.raises(UserError, match="images: .* has no column path, only file, content; give it one"):
+        listing.kind_of(tmp_path / "images.parquet")
+    parquet.write(tmp_path / "list.parquet", {"path": "varchar"}, [("a.jpg",)])
+    assert listing.kind_of(tmp_path / "list.parquet") == listing.FILES
 
 
 def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):

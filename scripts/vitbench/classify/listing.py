@@ -25,15 +25,21 @@ def kind_of(place: Path) -> str:
     """FILES or CONTENTS: what `place` is. A folder that holds a Parquet file is one of those.
 
     Raises:
-        UserError: there is nothing that can be read, or Parquet files that are none.
+        UserError: there is nothing that can be read, or Parquet files that are none or have no column of paths.
     """
     if not place.exists():
         raise UserError(f"images: {place} does not exist; name a folder, a list of paths, or a Parquet file")
     if not os.access(place, os.R_OK):
         raise UserError(f"images: {place} cannot be read; give yourself the right to")
-    if place.is_dir() and not contents.files_of(place):
+    if not (contents.files_of(place) if place.is_dir() else path_lists.is_parquet(place)):
         return FILES
-    return CONTENTS if contents.is_one(place) else FILES
+    columns = path_lists.columns(place)
+    if contents.PATH not in columns:
+        raise UserError(
+            f"images: {place} has no column {contents.PATH}, only {', '.join(columns)}; give it one, of the paths of "
+            f"images, or of their ids beside a column {contents.CONTENT}"
+        )
+    return CONTENTS if contents.CONTENT in columns else FILES
 
 
 def state_of(place: Path) -> list[list[str | int]]:

@@ -149,21 +149,18 @@ def label(folder: Folder, start: Start) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         progress.start_at(job.total - left, job.total)
-        try:
-            prepare = partial(opened, open_each, place, job.kind == listing.CONTENTS)
-            for part in in_advance(pool, prepare, given):
-                folder.write_part(part.number, labeller.label(part) if part.images else [], part.refused)
-                shutil.rmtree(part.place)
-                progress.step(len(part.rows))
-                for image, reason, _ in part.refused:
-                    reasons[reason] += 1
-                    first.setdefault(reason, image)
-                if problem := datasets.too_many_refused(reasons, first, job.total, start.most_refused):
-                    raise UserError(f"images: {problem}")
-        except UserError:
-            # The framework is well. Of one that failed nothing more is asked: it ends with this process.
-            labeller.close()
-            raise
+        prepare = partial(opened, open_each, place, job.kind == listing.CONTENTS)
+        for part in in_advance(pool, prepare, given):
+            folder.write_part(part.number, labeller.label(part) if part.images else [], part.refused)
+            shutil.rmtree(part.place)
+            progress.step(len(part.rows))
+            for image, reason, _ in part.refused:
+                reasons[reason] += 1
+                first.setdefault(reason, image)
+            if problem := datasets.too_many_refused(reasons, first, job.total, start.most_refused):
+                labeller.close()
+                raise UserError(f"images: {problem}")
+        # Of a framework that failed nothing more is asked: it ends with this process.
         labeller.close()
 
 

@@ -10,22 +10,13 @@ from pathlib import Path
 
 from vitbench.errors import UserError
 from vitbench.files import sha256, staged
-from vitbench.inputs import parquet, path_lists
+from vitbench.inputs import parquet
 from vitbench.inputs.datasets import valid_images
 
 PATH, CONTENT = "path", "content"
 COLUMNS = {PATH: "varchar", CONTENT: "blob"}
 # Spark makes one task of 128 MiB of files at most, 4 MiB added for opening each: a file of this size stays whole.
 MOST_BYTES = 100_000_000
-
-
-def is_one(path: Path) -> bool:
-    """Whether this is a Parquet file, or a folder of them, that holds the images themselves: it has both columns.
-
-    Raises:
-        UserError: it looks like Parquet and cannot be read.
-    """
-    return path_lists.is_parquet(path) and {PATH, CONTENT} <= set(path_lists.columns(path))
 
 
 def files_of(path: Path) -> list[Path]:
