@@ -470,17 +470,42 @@ def test_what_is_faster_than_the_machine_can_be_chooses_nothing(finished):
     assert chosen.variant == "huggingface/pipeline" and "1 of 2 variants" in chosen.why
 
 
-def test_a_job_runs_on_one_node_with_sparks_settings_whatever_cluster_is_configured(tmp_path):
-    spark = {"worker_cores": 1, "worker_memory_gb": 4, "settings": {"spark.locality.wait": 0}}
-    config = planted.CONFIG | {"workers": [1, 2], "spark": planted.CONFIG["spark"] | spark}
-    chosen = choice.choose(config, "sparknlp/tensorflow")
-    assert chosen.cell.workers == 1 and not chosen.grid.on_cluster(chosen.cell)
+def task_of(chosen: choice.Chosen, out: Path) -> Task:
+    """What the adapter would be told, on a machine that has Java and the jars."""
     Path(chosen.grid.model_folder(chosen.cell)).mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(job, "find_java", lambda: None)
         patched.setattr(job, "jars_of", lambda grid, cell: (None, []))
-        task = job.task_of(chosen, Folder(tmp_path / "out"), threads=2)
-    assert task.spark == {"settings": {"spark.locality.wait": "0"}}
+        return job.task_of(chosen, Folder(out), threads=2)
+
+
+CLUSTER = {"worker_cores": 1, "worker_memory_gb": 1, "settings": {"spark.locality.wait": 0}}
+
+
+def test_what_can_run_on_a_configured_cluster_does_with_all_its_workers(tmp_path):
+    config = planted.CONFIG | {"workers": [2, 1], "spark": planted.CONFIG["spark"] | CLUSTER}
+    task = task_of(choice.choose(config, "sparknlp/tensorflow"), tmp_path / "out")
+    assert task.workers == task.spark["cluster"]["workers"] == 2
+    assert task.spark["settings"] == {"spark.locality.wait": "0"}
+
+
+def test_what_cannot_runs_on_one_node_whatever_cluster_is_configured(tmp_path):
+    config = planted.CONFIG | {"workers": [1, 2], "spark": planted.CONFIG["spark"] | CLUSTER}
+    task = task_of(choice.choose(config, "huggingface/pipeline"), tmp_path / "out")
+    assert task.workers == 1 and task.spark == {}
+
+
+def test_a_cluster_that_this_machine_has_no_room_for_is_one_line(tmp_path):
+    config = planted.CONFIG | {"workers": [3], "spark": planted.CONFIG["spark"] | CLUSTER}
+    with pytest.raises(UserError, match="3 workers of 1 core each are more than the 2 cores"):
+        task_of(choice.choose(config, "sparknlp/tensorflow"), tmp_path / "out")
+
+
+def test_records_of_one_node_choose_nothing_for_a_cluster_that_the_baseline_runs_on(finished):
+    config = planted.CONFIG | {"baseline": "sparknlp/tensorflow"}
+    assert "the fastest in this machine's records" in choice.choose(config).why
+    chosen = choice.choose(config | {"workers": [1, 2]})
+    assert "no usable record" in chosen.why and chosen.cell.workers == 2
 
 
 def test_without_records_the_baseline_labels_with_a_batch_size_that_is_named():

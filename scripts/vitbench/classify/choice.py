@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from vitbench.cells import CONTROL, Cell
 from vitbench.classify.folder import Folder
 from vitbench.errors import UserError
-from vitbench.plan import configuration
+from vitbench.plan import configuration, workers
 from vitbench.plan.grid import Grid
 
 ASKED = "as asked for"
 # The page whose rule says which variant is best.
 ADVICE = "reports/advice.md"
-# A job runs on this machine alone, whatever cluster is configured; Spark's own `settings` stay.
-ONE_NODE = {"master": None, "worker_cores": None, "worker_memory_gb": None, "hadoop": None}
 # The batch size that is taken where no sweep has chosen one, or the next greater one that the configuration names.
 USUAL = 8
 
@@ -70,7 +69,8 @@ def choose(
     """Choose what labels with the model of a resolved configuration.
 
     Without a variant it is the one that `analysis.advice` says takes the least time, by this machine's records of full
-    runs on one node; without such records it is the baseline.
+    runs on one node, or on the configured cluster with all its workers where the baseline was measured there, too;
+    without such records it is the baseline. What can run on a configured cluster does, with all its workers.
 
     Args:
         device: one of the configuration's `devices`; the first of them where it is None.
@@ -88,9 +88,8 @@ def choose(
         variant, why = _best(Grid(config), device)
     # By itself: nothing else has to be there, nor to fit the model.
     alone = {"frameworks": [variant], "baseline": variant, "control": False}
-    alone |= {"workers": [1], "spark": config["spark"] | ONE_NODE}
     grid = Grid(configuration.resolve(config | alone))
-    cell = next(cell for cell in grid.full if cell.device == device)
+    cell = max((cell for cell in grid.full if cell.device == device), key=attrgetter("workers"))
     if (taken := f"{cell.framework}/{cell.variant}") != variant:
         why += f"; {taken} in place of {variant}, which has no native code here"
     size, because = _batch_size(grid, cell, batch_size)
@@ -99,10 +98,13 @@ def choose(
 
 def _best(grid: Grid, device: str) -> tuple[str, str]:
     """The variant that the records name, and why; the baseline where they name none."""
+    on_cluster = workers.on_cluster(grid.config, grid.baseline.partition("/")[0])
+    number = workers.most(grid.config) if on_cluster else 1
     paths = [
         path
         for cell in grid.full
-        if cell.device == device and not grid.on_cluster(cell) and not cell.variant.endswith(CONTROL)
+        if cell.device == device and cell.workers == number and grid.on_cluster(cell) == on_cluster
+        if not cell.variant.endswith(CONTROL)
         for path in sorted(Path(grid.cell_folder(cell)).glob("rep*.json"))
     ]
     nothing = f"the baseline: this machine has no usable record of a full run of it with {grid.model.name}"

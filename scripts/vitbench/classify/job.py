@@ -114,7 +114,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     """What the adapter is told, but for the images.
 
     Raises:
-        UserError: model, jars, Java or GPU are missing.
+        UserError: model, jars, Java or GPU are missing, or this machine has no room for the workers.
     """
     grid, cell = chosen.grid, chosen.cell
     model = Path(grid.model_folder(cell))
@@ -125,6 +125,8 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     needs = grid.needs(cell)
     if needs.spark:
         find_java()
+    if grid.on_cluster(cell):
+        workers.check_room(grid.config, needs.jars is not None, threads)
     _, jars = jars_of(grid, cell)
     return Task(
         variant=grid.definition(cell),

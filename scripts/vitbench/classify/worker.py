@@ -83,7 +83,9 @@ class Labeller:
         """
         images = part.images
         self._give(images, part)
-        answers = [*self.adapter.classify(), *self.adapter.written()]
+        answers = list(self.adapter.classify())
+        self._say_lost(part.number)
+        answers += self.adapter.written()
         self._check(answers, [image for image, _ in images])
         if not self.settings:
             self.settings = self._described()
@@ -117,6 +119,13 @@ class Labeller:
         if wrong:
             said = ", ".join(f"{len(images)} {what} (the first: {images[0]})" for what, images in wrong.items())
             raise UserError(f"{self.job.variant} did not answer once for each of {len(wanted)} images: {said}")
+
+    def _say_lost(self, number: int) -> None:
+        """Say what a cluster lost meanwhile and did again."""
+        lost = getattr(self.adapter, "faults", dict)()
+        if any(lost.values()):
+            executors, tasks = lost["executors_lost"], lost["tasks_retried"]
+            print(f"part {number}: executors lost: {executors}, tasks done again: {tasks}", flush=True)
 
     def _described(self) -> str:
         """Device, batch size, precision and the adapter's own line, after a pass: a precision that was not, is said."""
