@@ -20,6 +20,10 @@ def get_jar_lock(wildcards):
     return checkout("envs", "jars", wildcards.set, "jgo.lock.toml")
 
 
+def get_packages_lock(wildcards):
+    return checkout("envs", f"{wildcards.packages}.txt")
+
+
 def is_classifying():
     """Whether images to be labelled were named."""
     return isinstance(config["images"], str)
@@ -147,10 +151,13 @@ def announce_once():
 
 
 def get_made():
-    """Everything that any measurement needs: data sets, models in the form that is loaded, jars."""
-    parts = {GRID.model_folder(cell) for cell in GRID.cells} | {
-        GRID.jars(cell) for cell in GRID.cells
-    } - {None}
+    """Everything that any measurement needs: data sets, models in the form that is loaded, jars, packages."""
+    parts = {
+        part
+        for cell in GRID.cells
+        for part in (GRID.model_folder(cell), GRID.jars(cell), GRID.packages(cell))
+        if part
+    }
     return get_manifests() + sorted(map(str, parts))
 
 
@@ -217,7 +224,8 @@ def get_measured_parts(wildcards):
     """
     check_executor()
     cell = get_cell(wildcards)
-    parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell), GRID.jars(cell)]
+    parts = [GRID.manifest(cell.dataset), GRID.model_folder(cell)]
+    parts += [GRID.jars(cell), GRID.packages(cell)]
     if cell.batch_size == BEST:
         parts.append(GRID.choice(cell))
     return [str(part) for part in parts if part]
@@ -239,12 +247,12 @@ def get_sizes_of(wildcards):
 
 
 def get_classified(wildcards):
-    """What labelling needs besides the images: the model as the variant loads it, its logits checked, jars, and Spark
-    started once.
+    """What labelling needs besides the images: the model as the variant loads it, its logits checked, jars, packages,
+    and Spark started once.
     """
     chosen = get_chosen()
     grid, needs = chosen.grid, chosen.grid.needs(chosen.cell)
-    parts = [grid.model_folder(chosen.cell), grid.jars(chosen.cell)]
+    parts = [grid.model_folder(chosen.cell), grid.jars(chosen.cell), grid.packages(chosen.cell)]
     found = {"parts": [str(part) for part in parts if part]}
     if needs.export:
         folder = f"resources/models/{grid.model.slug}"

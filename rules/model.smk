@@ -1,6 +1,6 @@
 # Models. In: a definition (resources/models.yaml or `define`). Out, under <resources>/models/<name>-<digest>/: the
 # checkpoint, from that one checkpoint the ONNX file and the TensorFlow SavedModel, and what Spark NLP imports of either;
-# or what John Snow Labs' hub has ready-made of it. For ONNX Runtime, the ONNX file as it is, or quantised.
+# or what John Snow Labs' hub has ready-made of it. For ONNX Runtime and OpenVINO, the ONNX file as it is, or quantised.
 # Cost: a minute or two; downloads Spark NLP's jars (and the small environment that writes SavedModels) once.
 # Made again when its definition changes: its path does.
 
@@ -91,6 +91,26 @@ rule install_tensorflow:
         " check network and proxy,"
         " set UV_DEFAULT_INDEX to a mirror, or put their wheels into a folder and set UV_FIND_LINKS to it"
         '" >&2; false; }}; }} > {log:q} 2>&1'
+
+
+# What the environment has not, for the variants that need it; nothing of it is fetched for others.
+rule install_packages:
+    input:
+        get_packages_lock,
+    output:
+        directory("<resources>/environments/{packages}"),
+    log:
+        "<logs>/install_packages/{packages}.log",
+    wildcard_constraints:
+        packages="(?!tensorflow-export)[a-z0-9-]+",
+    conda:
+        "../envs/model.yaml"
+    resources:
+        machine=SHARED,
+    message:
+        "installing {wildcards.packages} beside the environment"
+    script:
+        "../scripts/install_packages.py"
 
 
 rule export_tensorflow:
@@ -184,6 +204,28 @@ rule import_annotator:
         machine=SHARED,
     message:
         "importing {wildcards.model} into Spark NLP ({wildcards.export})"
+    script:
+        "../scripts/import_annotator.py"
+
+
+rule import_quantised:
+    input:
+        source="<resources>/models/{model}/onnxruntime-{weights}",
+        export="<resources>/models/{model}/onnx",
+        jars="<resources>/jars/onnx-cpu",
+    output:
+        directory("<resources>/models/{model}/sparknlp-onnx-{weights}"),
+    log:
+        "<logs>/import_quantised/{model}.{weights}.log",
+    wildcard_constraints:
+        weights="dynamic|static",
+    conda:
+        "../envs/sparknlp.yaml"
+    threads: 10_000
+    resources:
+        machine=SHARED,
+    message:
+        "importing {wildcards.model} into Spark NLP, quantised ({wildcards.weights})"
     script:
         "../scripts/import_annotator.py"
 

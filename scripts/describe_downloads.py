@@ -19,6 +19,7 @@ PARTS = {
     "tensorflow-export": "packages that export to TensorFlow",
     "tensorflow-cpu": "jars of Spark NLP with TensorFlow",
     "onnx-cpu": "jars of Spark NLP with ONNX, if asked for",
+    "openvino": "OpenVINO, if asked for",
     "tensorflow-gpu": "jars with TensorFlow for a GPU, if asked for",
     "onnx-gpu": "jars with ONNX for a GPU, if asked for",
 }

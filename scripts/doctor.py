@@ -26,7 +26,9 @@ ROOM = 3e9  # bytes: models in four formats, data sets, measurements
 DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
 RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
-ENVIRONMENTS = ("default", "tensorflow-export")  # the parts of envs/downloads.json that uv installs
+# The parts of envs/downloads.json that uv installs: for a first run, and for variants that are measured if asked for.
+ENVIRONMENTS = ("default", "tensorflow-export")
+BESIDE = {"openvino": "OpenVINO"}
 
 # What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
 # home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or
@@ -148,9 +150,10 @@ def parts(facts):
     """What a first run fetches here (`wanted`), and what other variants would."""
     sizes = {name: of_platform.get(platform_key(facts)) for name, of_platform in facts.downloads.items()}
     default = "tensorflow-cpu" if sizes.get("tensorflow-cpu") else "onnx-cpu"
-    jars = sorted(set(sizes) - set(ENVIRONMENTS), key=lambda each: (each != default, each))
+    jars = sorted(set(sizes) - {*ENVIRONMENTS, *BESIDE}, key=lambda each: (each != default, each))
     names = {"default": "Python packages", "tensorflow-export": "TensorFlow export"}
     names.update((name, f"jars {name}") for name in jars if name.endswith("-cpu") or "driver" in facts.gpu)
+    names.update(BESIDE)
     wanted = (*ENVIRONMENTS, default)
     return [Part(key, names[key], sizes[key], key in facts.present, key in wanted) for key in names if sizes.get(key)]
 
@@ -268,8 +271,8 @@ def parts_present(root):
     present = set()
     if (root / ".venv" / "vitbench-installed.txt").exists():
         present.add("default")
-    if (root / "resources" / "environments" / "tensorflow-export").exists():
-        present.add("tensorflow-export")
+    installed = root / "resources" / "environments"
+    present.update(each for each in (*ENVIRONMENTS[1:], *BESIDE) if (installed / each).exists())
     jars = root / "resources" / "jars"
     present.update(each.name for each in jars.glob("*") if not each.name.startswith("."))
     return frozenset(present)

@@ -30,7 +30,10 @@ from vitbench.inputs.jars import file_name
 PYTHON = "3.11"
 UNIVERSAL = ("--universal", "--python-version", PYTHON)
 WITHOUT_ADDRESSES = ("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header")
-MEASURED = ("default", "tensorflow-export")
+# Beside the default environment, and on its path: lists nothing that it has, nor these, which nothing here imports.
+# openvino-telemetry reports the use of OpenVINO to Intel.
+BESIDE = {"openvino": ("openvino-telemetry",)}
+MEASURED = ("default", "tensorflow-export", *BESIDE)
 LOCKED = (*MEASURED, "docs")  # the last is of MkDocs, which no run needs
 
 # Platform, by its name in vitbench.machine: what markers see there.
@@ -57,12 +60,21 @@ CONDA = {
         ],
         "pip": ["simplejpeg"],
     },
+    # OpenVINO itself comes from a lock of its own (BESIDE).
+    "openvino": {
+        "conda": [
+            *("onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+        ],
+        "pip": ["simplejpeg"],
+    },
     "spark-huggingface": {
         "extra": ["openjdk=17"],
         "conda": [
             *("pyspark", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
             *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
+        "pip": ["simplejpeg"],
     },
     "spark-onnxruntime": {
         "extra": ["openjdk=17"],
@@ -70,6 +82,7 @@ CONDA = {
             *("pyspark", "onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow"),
             *("numpy", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
+        "pip": ["simplejpeg"],
     },
     "sparknlp": {
         "extra": ["openjdk=17"],
@@ -118,6 +131,7 @@ def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
             if target.exists():
                 new.write_bytes(target.read_bytes())
             more = ["--upgrade"] if upgrade else []
+            more += _beside(name, Path(temporary), answer[root / "envs" / "default.txt"]) if name in BESIDE else []
             _uv(root, "pip", "compile", *UNIVERSAL, *WITHOUT_ADDRESSES, *more, f"envs/{name}.in", "-o", new)
             answer[target] = new.read_text()
         # The uv that installs is the uv that is installed.
@@ -127,6 +141,19 @@ def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
         _uv(root, "pip", "compile", *options, "envs/uv.in", "-o", new)
         answer[root / "envs" / "uv.txt"] = new.read_text()
     return answer
+
+
+def _beside(name: str, temporary: Path, default: str) -> list[str]:
+    """Options that leave out of a lock what the default one, whose text this is, has: its versions hold for both."""
+    constraint = temporary / "default.txt"
+    constraint.write_text(default)
+    left_out = {*BESIDE[name], *names(default)}
+    return ["-c", str(constraint), *(f"--no-emit-package={each}" for each in sorted(left_out))]
+
+
+def names(lock: str) -> set[str]:
+    """The packages that a lock's text pins on any platform."""
+    return set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
 
 
 def versions(lock: str) -> dict[str, str]:
@@ -213,6 +240,9 @@ def package_sizes(root: Path, name: str) -> dict[str, str | int]:
             *("pip", "compile", *UNIVERSAL, "--format", "pylock.toml", "-c", lock, f"envs/{name}.in", "-o", target),
         )
         pylock = tomllib.loads(target.read_text())
+    # What a lock beside the default one leaves out is not fetched for it.
+    locked = names(lock.read_text())
+    pylock["packages"] = [package for package in pylock["packages"] if package["name"] in locked]
     chosen = {platform: files for platform in PLATFORMS if (files := chosen_files(pylock, platform)) is not None}
     known: dict[str, int] = {}
     for platform, files in chosen.items():

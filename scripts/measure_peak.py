@@ -16,7 +16,7 @@ from vitbench import machine
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.frameworks.declaration import CHECKPOINT
-from vitbench.inputs import arithmetic, checkpoints
+from vitbench.inputs import arithmetic, checkpoints, packages
 from vitbench.inputs.datasets import read_manifest
 from vitbench.measure import peak
 from vitbench.measure.processes import machine_lock
@@ -39,6 +39,8 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
     images = [manifest.parent / image.path for image in read_manifest(manifest) if image.valid]
     if not images:
         raise UserError(f"{manifest} lists no valid image: see its column `reason`")
+    for libraries in {str(Path(one).resolve()) for cell in grid.cells if (one := grid.packages(cell))}:
+        packages.use(libraries)
     with machine_lock():
         rates = [rate for device in grid.config["devices"] for rate in peak.measure_rates(shape, device, threads)]
         decode = peak.decode_rate(images)

@@ -130,6 +130,7 @@ VALUES: dict[str, Any] = {
     "define.variants": {"keras": {"plain": {}}},
     "define.variants.huggingface": {"mine": {"image_processor": "opencv"}},
     "define.variants.onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": 0}},
+    "define.variants.openvino": {"mine": {"image_processor": "pil", "threads_a_slot": 1, "precision": "float16"}},
     "define.variants.spark-huggingface": {
         "mine": {"image_processor": "pil", "precision": "float64", "threads_a_slot": 1}
     },

@@ -12,6 +12,7 @@ import yaml
 from tree import ROOT
 
 from vitbench.frameworks import ADAPTERS, FRAMEWORKS, Prediction, Task
+from vitbench.frameworks.declaration import Needs
 from vitbench.inputs import models, onnx_forms, photographs
 from vitbench.measure import harness
 from vitbench.measure.energy import Meter
@@ -23,16 +24,24 @@ TWO_PASSES = Passes(
     warm_images=1, warm_seconds=0, shift=1, settling=100, timed=1, timed_images=1, extensions=0, most_seconds=600
 )
 VARIANTS = yaml.safe_load((ROOT / "resources/variants.yaml").read_text(encoding="utf-8"))
-# Of what config/engines.yaml measures: what needs no Java, and what runs inside Spark without its jars.
 _LISTED = yaml.safe_load((ROOT / "config/engines.yaml").read_text(encoding="utf-8"))["frameworks"]
-ENGINES = [name for name in _LISTED if not name.startswith("spark")]
-IN_SPARK = [name for name in _LISTED if name.startswith("spark-")]
 
 
 def definition(name: str) -> dict[str, Any]:
     """The settings of `framework/variant`, as an adapter gets them."""
     framework, variant = name.split("/")
     return {key: value for key, value in VARIANTS[framework][variant].items() if key not in ("platforms", "otherwise")}
+
+
+def _needs(name: str) -> Needs:
+    return FRAMEWORKS[name.split("/")[0]].needs(definition(name), "cpu")
+
+
+# Of what config/engines.yaml measures: what needs neither Java nor packages beside the environment, what runs inside
+# Spark without its jars, and what needs such packages.
+ENGINES = [name for name in _LISTED if not _needs(name).spark and not _needs(name).packages]
+IN_SPARK = [name for name in _LISTED if _needs(name).spark and not _needs(name).jars]
+BESIDE = [name for name in _LISTED if _needs(name).packages]
 
 
 def make(folder: Path) -> Path:
@@ -77,6 +86,7 @@ def task(place: Path, name: str, batch_size: int = 4, threads: int = 2, **change
         jars=[],
         natives=str(place / "natives"),
         temporary=str(place / "temporary"),
+        packages=str(place / needs.packages) if needs.packages else None,
     )
 
 

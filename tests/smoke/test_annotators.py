@@ -15,6 +15,7 @@ from vitbench.errors import UserError
 from vitbench.frameworks.sparknlp import annotators
 from vitbench.inputs import jars, photographs, seeded
 
+TENSORFLOW = {"engine": "tensorflow", "onednn": True}
 # Prints, for each image, its name and the probability of every label (`Some(label)` is Spark NLP's name for it).
 CLASSIFY = """
 import json, os, sys
@@ -63,33 +64,68 @@ def test_an_annotator_of_another_model_is_refused(model, tmp_path):
         annotators.check_same_files(tmp_path / "nothing", model / "sparknlp-onnx")
 
 
-@pytest.mark.parametrize("engine", ["onnx", "tensorflow"])
-def test_its_probabilities_are_those_of_pytorch(smoke, model, images, tmp_path, engine):
+@pytest.fixture(scope="module")
+def expected(model, images):
+    """Image → label → probability, by PyTorch."""
     paths = sorted(images.iterdir())
-    found = classify(smoke, model, images, tmp_path, engine)
     checkpoint = ViTForImageClassification.from_pretrained(model / "checkpoint").eval()
     with torch.inference_mode():
         pixels = torch.stack([seeded.antialiased(Image.open(path), 224) for path in paths])
-        expected = checkpoint(pixel_values=pixels).logits.softmax(dim=-1)
+        shares = checkpoint(pixel_values=pixels).logits.softmax(dim=-1)
     names = checkpoint.config.id2label
-    assert found.keys() == {path.stem for path in paths} and len(names) == 10
-    for path, probabilities in zip(paths, expected, strict=True):
-        for number, probability in enumerate(probabilities):
-            assert abs(float(found[path.stem][f"Some({names[number]})"]) - float(probability)) <= 1e-3
+    assert len(names) == 10
+    return {
+        path.stem: {names[number]: float(share) for number, share in enumerate(row)}
+        for path, row in zip(paths, shares, strict=True)
+    }
 
 
-def classify(smoke, model, images, folder, engine):
-    """Image → metadata of its annotation, from the saved annotator in a Spark of its own, an image a batch."""
-    jar_folder = smoke / "resources" / "jars" / f"{engine}-cpu"
+@pytest.mark.parametrize("settings", [{"engine": "onnx"}, TENSORFLOW, TENSORFLOW | {"tensorflow_threads": 1}])
+def test_its_probabilities_are_those_of_pytorch(smoke, model, images, expected, tmp_path, settings):
+    found = classify(smoke, model / f"sparknlp-{settings['engine']}", images, tmp_path, settings)
+    assert found.keys() == expected.keys()
+    for image, probabilities in expected.items():
+        for label, probability in probabilities.items():
+            assert abs(float(found[image][f"Some({label})"]) - probability) <= 1e-3
+
+
+@pytest.fixture(scope="module")
+def quantised(smoke, model, tmp_path_factory):
+    """The annotator of the graph in int8, made by its rules of what the smoke run has."""
+    folder = tmp_path_factory.mktemp("quantised")
+    made = folder / "resources" / "models" / model.name
+    made.mkdir(parents=True)
+    for part in ("checkpoint", "onnx"):
+        (made / part).symlink_to(model / part)
+    (folder / "resources" / "jars").symlink_to(smoke / "resources" / "jars")
+    tree.smoke(folder, str((made / "sparknlp-onnx-dynamic").relative_to(folder)))
+    return made / "sparknlp-onnx-dynamic"
+
+
+def test_a_quantised_annotator_holds_the_quantised_file_and_labels_alike(smoke, quantised, images, expected, tmp_path):
+    assert annotators.check_same_files(quantised.with_name("onnxruntime-dynamic"), quantised) == ["model.onnx"]
+    found = classify(smoke, quantised, images, tmp_path, {"engine": "onnx", "onnx_threads": 1})
+    shares = {
+        image: {label: float(told[f"Some({label})"]) for label in expected[image]} for image, told in found.items()
+    }
+    same = sum(max(row, key=row.get) == max(shares[image], key=shares[image].get) for image, row in expected.items())
+    assert same >= len(expected) - 1
+    apart = [abs(shares[image][label] - share) for image, row in expected.items() for label, share in row.items()]
+    assert 1e-3 < max(apart) < 0.2, "the graph in float32 would be nearer, another model further away"
+
+
+def classify(smoke, annotator, images, folder, settings):
+    """Image → metadata of its annotation, from a saved annotator in a Spark of its own, an image a batch."""
+    jar_folder = smoke / "resources" / "jars" / f"{settings['engine']}-cpu"
     task = {
-        "variant": {"engine": engine, "onednn": True},
+        "variant": settings,
         "device": "cpu",
         "workers": 1,
         "batch_size": 1,
         "threads": 2,
         "images": [(path.stem, str(path)) for path in images.iterdir()],
         "images_folder": str(images),
-        "model": str(model / f"sparknlp-{engine}"),
+        "model": str(annotator),
         "jars": [str(path) for path in jars.verify(tree.ROOT / "envs" / "jars" / jar_folder.name, jar_folder)],
         "natives": str(smoke / "resources" / "jars" / "natives"),
         "temporary": str(folder),

@@ -6,8 +6,9 @@ import json
 import pickle
 import subprocess
 import sys
-from functools import cache
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import tiny
@@ -15,6 +16,7 @@ import torch
 
 from vitbench.environment import variables
 from vitbench.files import HOME
+from vitbench.inputs import packages
 
 APART = [name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()]
 # The remaining one is looked at closely in tests/unit/test_spark_tasks.py.
@@ -77,21 +79,25 @@ def place(tmp_path_factory):
 
 
 def told_by(place, program, tasks, **more):
-    """What a program prints of (module, task), each a list on a line of its own."""
+    """What a program prints of each variant's task, a list on a line of its own."""
     (place / "run.py").write_text(program)
     paths = {"PYTHONPATH": f"{HOME / 'scripts'}:{HOME / 'tests'}"}
-    command = [sys.executable, "run.py", pickle.dumps(tasks).hex()]
+    jobs = [(tiny.module(name), task) for name, task in tasks.items()]
+    command = [sys.executable, "run.py", pickle.dumps(jobs).hex()]
     environment = variables(place) | paths | more
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
 
-@cache
-def run(place, *names, **more):
-    """For each variant labels by image, and what it says of itself; or None, and why it cannot be."""
-    tasks = [(tiny.module(name), tiny.task(place, name)) for name in names]
-    return dict(zip(names, told_by(place, RUN, tasks, **more), strict=True))
+def run(place, tasks, **more):
+    """For each variant's task labels by image, and what it says of itself; or None, and why it cannot be."""
+    return dict(zip(tasks, told_by(place, RUN, tasks, **more), strict=True))
+
+
+def run_one(place, name, **changes):
+    """What `run` has of one variant; `changes` are of its task."""
+    return run(place, {name: replace(tiny.task(place, name), **changes)})[name]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +110,7 @@ def expected(place):
 @pytest.fixture(scope="module")
 def in_spark(place, java):
     """All that runs in Spark, one session after another: the model lies in workers that no two of them share."""
-    return run(place, *IN_SPARK, **java)
+    return run(place, {name: tiny.task(place, name) for name in IN_SPARK}, **java)
 
 
 def check(name, labels, described, expected):
@@ -116,11 +122,19 @@ def check(name, labels, described, expected):
     same = sum(labels[image] == label for image, label in expected.items())
     assert labels.keys() == expected.keys() and same >= len(expected) - (wanted != "float32")
     assert described["precision"] == wanted and described["executed"]["products"][wanted] > 0
-    if "compile" not in tiny.definition(name):
-        assert (described["slots"], described["threads"]) == (2, 1)
-        assert described["partition_rows"] == {"6": 2} and described["effective_batch_sizes"] == {"2": 2, "4": 2}
-    else:
+    if "compile" in tiny.definition(name):
         assert described["effective_batch_sizes"] == {"4": 3} and "compiled" in described["setting"]
+        return
+    assert (described["slots"], described["threads"]) == (2, 1)
+    if name in tiny.BESIDE:
+        assert described["effective_batch_sizes"] == {"4": 3} and described["batches"] == "observed"
+        assert described["executed"]["products"][wanted] >= 12
+        if wanted == "float32":
+            assert set(described["executed"]["products"]) == {"float32"} and described["executed"]["error"] < 1e-5
+        locked = (HOME / "envs" / "openvino.txt").read_text()
+        assert f"openvino=={described['versions']['openvino']} " in locked
+    else:
+        assert described["partition_rows"] == {"6": 2} and described["effective_batch_sizes"] == {"2": 2, "4": 2}
 
 
 # Compiling takes half a minute a variant, and a C++ compiler.
@@ -128,7 +142,7 @@ def check(name, labels, described, expected):
     "name", [pytest.param(name, marks=[pytest.mark.long] * ("compile" in tiny.definition(name))) for name in APART]
 )
 def test_labels_precision_and_batches_of_processes_and_compilers(place, expected, name):
-    check(name, *run(place, name)[name], expected)
+    check(name, *run_one(place, name), expected)
 
 
 @pytest.mark.jvm
@@ -139,6 +153,35 @@ def test_labels_precision_and_batches_in_spark(in_spark, expected, name):
 
 def test_several_processes_can_be_given_other_images(place):
     name = "huggingface/processes"
-    [(labels, rows)] = told_by(place, PARTS, [(tiny.module(name), tiny.task(place, name))])
-    whole, _ = run(place, name)[name]
+    [(labels, rows)] = told_by(place, PARTS, {name: tiny.task(place, name)})
+    whole, _ = run_one(place, name)
     assert labels == whole and rows == {"4": 2}
+
+
+@pytest.fixture(scope="module")
+def installed(place):
+    """The packages beside the environment, from the registry, as a run installs them."""
+    for name in {tiny.task(place, each).packages for each in tiny.BESIDE}:
+        packages.install(HOME / "envs" / f"{Path(name).name}.txt", Path(name))
+
+
+@pytest.mark.parametrize("name", tiny.BESIDE)
+def test_labels_precision_and_batches_of_what_is_installed_beside_the_environment(place, expected, installed, name):
+    check(name, *run_one(place, name), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "said"),
+    [
+        ("openvino/int8", "onnxruntime-float32", "not one product ran in int8, but in float32"),
+        ("openvino/float32", "onnxruntime-static", "in int8, not in float32"),
+    ],
+)
+def test_openvino_with_the_file_of_another_precision_is_refused(place, installed, name, form, said):
+    labels, why = run_one(place, name, model=str(place / form))
+    assert labels is None and said in why
+
+
+def test_openvino_that_takes_fewer_threads_than_were_asked_for_is_refused(place, installed):
+    labels, why = run_one(place, "openvino/float32", threads=1000)
+    assert labels is None and "OpenVINO took" in why and "its time means nothing" in why

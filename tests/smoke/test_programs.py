@@ -13,14 +13,17 @@ import tiny
 import torch
 
 from vitbench.environment import variables
+from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Setting
+from vitbench.inputs import packages
 
 HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 # One of each kind of program without Spark; tests/unit/test_snippets.py reads those of all variants.
 PROGRAMS = [
     "huggingface/pipeline-workers", "huggingface/processes", "huggingface/processes-bfloat16",
     "huggingface/dataloader-int8", "onnxruntime/float32", "onnxruntime/int8", "onnxruntime/int8-static",
+    "openvino/float32", "openvino/bfloat16", "openvino/int8",
 ]  # fmt: skip
 
 
@@ -41,8 +44,20 @@ def expected(place):
     return {f"{int(one.id):02d}.jpg": one.label for one in predictions}
 
 
-def answers(variant: str, definition: dict, paths: dict[str, str], folder: Path) -> dict[str, str]:
-    """File → label, as the program prints them, run in a folder of its own by an activated environment's Python."""
+@pytest.fixture(scope="module")
+def beside(place):
+    """Framework → the folder of the packages that a user of its programs installs; nothing where there are none."""
+    folders = {name.split("/")[0]: tiny.task(place, name).packages for name in PROGRAMS}
+    for folder in filter(None, folders.values()):
+        packages.install(HOME / "envs" / f"{Path(folder).name}.txt", Path(folder))
+    return folders
+
+
+def answers(
+    variant: str, definition: dict, paths: dict[str, str], folder: Path, beside: str | None = None
+) -> dict[str, str]:
+    """File → label, as the program prints them, run in a folder of its own by an activated environment's Python, which
+    finds the packages in the folder `beside` too."""
     program = FRAMEWORKS[variant.split("/")[0]].snippet(definition, Setting("cpu", 4, 2))
     for asked, there in paths.items():
         assert f'"{asked}' in program, f"{asked} is asked for nowhere"
@@ -50,7 +65,7 @@ def answers(variant: str, definition: dict, paths: dict[str, str], folder: Path)
     folder.mkdir()
     (folder / "program.py").write_text(program)
     # As in a user's shell: a long TMPDIR would leave no room for the sockets of torch's workers.
-    environment = variables()
+    environment = variables() | ({"PYTHONPATH": beside} if beside else {})
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     command = [sys.executable, "program.py"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
@@ -60,18 +75,28 @@ def answers(variant: str, definition: dict, paths: dict[str, str], folder: Path)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_prints_the_pipelines_labels(place, expected, name):
+def test_a_program_prints_the_pipelines_labels(place, expected, beside, name):
     if "bfloat16" in name and not HAS_BFLOAT16:
         pytest.skip("no products in bfloat16")
     definition = tiny.definition(name)
     paths = {"path/to/model": place / "checkpoint", "path/to/images": place / "images"}
-    if "onnxruntime" in name:
-        static = definition.get("quantization") == "static"
+    if "onnxruntime" in name or "openvino" in name:
+        static = "static" in FRAMEWORKS[name.split("/")[0]].needs(definition, "cpu").form
         graph = place / ("onnxruntime-static" if static else "onnx") / "model.onnx"
-        made = {"path/to/model.int8.onnx": place / f"{name.replace('/', '-')}.onnx"} if name.endswith("int8") else {}
+        made = {"path/to/model.int8.onnx": place / "made.onnx"} if name == "onnxruntime/int8" else {}
         paths |= {"path/to/model.onnx": graph} | made
     given = {key: str(path) for key, path in paths.items()}
-    found = answers(name, definition, given, place / f"run-{name.replace('/', '-')}")
+    found = answers(name, definition, given, place / f"run-{name.replace('/', '-')}", beside[name.split("/")[0]])
     assert found.keys() == expected.keys()
     same = sum(found[image] == label for image, label in expected.items())
     assert same >= len(expected) - ("int8" in name or "bfloat16" in name)
+
+
+@pytest.mark.parametrize("name", ["huggingface/dataloader", "onnxruntime/float32"])
+def test_a_program_with_the_other_decoder_prints_the_pipelines_labels(place, expected, name):
+    paths = {"path/to/model": place / "checkpoint", "path/to/images": place / "images"}
+    if "onnxruntime" in name:
+        paths["path/to/model.onnx"] = place / "onnx" / "model.onnx"
+    given = {key: str(path) for key, path in paths.items()}
+    definition = tiny.definition(name) | {"decoder": "simplejpeg"}
+    assert answers(name, definition, given, place / f"simplejpeg-{name.replace('/', '-')}") == expected

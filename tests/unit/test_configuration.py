@@ -16,6 +16,8 @@ from vitbench.plan.configuration import check_keys, definitions, load, resolve, 
 from vitbench.plan.grid import Grid
 
 DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
+DATALOADER = {"image_processor": "pil", "runner": "dataloader", "loader_workers": 0, "precision": "float32"}
+READY_MADE = {"engine": "onnx", "pretrained": "theirs", "of": "a/b"}
 
 BAD = {
     "model": ["Not A Name", 7, "-x", "./no/such/folder"],
@@ -84,6 +86,13 @@ BAD = {
         {"variants": {"huggingface": {"mine": {"image_processor": "pil", "threads_a_process": 0}}}},
         {"variants": {"onnxruntime": {"mine": {"image_processor": "pil"}}}},
         {"variants": {"onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": 1, "quantization": "qat"}}}},
+        {"variants": {"openvino": {"mine": {"image_processor": "pil", "threads_a_slot": 1}}}},
+        {"variants": {"huggingface": {"mine": {"image_processor": "pil", "decoder": "simplejpeg"}}}},
+        {"variants": {"huggingface": {"mine": DATALOADER | {"dtype": "float16"}}}},
+        {"variants": {"huggingface": {"mine": DATALOADER | {"decoder": "opencv"}}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "onnx", "tensorflow_threads": 1}}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "quantization": "dynamic"}}}},
+        {"variants": {"sparknlp": {"mine": READY_MADE | {"quantization": "dynamic"}}}},
         {"variants": {"spark-huggingface": {"mine": {"image_processor": "pil", "threads_a_slot": 1}}}},
         {"variants": {"spark-onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": "cores"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "openvino"}}}},
@@ -143,6 +152,21 @@ def test_an_unknown_key_further_down_is_named_with_its_place(tmp_path):
     line = problem(load, given(tmp_path, {"passes": {"warmimages": 3}}))
     assert line.startswith("passes: unknown key warmimages") and "warm_images" in line
     assert problem(load, given(tmp_path, {"batch_sizes": {"cpu": [8], "tpu": [1]}})).find("tpu") > 0
+
+
+@pytest.mark.parametrize(
+    ("place", "definition"),
+    [
+        ("models.mine.folder", {"kind": "hub", "hub": f"a/b@{'0' * 40}", "folder": "x"}),
+        ("variants.huggingface.mine.runner", DATALOADER | {"dtype": "float16"}),
+        ("variants.sparknlp.mine.pretrained", READY_MADE | {"quantization": "static"}),
+    ],
+)
+def test_a_key_that_does_not_go_with_the_others_is_named(tmp_path, place, definition):
+    for part in reversed(place.split(".")[:-1]):
+        definition = {part: definition}
+    line = problem(load, given(tmp_path, {"define": definition}))
+    assert line.startswith(f"define.{place}: does not go with the other keys there")
 
 
 def test_the_default_is_valid_and_the_smoke_configuration_too():

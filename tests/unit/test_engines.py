@@ -139,12 +139,12 @@ def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
     assert {"huggingface/pipeline", "sparknlp/tensorflow"} <= set(listed)
     cpu = {
         f"{framework}/{name}"
-        for framework in ("huggingface", "onnxruntime", "spark-huggingface", "spark-onnxruntime")
+        for framework in ("huggingface", "onnxruntime", "openvino", "spark-huggingface", "spark-onnxruntime")
         for name, settings in tiny.VARIANTS[framework].items()
         # TF32 is NVIDIA's, float16 has no products on most processors.
-        if settings.get("precision") not in ("tensorfloat32", "float16")
+        if not {"tensorfloat32", "float16"} & {settings.get("precision"), settings.get("dtype")}
     }
-    assert {*tiny.ENGINES, *tiny.IN_SPARK} == cpu
+    assert {*tiny.ENGINES, *tiny.IN_SPARK, *tiny.BESIDE} == cpu
 
 
 @pytest.mark.parametrize(("threads_a_slot", "slots"), [(1, 2), (2, 1), ("cores", 1), (7, 1)])
@@ -207,3 +207,41 @@ def test_the_record_of_what_ran_is_closed():
     for wrong in ({"more": 1}, {"kernels": {"x": 0}}, {"error": -1}, {"method": ""}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(told | wrong, part)
+
+
+def test_a_pipeline_runs_in_the_type_that_it_is_told_and_proves_it(place, labels):
+    if not HAS_BFLOAT16:
+        with pytest.raises(Unavailable, match="no products in bfloat16"):
+            run(place, "huggingface/pipeline", dtype="bfloat16")
+        return
+    predictions, described = run(place, "huggingface/pipeline", dtype="bfloat16")
+    assert sum(one.label == labels[one.id] for one in predictions) >= len(labels) - 1
+    assert described["precision"] == "bfloat16" and check_executed(described)["products"]["bfloat16"] >= 12
+
+
+def test_float16_without_instructions_for_it_is_refused_before_anything_is_loaded(place):
+    if torch.cpu._is_amx_fp16_supported():
+        return
+    with pytest.raises(Unavailable, match="no products in float16"):
+        run(place, "huggingface/guide")
+
+
+@pytest.mark.parametrize("name", ["huggingface/dataloader", "onnxruntime/float32"])
+def test_another_decoder_gives_the_same_labels_and_is_named(place, labels, name):
+    predictions, described = run(place, name, decoder="simplejpeg")
+    assert {one.id: one.label for one in predictions} == labels
+    assert "decoder simplejpeg" in described["setting"] and described["versions"]["simplejpeg"]
+    _, plain = run(place, name)
+    assert "decoder" not in plain["setting"] and "simplejpeg" not in plain["versions"]
+
+
+def test_what_is_timed_inside_spark_as_decoding_is_the_decoder_of_the_variant(place, monkeypatch):
+    monkeypatch.setattr(spark_tasks, "_own", None)
+    settings = tiny.definition("spark-onnxruntime/float32") | {"decoder": "simplejpeg"}
+    adapter = import_module(tiny.module("spark-onnxruntime/float32", settings)).Adapter(
+        tiny.task(place, "spark-onnxruntime/float32", decoder="simplejpeg")
+    )
+    module, inner, shares = adapter.module, adapter.inner, adapter.shares
+    list(spark_tasks.load(module, inner, shares))
+    (seconds,) = spark_profiler.timed(module, inner, shares)
+    assert seconds["read"] > 0 and seconds["decode"] > 0

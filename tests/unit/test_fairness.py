@@ -117,7 +117,7 @@ def test_settings_of_the_article_and_engines_are_those_of_the_variants_that_say_
     named = [f"{framework}/{name}" for framework, names in DEFINED.items() for name in names]
     of_article = [name for name in named if "as in the article" in declared(name)]
     assert of_article == [HF, TF, "sparknlp/pretrained"]
-    assert {name.split("/")[0] for name in named if "engine alone" in declared(name)} == {"onnxruntime"}
+    assert {name.split("/")[0] for name in named if "engine alone" in declared(name)} == {"onnxruntime", "openvino"}
 
 
 @pytest.mark.parametrize(("theirs", "label"), [((1, 8, 16), BEST), ((1, 8), UNEQUAL)])

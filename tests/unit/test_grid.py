@@ -435,3 +435,13 @@ def with_model(definition):
         return defined | {"models": defined["models"] | {"theirs": definition}}
 
     return found
+
+
+def test_a_quantised_graph_is_an_annotator_of_its_own_and_its_products_are_int8():
+    names = ["huggingface/pipeline", "sparknlp/onnx-tuned", "sparknlp/onnx-int8"]
+    made = grid(frameworks=names)
+    needs = {cell.variant: made.needs(cell) for cell in made.sweep if cell.framework == "sparknlp"}
+    plain, quantised = needs["onnx-tuned"], needs["onnx-int8"]
+    assert (plain.form, quantised.form) == ("sparknlp-onnx", "sparknlp-onnx-dynamic")
+    assert (plain.export, plain.jars) == (quantised.export, quantised.jars) == ("onnx", "onnx-cpu")
+    assert (plain.precision, quantised.precision) == ("float32", "int8")

@@ -10,6 +10,7 @@ from vitbench.frameworks import Unavailable
 from vitbench.frameworks.huggingface import precision
 from vitbench.frameworks.huggingface.dataloader import quantised
 from vitbench.frameworks.onnxruntime import proof
+from vitbench.frameworks.openvino import proof as openvino
 from vitbench.frameworks.precision import BITS_11, INT8, Evidence, Kernel, check
 
 CONFIG = SimpleNamespace(image_size=32, patch_size=8)
@@ -237,3 +238,30 @@ def test_what_does_not_agree_is_one_line(wanted, seen, said):
     with pytest.raises(Unavailable, match=said) as raised:
         check(wanted, seen)
     assert "\n" not in str(raised.value) and str(raised.value).endswith("its time means nothing")
+
+
+# --- OpenVINO
+
+
+def planned(kind: str, precision: str, how: str = "brgemm_avx512", name: str = "Add") -> dict[str, str]:
+    names = {"originalLayersNames": f"/vit/layers.0/{name},"}
+    return {"layerType": kind, "primitiveType": how, "runtimePrecision": precision} | names
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (planned("FullyConnected", "f32"), "float32"),
+        (planned("FullyConnected", "bf16"), "bfloat16"),
+        (planned("FullyConnected", "u8", "brgemm_avx512_vnni_i8"), "int8"),
+        (planned("MatMul", "I8"), "int8"),
+        (planned("Convolution", "f32", "jit_avx512_f32"), "float32"),
+        (planned("Reorder", "bf16"), None),
+        (planned("Subgraph", "bf16", "jit_avx512_bf16", "attention/MatMul_1"), "bfloat16"),
+        (planned("Subgraph", "f32", "jit_avx512_f32", "MatMuls/Add"), None),
+    ],
+)
+def test_a_node_of_openvinos_execution_graph_tells_of_one_product(node, expected):
+    found = openvino.kernels_in([node])
+    assert [kernel.precision for kernel in found] == ([expected] if expected else [])
+    assert all(node["primitiveType"] in kernel.name for kernel in found)

@@ -94,6 +94,24 @@ def test_threads_slots_and_processes_go_by_the_cores_as_those_that_were_measured
     assert "slots = 6" in in_spark and "THREADS, BATCH_SIZE = 1, 24" in in_spark and "torch.bfloat16" in in_spark
 
 
+@pytest.mark.parametrize("variant", ["huggingface/dataloader", "onnxruntime/float32", "spark-huggingface/float32"])
+def test_a_program_decodes_as_its_variant_does(variant):
+    framework, definition = VARIANTS[variant]
+    setting = Setting("cpu", 24, 6)
+    text = FRAMEWORKS[framework].snippet(definition | {"decoder": "simplejpeg"}, setting)
+    compile(text, variant, "exec")
+    assert unknown(text) == set() and text.count("decoded(") == 2
+    assert "simplejpeg" not in program(variant)
+
+
+def test_a_quantised_graph_and_the_threads_of_an_engine_are_named():
+    assert "int8" in program("sparknlp/onnx-int8") and "int8" not in program("sparknlp/onnx-tuned")
+    tuned = program("sparknlp/tensorflow-tuned")
+    assert 'INTRAOP_THREADS"] = "1"' in tuned and 'INTEROP_THREADS"] = "6"' in tuned and "local[6]" in tuned
+    assert "INTRAOP" not in program("sparknlp/tensorflow")
+    assert "dtype=torch.float16" in program("huggingface/guide", device="gpu")
+
+
 def test_onednn_is_what_the_variant_says():
     assert '"TF_ENABLE_ONEDNN_OPTS"] = "1"' in program("sparknlp/tensorflow")
     assert '"TF_ENABLE_ONEDNN_OPTS"] = "0"' in program("sparknlp/tensorflow-no-onednn")

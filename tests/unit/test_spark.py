@@ -83,3 +83,10 @@ def test_what_runs_inside_spark_and_nothing_else_plans_each_pass():
     for name, variants in defined.items():
         for definition in variants.values():
             assert FRAMEWORKS[name].needs(definition, "cpu").spark == plans_each_pass(name)
+
+
+def test_tensorflows_pools_are_slots_and_their_threads_where_a_variant_says_so():
+    plain = spark.engine_environment("tensorflow", onednn=True)
+    tuned = spark.engine_environment("tensorflow", onednn=True, threads=2, slots=4)
+    assert tuned == plain | {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "4"}
+    assert spark.engine_environment("onnx", onednn=False, threads=2, slots=4) == {}

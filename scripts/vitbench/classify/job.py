@@ -20,7 +20,7 @@ from vitbench.frameworks import ADAPTERS, Task
 from vitbench.inputs import contents, datasets
 from vitbench.inputs.java import find_java
 from vitbench.measure.processes import machine_lock
-from vitbench.measure.repeat import jars_of
+from vitbench.measure.repeat import jars_of, packages_of
 from vitbench.measure.supervisor import alone, run_marked, stoppable
 from vitbench.plan import readiness, workers
 
@@ -114,7 +114,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     """What the adapter is told, but for the images.
 
     Raises:
-        UserError: model, jars, Java or GPU are missing, or this machine has no room for the workers.
+        UserError: model, jars, packages, Java or GPU are missing, or this machine has no room for the workers.
     """
     grid, cell = chosen.grid, chosen.cell
     model = Path(grid.model_folder(cell))
@@ -128,6 +128,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     if grid.on_cluster(cell):
         workers.check_room(grid.config, needs.jars is not None, threads)
     _, jars = jars_of(grid, cell)
+    _, packages = packages_of(grid, cell)
     return Task(
         variant=grid.definition(cell),
         device=cell.device,
@@ -141,6 +142,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(temporary_of(folder)),
         spark=workers.task(grid.config, cell, needs.jars is not None, threads),
+        packages=str(packages) if packages else None,
     )
 
 

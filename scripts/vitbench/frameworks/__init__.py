@@ -49,10 +49,11 @@ class Task:
     spark: dict[str, Any] = field(default_factory=dict)
     """for frameworks that run on a cluster: `settings`, more of Spark's own, and `cluster`, what
     `vitbench.frameworks.cluster.Cluster` holds; left out where there is none (on one node)"""
-
     contents: str | None = None
     """folder of the Parquet files of path (an image's id) and content that a variant with `input: bytes` reads; None
     for all others"""
+    packages: str | None = None
+    """folder of the packages that the variant needs beside the environment (`vitbench.inputs.packages`)"""
 
 
 class Plain:

@@ -63,6 +63,8 @@ class Needs:
     """the export of the checkpoint that `form` is made of (`onnx`, `tensorflow`), whose logits are checked"""
     jars: str | None = None
     """set of jars, a folder of envs/jars/"""
+    packages: str | None = None
+    """packages that the environment has not, by the name of their lock in envs/ (`vitbench.inputs.packages`)"""
     spark: bool = False
     """whether it runs inside Spark, which needs Java"""
     library: str | None = None

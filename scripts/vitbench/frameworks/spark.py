@@ -47,13 +47,22 @@ def heap_gigabytes() -> int:
 
 # Switches oneDNN on (1) or off (0) in TensorFlow's native library, which reads it once.
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+# Threads of one of TensorFlow's operations, and how many operations run at a time in the whole process.
+WITHIN, AMONG = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 
 
-def engine_environment(engine: str, onednn: bool) -> dict[str, str]:
-    """Variables that the JVM must inherit, since its native engines read them at start."""
-    if engine == "tensorflow":
-        return {ONEDNN: "1" if onednn else "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return {}
+def engine_environment(
+    engine: str, onednn: bool, threads: int | None = None, slots: int | None = None
+) -> dict[str, str]:
+    """Variables that the JVM must inherit, since its native engines read them at start.
+
+    Args:
+        threads: of one task's products, in so many `slots`; None where TensorFlow decides.
+    """
+    if engine != "tensorflow":
+        return {}
+    pools = {WITHIN: str(threads), AMONG: str(slots)} if threads else {}
+    return {ONEDNN: "1" if onednn else "0", "TF_CPP_MIN_LOG_LEVEL": "2"} | pools
 
 
 def start_session(

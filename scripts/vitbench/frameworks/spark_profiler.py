@@ -1,6 +1,6 @@
 """Timers inside Spark's tasks, for a framework of Python: put in for the profiled passes and taken out again.
 
-The stages are those of a batch in a Python worker: read is a file's bytes; decode is PIL's opening, turning by EXIF and
+The stages are those of a batch in a Python worker: read is a file's bytes; decode is opening, turning by EXIF and
 converting; preprocess the image processor and the collation of the batch; forward the model; postprocess the rest,
 softmax and labels. Tasks work at the same time, so seconds of all tasks together are divided by the slots: then the
 stages are wall seconds, and `other`, the rest of the pass, is Spark's own work and slots that wait for the last one.
@@ -48,9 +48,8 @@ def timed(module: str, task: Task, given: Iterable[Share]) -> Iterator[dict[str,
 @contextmanager
 def _timers(adapter: Any, watch: Stopwatch) -> Iterator[None]:
     """Time what `answer` calls, while the block runs."""
-    from transformers import image_utils
 
-    def load_image(path: str, original: Callable[..., Any] = image_utils.load_image) -> Any:
+    def load_image(path: str, original: Callable[..., Any] = adapter.load_image) -> Any:
         import PIL.Image
 
         with watch.stage("read"), open(path, "rb") as handle:
@@ -59,7 +58,7 @@ def _timers(adapter: Any, watch: Stopwatch) -> Iterator[None]:
             return original(PIL.Image.open(io.BytesIO(content)))
 
     with ExitStack() as stack:
-        stack.enter_context(replaced(image_utils, "load_image", load_image))
+        stack.enter_context(replaced(adapter, "load_image", load_image))
         for name, stage in (("pixels_of", "preprocess"), ("forward", "forward")):
             stack.enter_context(replaced(adapter, name, watch.timed(stage, getattr(adapter, name))))
         yield

@@ -173,7 +173,7 @@ def onnxruntime_arms(threads: int) -> Iterator[Arm]:
 
 
 def openvino_arms(threads: int) -> Iterator[Arm]:
-    """OpenVINO's MatMul on the CPU (oneDNN), where somebody has installed it. Not run here."""
+    """OpenVINO's MatMul on the CPU (oneDNN), where it is on the path: where one of its variants is measured."""
     if util.find_spec("openvino") is None:
         return
     import numpy

@@ -14,7 +14,7 @@ from vitbench.files import HOME, MEASUREMENTS, RESOURCES, sha256, sha256_of_file
 from vitbench.frameworks import Task
 from vitbench.frameworks.cluster import threads_and_slots
 from vitbench.frameworks.declaration import BYTES, CHECKPOINT
-from vitbench.inputs import checkpoints, contents, jars
+from vitbench.inputs import checkpoints, contents, jars, packages
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
 from vitbench.measure import quiet
@@ -100,6 +100,7 @@ def prepare(
     if grid.on_cluster(cell):
         workers.check_room(grid.config, needs.jars is not None, threads)
     lock, jar_paths = jars_of(grid, cell)
+    packages_lock, packages_folder = packages_of(grid, cell)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     known = _known(grid, cell, number) | {
@@ -111,6 +112,7 @@ def prepare(
             "manifest": sha256(Path(grid.manifest(cell.dataset))),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
             "jars": sha256(lock) if lock else None,
+            "packages": sha256(packages_lock) if packages_lock else None,
             "measuring_code": measuring_code_sha256(),
         },
     }
@@ -130,6 +132,7 @@ def prepare(
         natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
         temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
         spark=workers.task(grid.config, cell, needs.jars is not None, threads),
+        packages=str(packages_folder) if packages_folder else None,
     )
     task = replace(task, contents=contents_of(task, manifest))
     records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
@@ -176,6 +179,16 @@ def jars_of(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
         return None, []
     locked = HOME / "envs" / "jars" / folder.name
     return locked / "jgo.lock.toml", [path.resolve() for path in jars.verify(locked, Path(folder))]
+
+
+def packages_of(grid: Grid, cell: Cell) -> tuple[Path | None, Path | None]:
+    """Lock and folder of the packages that a cell needs beside the environment; nothing where it needs none."""
+    folder = grid.packages(cell)
+    if not folder:
+        return None, None
+    lock = HOME / "envs" / f"{folder.name}.txt"
+    packages.verify(lock, Path(folder))
+    return lock, Path(folder).resolve()
 
 
 def _known(grid: Grid, cell: Cell, number: int) -> dict[str, Any]:

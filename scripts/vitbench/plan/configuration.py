@@ -243,7 +243,7 @@ def check_schema(config: dict[str, Any]) -> None:
         known = ", ".join(error.schema["properties"])
         unknown = ", ".join(sorted(str(key) for key in error.instance if key not in error.schema["properties"]))
         raise UserError(f"{place}: unknown key {unknown}; known are {known} (see config/README.md)")
-    if error.schema is False:
+    if error.validator == "not":  # of `not: {}`; with `false` jsonschema would not say which key it is
         raise UserError(f"{place}: does not go with the other keys there; leave it out (see config/README.md)")
     hint = error.schema.get("description")
     raise UserError(f"{place}: {error.message}" + (f" ({hint})" if hint else "") + "; see config/README.md")

@@ -164,7 +164,7 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
         assumed["prepare_seconds"]["dataset"] + _images(grid, dataset) / assumed["images_opened_per_second"] / cores()
         for dataset in to_make
     )
-    parts = {Path(folder) for cell in cells if (folder := grid.jars(cell))}
+    parts = {Path(folder) for cell in cells for folder in (grid.jars(cell), grid.packages(cell)) if folder}
     environments = {one: Path(f"resources/environments/{one}-export") for one in grid.exports()}
     parts |= {path for one, path in environments.items() if path.name in sizes and not (models / one).exists()}
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())

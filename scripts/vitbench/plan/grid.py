@@ -315,6 +315,11 @@ class Grid:
         jars = self.needs(cell).jars
         return RESOURCES / "jars" / jars if jars else None
 
+    def packages(self, cell: Cell) -> PurePosixPath | None:
+        """Folder of the packages that a cell needs beside the environment; None if it needs none."""
+        packages = self.needs(cell).packages
+        return RESOURCES / "environments" / packages if packages else None
+
     def find(self, dataset: str, name: str) -> Cell:
         """The cell on a data set with this name, in which the variant may be given by its slug.
 

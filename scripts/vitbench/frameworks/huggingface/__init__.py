@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.huggingface.snippets import snippet
 from vitbench.inputs.checkpoints import Checkpoint
 
@@ -12,9 +13,14 @@ from vitbench.inputs.checkpoints import Checkpoint
 TORCHVISION = ("nearest", "lanczos", "bilinear", "bicubic")
 
 
+def precision_of(definition: dict[str, Any]) -> str:
+    """The precision of a variant's products."""
+    return definition.get("precision", definition.get("dtype", "float32"))
+
+
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """The checkpoint as it is; torch multiplies, without TF32 unless it is told to, and oneDNN in it int8."""
-    precision = definition.get("precision", "float32")
+    precision = precision_of(definition)
     return Needs(library="oneDNN in torch" if precision == "int8" else "torch", precision=precision)
 
 
@@ -45,9 +51,14 @@ FRAMEWORK = Framework(
             "runner": ["loader_workers", "precision"],
             "precision": ["runner"],
             "compile": ["runner"],
+            "decoder": ["runner"],
         },
+        # What `pipeline` is told; of `runner` it is `precision` that says so.
+        "dependentSchemas": {"dtype": {"properties": {"runner": {"not": {}}}}},
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
+            "decoder": SETTING,
+            "dtype": {"enum": ["bfloat16", "float16"], "description": "of the weights that `pipeline` loads"},
             "runner": {"enum": ["dataloader"], "description": "the model itself behind torch's DataLoader"},
             "loader_workers": {
                 "oneOf": [{"enum": ["cores"]}, {"type": "integer", "minimum": 0}],

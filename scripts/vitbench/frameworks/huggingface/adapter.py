@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import Any
 
 from vitbench.frameworks import Plain, Prediction, Task, Unavailable
-from vitbench.frameworks.huggingface import precision, workers
+from vitbench.frameworks.huggingface import precision, precision_of, workers
 
 
 def dataset_of_paths(paths: list[str]) -> Any:
@@ -36,6 +36,7 @@ class Adapter(Plain):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.batches: Counter[int] = Counter()
+        self.precision = precision_of(task.variant)
 
     def start(self) -> None:
         import torch
@@ -51,13 +52,38 @@ class Adapter(Plain):
                 self.accelerator = "mps"
             else:
                 raise Unavailable("torch sees no GPU: install a driver, or leave gpu out of `devices`")
+        self._check_processor()
+
+    def _check_processor(self) -> None:
+        """Raise Unavailable where the processor has no such products, or only emulates them."""
+        import torch
+
+        there = {"float32": True, "tensorfloat32": False, "bfloat16": True, "float16": True}
+        # torch's eager quantisation is for processors alone.
+        there["int8"] = self.accelerator == "cpu"
+        if self.accelerator == "cpu":
+            there["bfloat16"] = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            there["float16"] = torch.cpu._is_amx_fp16_supported()
+        elif self.accelerator == "cuda":
+            capability = torch.cuda.get_device_capability()
+            there |= {"tensorfloat32": capability >= (8, 0), "bfloat16": capability >= (8, 0)}
+            there["float16"] = capability >= (7, 0)
+        if not there[self.precision]:
+            raise Unavailable(f"this {self.accelerator} has no products in {self.precision}: leave the variant out")
 
     def load(self) -> None:
+        import torch
         from transformers import AutoImageProcessor, pipeline
 
         processor = AutoImageProcessor.from_pretrained(self.task.model, backend=self.task.variant["image_processor"])
+        # Where a variant does not name it, it is left to transformers, as the article leaves it.
+        told = {"dtype": getattr(torch, self.precision)} if "dtype" in self.task.variant else {}
         self.pipeline = pipeline(
-            "image-classification", model=self.task.model, image_processor=processor, device=self.accelerator
+            "image-classification",
+            model=self.task.model,
+            image_processor=processor,
+            device=self.accelerator,
+            **told,
         )
         self.model = self.pipeline.model
         self.layer = precision.layer_of(self.model)
@@ -137,7 +163,7 @@ class Adapter(Plain):
             config,
             self.make_ready,
             size,
-            self.task.variant.get("precision", "float32"),
+            self.precision,
             (lambda: self.run_once(pixels)) if self.accelerator == "cpu" else None,
         )
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import gcd
 from pathlib import Path
 from typing import Any
 
-from vitbench.frameworks import Prediction, Unavailable
+from vitbench.frameworks import Prediction, Unavailable, decoders
 from vitbench.frameworks.huggingface import adapter, precision, workers
 
 # Images that a worker hands over at a time, at most: with whole batches, a data set of few batches would leave most
@@ -32,17 +32,14 @@ SILENT = 120
 class Images:
     """The files as torch's `DataLoader` wants them: each is read, decoded and preprocessed whenever it is asked for."""
 
-    def __init__(self, paths: list[str], processor: Any) -> None:
-        self.paths, self.processor = paths, processor
+    def __init__(self, paths: list[str], processor: Any, load_image: Callable[[Any], Any]) -> None:
+        self.paths, self.processor, self.load_image = paths, processor, load_image
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Any:
-        # What `pipeline` calls, so that the pixels are the same.
-        from transformers.image_utils import load_image
-
-        return self.processor(images=load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
+        return self.processor(images=self.load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
 
 
 def quantised(module: Any) -> Any:
@@ -76,29 +73,10 @@ class Adapter(adapter.Adapter):
         super().start()
         import torch
 
-        self.precision = self.task.variant["precision"]
-        self._check_processor()
         tensorfloat32 = self.precision == "tensorfloat32"
         torch.set_float32_matmul_precision("high" if tensorfloat32 else "highest")
         # torch takes TF32 for the convolution of a float32 model unless it is told not to.
         torch.backends.cudnn.allow_tf32 = tensorfloat32
-
-    def _check_processor(self) -> None:
-        """Raise Unavailable where the processor has no such products, or only emulates them."""
-        import torch
-
-        there = {"float32": True, "tensorfloat32": False, "bfloat16": True, "float16": True}
-        # torch's eager quantisation is for processors alone.
-        there["int8"] = self.accelerator == "cpu"
-        if self.accelerator == "cpu":
-            there["bfloat16"] = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-            there["float16"] = torch.cpu._is_amx_fp16_supported()
-        elif self.accelerator == "cuda":
-            capability = torch.cuda.get_device_capability()
-            there |= {"tensorfloat32": capability >= (8, 0), "bfloat16": capability >= (8, 0)}
-            there["float16"] = capability >= (7, 0)
-        if not there[self.precision]:
-            raise Unavailable(f"this {self.accelerator} has no products in {self.precision}: leave the variant out")
 
     def load(self) -> None:
         import torch
@@ -114,6 +92,7 @@ class Adapter(adapter.Adapter):
         self.workers = workers.number(variant["loader_workers"], task.threads)
         self.handed_over = gcd(task.batch_size, HANDED_OVER)
         self.processor = AutoImageProcessor.from_pretrained(task.model, backend=variant["image_processor"])
+        self.load_image = decoders.loader(variant)
         if self.workers:
             workers.name_sockets_shortly()
         self.loader = self._loader_of_task()
@@ -122,7 +101,7 @@ class Adapter(adapter.Adapter):
         from torch.utils.data import DataLoader
 
         return DataLoader(
-            Images([path for _, path in self.task.images], self.processor),
+            Images([path for _, path in self.task.images], self.processor, self.load_image),
             batch_size=self.handed_over,
             num_workers=self.workers,
             prefetch_factor=PREFETCHED if self.workers else None,
@@ -220,7 +199,7 @@ class Adapter(adapter.Adapter):
         """The pixels of these files as one batch, on the device and in the precision of the weights."""
         import torch
 
-        images = Images(paths, self.processor)
+        images = Images(paths, self.processor, self.load_image)
         parts = [images[place] for place in range(len(images))]
         return torch.stack(parts).to(self.accelerator).to(self.dtype)
 
@@ -232,7 +211,10 @@ class Adapter(adapter.Adapter):
             import torch
 
             made.append(f"dynamic quantisation by {torch.backends.quantized.engine}")
-        return described | {"setting": ", ".join([described["setting"], *made])}
+        return described | {
+            "setting": ", ".join([described["setting"], *made]) + decoders.described(self.task.variant),
+            "versions": described["versions"] | decoders.versions(self.task.variant),
+        }
 
     def profile(self, passes: int) -> dict[str, Any]:
         raise Unavailable(workers.NO_PROFILE)

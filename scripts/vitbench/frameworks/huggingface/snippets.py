@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import ACCELERATORS, IMAGES_OF_A_FOLDER, MAIN, Setting
 from vitbench.frameworks.huggingface import workers
 
@@ -14,7 +15,7 @@ from transformers import AutoImageProcessor, pipeline
 def classify(paths):
     torch.set_num_threads(THREADS)
     processor = AutoImageProcessor.from_pretrained(MODEL, backend={backend!r})
-    run = pipeline("image-classification", model=MODEL, image_processor=processor, device={accelerator!r})
+    run = pipeline("image-classification", model=MODEL, image_processor=processor, device={accelerator!r}{dtype})
     answers = run(paths, batch_size=BATCH_SIZE, num_workers={loader_workers})
     return [(path, answer[0]["label"], answer[0]["score"]) for path, answer in zip(paths, answers)]
 """
@@ -102,7 +103,7 @@ def _body(inner: dict[str, Any], setting: Setting, threads: int) -> str:
         "loader_workers": workers.number(inner.get("loader_workers", 0), threads),
     }
     if "runner" not in inner:
-        return PIPELINE.format(**words)
+        return PIPELINE.format(**words, dtype=f", dtype=torch.{inner['dtype']}" if "dtype" in inner else "")
     precision = inner["precision"]
     made = f"    torch.backends.cudnn.allow_tf32 = {precision == 'tensorfloat32'}\n" if setting.device == "gpu" else ""
     made += INT8 if precision == "int8" else ""
@@ -111,4 +112,5 @@ def _body(inner: dict[str, Any], setting: Setting, threads: int) -> str:
         made += COMPILED.format(mode=inner["compile"])
     stored = precision if precision in ("bfloat16", "float16") else "float32"
     products = "high" if precision == "tensorfloat32" else "highest"
-    return DATALOADER.format(**words, made=made, stored=stored, products=products)
+    program = DATALOADER.format(**words, made=made, stored=stored, products=products)
+    return decoders.in_program(program, inner, "class Images(Dataset):")

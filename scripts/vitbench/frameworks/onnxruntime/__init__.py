@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.huggingface import refuses
 from vitbench.frameworks.onnxruntime.snippets import snippet
 
@@ -35,6 +36,7 @@ FRAMEWORK = Framework(
         "required": ["image_processor", "threads_a_slot"],
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
+            "decoder": SETTING,
             "threads_a_slot": {
                 "oneOf": [{"enum": ["cores"]}, {"type": "integer", "minimum": 1}],
                 "description": "of one batch; as many batches at a time as go into the cores",

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vitbench.frameworks import Plain, Prediction, Task, Unavailable
+from vitbench.frameworks import Plain, Prediction, Task, Unavailable, decoders
 from vitbench.frameworks.onnxruntime import LIBRARY, precision, proof
 
 
 class Adapter(Plain):
     streams = True
+    # What another engine that runs the graph on the same batches (frameworks/openvino) has of its own: these two, and
+    # the methods from `import_engine` to `proven`.
+    library, package = LIBRARY, "onnxruntime"
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -29,8 +33,8 @@ class Adapter(Plain):
 
     def start(self) -> None:
         if self.task.device != "cpu":
-            raise Unavailable("ONNX Runtime runs on the CPU alone here: leave the variant out on a GPU")
-        import onnxruntime  # noqa: F401, the time to import it is the framework's
+            raise Unavailable(f"{self.library} runs on the CPU alone here: leave the variant out on a GPU")
+        self.import_engine()
         import transformers
 
         transformers.utils.logging.disable_progress_bar()
@@ -41,8 +45,17 @@ class Adapter(Plain):
         folder = self.task.model
         self.processor = AutoImageProcessor.from_pretrained(folder, backend=self.task.variant["image_processor"])
         self.config = AutoConfig.from_pretrained(folder)
-        self.session = self.session_of(str(Path(folder) / "model.onnx"))
+        self.load_image = decoders.loader(self.task.variant)
+        self.open(str(Path(folder) / "model.onnx"))
         self.pool = ThreadPoolExecutor(self.slots)
+
+    def import_engine(self) -> None:
+        """Import the engine: the time that it takes is the framework's."""
+        import onnxruntime  # noqa: F401
+
+    def open(self, model: str) -> None:
+        """Load the graph in this file, ready for `forward`."""
+        self.session = self.session_of(model)
 
     def options(self) -> Any:
         """The settings of this variant's session: threads, and all else as ONNX Runtime has it."""
@@ -57,6 +70,22 @@ class Adapter(Plain):
         import onnxruntime
 
         return onnxruntime.InferenceSession(model, options or self.options(), providers=["CPUExecutionProvider"])
+
+    def forward(self, pixels: Any) -> Any:
+        """The logits of a batch; runs in a slot."""
+        return self.session.run(["logits"], {"pixel_values": pixels})[0]
+
+    def multiply(self, product: bytes, given: Any) -> Any:
+        """The output `out` of a serialised graph for its input `given`, under this variant's settings."""
+        return self.session_of(product).run(["out"], {"given": given})[0]
+
+    def proven(self) -> dict[str, Any]:
+        """The record's fields `precision` and `executed`.
+
+        Raises:
+            Unavailable: the products did not run in the precision that the variant is meant to have.
+        """
+        return proof.proven(self, precision(self.task.variant))
 
     def classify(self) -> Iterator[Prediction]:
         self.batches.clear()
@@ -81,15 +110,8 @@ class Adapter(Plain):
 
     def pixels_of(self, paths: list[str]) -> Any:
         """The pixels of these files as one batch."""
-        from transformers.image_utils import load_image
-
-        # What `pipeline` calls, so that the pixels are the same.
-        images = [load_image(path) for path in paths]
+        images = [self.load_image(path) for path in paths]
         return self.processor(images=images, return_tensors="np")["pixel_values"]
-
-    def forward(self, pixels: Any) -> Any:
-        """The logits of a batch."""
-        return self.session.run(["logits"], {"pixel_values": pixels})[0]
 
     def settling_seconds(self) -> float:
         return 0.0  # nothing is compiled while it runs
@@ -98,16 +120,16 @@ class Adapter(Plain):
         return None  # Python counts no time for it
 
     def describe(self) -> dict[str, Any]:
-        import onnxruntime
         import PIL
         import transformers
 
         slots = f"{self.slots} slot{'' if self.slots == 1 else 's'}"
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'} each"
-        return proof.proven(self, precision(self.task.variant)) | {
+        version = metadata.version(self.package)
+        return self.proven() | {
             "accelerator": "cpu",
-            "setting": f"{LIBRARY} {onnxruntime.__version__}, image processor "
-            f"{self.task.variant['image_processor']}, {slots}, {threads}",
+            "setting": f"{self.library} {version}, image processor "
+            f"{self.task.variant['image_processor']}{decoders.described(self.task.variant)}, {slots}, {threads}",
             "threads": self.threads,
             "slots": self.slots,
             "partitions": None,
@@ -115,10 +137,11 @@ class Adapter(Plain):
             "effective_batch_sizes": {str(size): count for size, count in sorted(self.batches.items())},
             "batches": "observed",
             "versions": {
-                "onnxruntime": onnxruntime.__version__,
+                self.package: version,
                 "transformers": transformers.__version__,
                 "pillow": PIL.__version__,
-            },
+            }
+            | decoders.versions(self.task.variant),
             "environment": {},
         }
 

@@ -57,9 +57,15 @@ def profile_of(adapter: Adapter, pixels: Any) -> list[dict[str, Any]]:
     return json.loads(Path(session.end_profiling()).read_text())
 
 
-def error_of(adapter: Adapter, rows: int) -> float | None:
-    """Relative error (Frobenius norm) against float64 of random numbers times the largest weights of the graph, of
-    which there are several of the same shape, as a graph of its own under the adapter's settings.
+def largest_batch(adapter: Adapter) -> int:
+    """Images of the largest batch of the last pass."""
+    return max(adapter.batches, default=adapter.task.batch_size)
+
+
+def error_of(adapter: Adapter) -> float | None:
+    """Relative error (Frobenius norm) against float64 of random numbers, with as many rows as the largest batch gives a
+    product, times the largest weights of the graph, of which there are several of the same shape: as a graph of its own
+    under the adapter's settings.
 
     None where no node multiplies with floats: a quantised product stands in several nodes.
     """
@@ -73,6 +79,8 @@ def error_of(adapter: Adapter, rows: int) -> float | None:
         return None
     alike = Counter(tuple(one.dims) for one in weights)
     chosen = max(weights, key=lambda one: (alike[tuple(one.dims)] > 1, one.dims[0] * one.dims[1]))
+    config = adapter.config
+    rows = largest_batch(adapter) * ((config.image_size // config.patch_size) ** 2 + 1)
     inner, columns = chosen.dims
     given = numpy.random.default_rng(1).standard_normal((rows, inner), dtype=numpy.float32)
     kind = onnx.TensorProto.FLOAT
@@ -84,7 +92,7 @@ def error_of(adapter: Adapter, rows: int) -> float | None:
         initializer=[chosen],
     )
     model = onnx.helper.make_model(product, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    answer = adapter.session_of(model.SerializeToString()).run(["out"], {"given": given})[0]
+    answer = adapter.multiply(model.SerializeToString(), given)
     places = numpy.linspace(0, rows - 1, min(rows, COMPARED)).astype(int)
     exact = given[places].astype(numpy.float64) @ onnx.numpy_helper.to_array(chosen).astype(numpy.float64)
     return float(numpy.linalg.norm(answer[places] - exact) / numpy.linalg.norm(exact))
@@ -98,9 +106,9 @@ def proven(adapter: Adapter, wanted: str) -> dict[str, Any]:
     """
     import numpy
 
-    size, config = max(adapter.batches, default=adapter.task.batch_size), adapter.config
-    shape = (size, config.num_channels, config.image_size, config.image_size)
+    config = adapter.config
+    shape = (largest_batch(adapter), config.num_channels, config.image_size, config.image_size)
     pixels = numpy.random.default_rng(1).standard_normal(shape, dtype=numpy.float32)
-    error = error_of(adapter, size * ((config.image_size // config.patch_size) ** 2 + 1))
+    error = error_of(adapter)
     method = "ONNX Runtime's profile" + ("; error of a product" if error is not None else "")
     return check(wanted, Evidence(method, error, kernels_in(profile_of(adapter, pixels))))

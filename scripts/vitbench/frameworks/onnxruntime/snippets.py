@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
 
 PROGRAM = """\
@@ -72,7 +73,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
     wanted = definition["threads_a_slot"]
     threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
-    return PROGRAM.format(
+    program = PROGRAM.format(
         slots=max(1, setting.cores // threads),
         threads=threads,
         batch_size=setting.batch_size,
@@ -81,3 +82,4 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
         main=MAIN,
         images=IMAGES_OF_A_FOLDER,
     )
+    return decoders.in_program(program, definition, "def load():")

@@ -7,6 +7,7 @@ from typing import Any
 
 from vitbench.frameworks import huggingface
 from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, divisors, in_and_out_by_default
+from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.spark_snippet import in_tasks
 
 EACH = """\
@@ -44,6 +45,7 @@ FRAMEWORK = Framework(
         "required": ["image_processor", "precision", "threads_a_slot"],
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
+            "decoder": SETTING,
             "precision": {"enum": ["float32", "bfloat16", "int8"], "description": "of the matrix products"},
             **IN_SPARK,
         },

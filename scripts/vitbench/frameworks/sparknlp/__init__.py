@@ -16,14 +16,17 @@ LIBRARIES = {"onnx": "ONNX Runtime"}
 def needs(definition: dict[str, Any], device: str) -> Needs:
     """An annotator, imported from the engine's export or downloaded ready-made, and the engine's jars."""
     engine, pretrained = definition["engine"], definition.get("pretrained")
+    quantization = definition.get("quantization")
+    imported = f"{engine}-{quantization}" if quantization else engine
+    # TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to.
+    in_floats = "tensorfloat32" if device == "gpu" else "float32"
     return Needs(
-        form=f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{engine}",
+        form=f"sparknlp-pretrained-{pretrained}" if pretrained else f"sparknlp-{imported}",
         export=None if pretrained else engine,
         jars=f"{engine}-{device}",
         spark=True,
         library=LIBRARIES.get(engine),
-        # TensorFlow and ONNX Runtime use TF32 for float32 products on an NVIDIA GPU unless told not to.
-        precision="tensorfloat32" if device == "gpu" else "float32",
+        precision="int8" if quantization else in_floats,
     )
 
 
@@ -41,10 +44,20 @@ FRAMEWORK = Framework(
     settings={
         "required": ["engine"],
         "dependentRequired": {"pretrained": ["of"], "of": ["pretrained"]},
+        "dependentSchemas": {
+            "tensorflow_threads": {"properties": {"engine": {"const": "tensorflow"}}},
+            # What is ready-made is not quantised here.
+            "quantization": {"properties": {"engine": {"const": "onnx"}, "pretrained": {"not": {}}}},
+        },
         "properties": {
             "engine": {"enum": ["tensorflow", "onnx"]},
             "onednn": {"type": "boolean", "description": "TensorFlow only"},
             "onnx_threads": {"type": "integer", "minimum": 1, "description": "ONNX only: threads a slot"},
+            "tensorflow_threads": {"type": "integer", "minimum": 1, "description": "TensorFlow only: threads a slot"},
+            "quantization": {
+                "enum": ["dynamic", "static"],
+                "description": "ONNX only: products in int8, quantised as for onnxruntime",
+            },
             # Its readers decode files; there is no way in for what a Parquet file holds.
             "sink": SINK,
             "pretrained": {
@@ -61,7 +74,12 @@ FRAMEWORK = Framework(
     refuses=refuses,
     clustered=True,
     model_of=lambda definition: definition.get("of"),
-    of_article=lambda definition: definition["engine"] == "tensorflow" and definition.get("onednn", False),
+    # With Spark's and TensorFlow's own numbers of threads.
+    of_article=lambda definition: (
+        definition["engine"] == "tensorflow"
+        and definition.get("onednn", False)
+        and "tensorflow_threads" not in definition
+    ),
     search={"onnx_threads": divisors},
     snippet=snippet,
 )

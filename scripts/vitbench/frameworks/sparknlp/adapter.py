@@ -35,10 +35,15 @@ class Adapter(Plain):
         self.engine = task.variant["engine"]
         self.sink = task.variant.get("sink", COLLECT)
         self.answers = str(Path(task.temporary) / "answers")
-        self.onnx_threads = task.variant.get("onnx_threads")
+        self.threads = task.variant.get(f"{self.engine}_threads")
         cluster = Cluster.of(task)
         # What the engine takes beyond a core is Spark NLP's default, and no matter of Spark's, here as on one node.
-        self.executors = Executors(cluster, min(self.onnx_threads or 1, cluster.cores)) if cluster else None
+        self.executors = Executors(cluster, min(self.threads or 1, cluster.cores)) if cluster else None
+        cores = cluster.cores if cluster else task.threads
+        # Tasks that the node, or an executor, runs at a time; None: one a core.
+        self.at_a_time = max(1, cores // self.threads) if self.threads else None
+        self.local = f"local[{self.at_a_time or '*'}]"
+        self.place = cluster.words if cluster else self.local
         self._name_files()
 
     def _name_files(self) -> None:
@@ -46,20 +51,16 @@ class Adapter(Plain):
         self.id_of_file = {Path(path).name: image for image, path in self.task.images}
 
     def start(self) -> None:
-        settings = {}
-        slots = "*"
-        if self.onnx_threads:
-            slots = str(max(1, self.task.threads // self.onnx_threads))
-            settings["spark.jsl.settings.onnx.intraOpNumThreads"] = str(self.onnx_threads)
-        local = f"local[{slots}]"
-        self.place = self.executors.cluster.words if self.executors else local
+        settings, onednn = {}, self.task.variant.get("onednn", False)
+        if self.threads and self.engine == "onnx":
+            settings["spark.jsl.settings.onnx.intraOpNumThreads"] = str(self.threads)
         self.spark = start_session(
             [Path(jar) for jar in self.task.jars],
             Path(self.task.temporary),
-            local,
+            self.local,
             Path(self.task.natives),
             settings | self.task.spark.get("settings", {}),
-            engine=engine_environment(self.engine, self.task.variant.get("onednn", False)),
+            engine=engine_environment(self.engine, onednn, self.threads, self.at_a_time),
             executors=self.executors,
         )
 
@@ -147,23 +148,24 @@ class Adapter(Plain):
         rows = rows_of_partitions(self.images())
         # Nothing tells what the engine gets: Spark NLP groups the rows of a partition by the batch size.
         sizes = batches_of(rows, self.task.batch_size)
+        precision = "int8" if "quantization" in self.task.variant else "float32"
         jvm = self.spark.sparkContext._jvm
         # What the engine found when it started, not what was asked for.
         onednn = "oneDNN on" if jvm.java.lang.System.getenv(ONEDNN) == "1" else "oneDNN off"
         default = jvm.com.johnsnowlabs.util.ConfigLoader.getConfigStringValue(
             "spark.jsl.settings.onnx.intraOpNumThreads"
         )
-        threads = self.onnx_threads or default or "default"
-        engine = {
-            "tensorflow": f"TensorFlow, {onednn}",
-            "onnx": f"ONNX Runtime, {threads} thread{'' if threads == 1 else 's'} a task",
-        }[self.engine]
+        threads = self.threads or (default or "default" if self.engine == "onnx" else None)
+        a_task = f", {threads} thread{'' if threads == 1 else 's'} a task" if threads else ""
+        quantised = f", {precision} ({self.task.variant['quantization']})" if precision == "int8" else ""
+        engine = {"tensorflow": f"TensorFlow, {onednn}", "onnx": "ONNX Runtime"}[self.engine] + quantised + a_task
         return {
             # Spark NLP falls back to the CPU in silence, and does not say what it used.
             "accelerator": "cpu" if self.task.device == "cpu" else "gpu asked for, not confirmed",
-            "precision": "float32",
+            # As the file has it that the annotator holds: nothing tells what the engine made of it.
+            "precision": precision,
             "setting": f"{engine}, {self.place}",
-            "threads": self.onnx_threads or (int(default) if self.engine == "onnx" and default else None),
+            "threads": self.threads or (int(default) if self.engine == "onnx" and default else None),
             "slots": self._slots(),
             "partitions": len(rows),
             "partition_rows": {str(count): times for count, times in sorted(Counter(rows).items())},

@@ -46,22 +46,35 @@ PROTOBUF = "path/to/protobuf-java-3.19.4.jar"
 # Read by TensorFlow when the virtual machine starts.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "{switch}"
 """
+POOLS = """\
+os.environ["TF_NUM_INTRAOP_THREADS"] = "{threads}"
+os.environ["TF_NUM_INTEROP_THREADS"] = "{slots}"
+"""
+QUANTISED = """\
+# loadSavedModel(...) of your model's ONNX graph with MatMul and Gemm in int8, their weights by channel
+# (onnxruntime.quantization.quantize_dynamic or quantize_static), saved
+ANNOTATOR = "path/to/annotator"
+"""
+PLAIN = 'ANNOTATOR = "path/to/annotator"  # loadSavedModel(...) of your model, saved\n'
 
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
     if not in_and_out_by_default(definition):
         return None
-    threads, pretrained = definition.get("onnx_threads"), definition.get("pretrained")
-    engine = definition["engine"]
-    settings = {"spark.jsl.settings.onnx.intraOpNumThreads": f'"{threads}"'} if threads else {}
+    engine, pretrained = definition["engine"], definition.get("pretrained")
+    threads = definition.get(f"{engine}_threads")
+    slots = max(1, setting.cores // threads) if threads else "*"
+    settings = {"spark.jsl.settings.onnx.intraOpNumThreads": f'"{threads}"'} if threads and engine == "onnx" else {}
     settings |= {"spark.driver.extraClassPath": "PROTOBUF"} if engine == "tensorflow" else {}
+    variables = TENSORFLOW.format(switch=int(definition.get("onednn", False))) if engine == "tensorflow" else ""
+    variables += POOLS.format(threads=threads, slots=slots) if threads and engine == "tensorflow" else ""
     text = PROGRAM.format(
         jars=f"{engine}, {setting.device}",
         batch_size=setting.batch_size,
-        model="" if pretrained else 'ANNOTATOR = "path/to/annotator"  # loadSavedModel(...) of your model, saved\n',
-        onednn=TENSORFLOW.format(switch=int(definition.get("onednn", False))) if engine == "tensorflow" else "",
-        slots=max(1, setting.cores // threads) if threads else "*",
+        model="" if pretrained else QUANTISED if "quantization" in definition else PLAIN,
+        onednn=variables,
+        slots=slots,
         settings="".join(f'    .config("{key}", {value})\n' for key, value in settings.items()),
         loaded=f"ViTForImageClassification.pretrained({pretrained!r})"
         if pretrained

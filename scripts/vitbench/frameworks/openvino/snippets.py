@@ -1,0 +1,86 @@
+"""The settings of a variant as a program of one's own: see `Framework.snippet`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitbench.frameworks import decoders
+from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
+
+# In which OpenVINO is to compute what a variant does not quantise.
+HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+
+PROGRAM = """\
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy
+import openvino
+from transformers import AutoConfig, AutoImageProcessor
+from transformers.image_utils import load_image
+
+# MODEL holds config.json and preprocessor_config.json; GRAPH is its export, from pixel_values to logits.{quantised}
+MODEL, GRAPH, IMAGES = "path/to/model", "path/to/model.onnx", "path/to/images"
+SLOTS, THREADS, BATCH_SIZE = {slots}, {threads}, {batch_size}
+
+
+def load():
+    # Two threads that make a process's first tensor at the same time would wait for each other for ever.
+    openvino.Tensor(numpy.zeros(1, numpy.float32), shared_memory=True)
+    settings = {{
+        "INFERENCE_PRECISION_HINT": {hint!r},
+        "NUM_STREAMS": SLOTS,
+        "INFERENCE_NUM_THREADS": SLOTS * THREADS,
+        "ENABLE_HYPER_THREADING": True,
+        "ENABLE_CPU_PINNING": False,
+    }}
+    compiled = openvino.Core().compile_model(GRAPH, "CPU", settings)
+    requests = SimpleQueue()
+    for _ in range(SLOTS):
+        requests.put(compiled.create_infer_request())
+    processor = AutoImageProcessor.from_pretrained(MODEL, backend={backend!r})
+    return requests, processor, AutoConfig.from_pretrained(MODEL).id2label
+
+
+def answer(loaded, paths):
+    requests, processor, names = loaded
+    pixels = processor(images=[load_image(path) for path in paths], return_tensors="np")["pixel_values"]
+    request = requests.get()
+    request.start_async({{"pixel_values": pixels}}, share_inputs=True)
+    request.wait()
+    logits = request.get_tensor("logits").data.copy()
+    requests.put(request)
+    shares = numpy.exp(logits - logits.max(-1, keepdims=True))
+    scores = (shares.max(-1) / shares.sum(-1)).tolist()
+    return [(path, names[number], score) for path, number, score in zip(paths, logits.argmax(-1).tolist(), scores)]
+
+
+{main}{images}    batches = [paths[begin : begin + BATCH_SIZE] for begin in range(0, len(paths), BATCH_SIZE)]
+    with ThreadPoolExecutor(SLOTS) as pool:
+        for answers in pool.map(partial(answer, load()), batches):
+            for found in answers:
+                print(*found, sep="\\t")
+"""
+
+QUANTISED = """
+# It must be quantised already, as `vitbench` does for onnxruntime/int8-static: ranges measured on images of your own
+# that you do not measure with, MatMul and Gemm alone, their weights by channel."""
+
+
+def snippet(definition: dict[str, Any], setting: Setting) -> str:
+    """A program that classifies a folder as this variant does: see `Framework.snippet`."""
+    wanted = definition["threads_a_slot"]
+    threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
+    program = PROGRAM.format(
+        slots=max(1, setting.cores // threads),
+        threads=threads,
+        batch_size=setting.batch_size,
+        quantised=QUANTISED if definition["precision"] == "int8" else "",
+        hint=HINTS[definition["precision"]],
+        backend=definition["image_processor"],
+        main=MAIN,
+        images=IMAGES_OF_A_FOLDER,
+    )
+    return decoders.in_program(program, definition, "def load():")
