@@ -252,7 +252,11 @@ def get_classified(wildcards):
     """
     chosen = get_chosen()
     grid, needs = chosen.grid, chosen.grid.needs(chosen.cell)
-    parts = [grid.model_folder(chosen.cell), grid.jars(chosen.cell), grid.packages(chosen.cell)]
+    parts = [
+        grid.model_folder(chosen.cell),
+        grid.jars(chosen.cell),
+        grid.packages(chosen.cell),
+    ]
     found = {"parts": [str(part) for part in parts if part]}
     if needs.export:
         folder = f"resources/models/{grid.model.slug}"
