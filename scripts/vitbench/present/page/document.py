@@ -25,6 +25,7 @@ from vitbench.present.page import (
     comparison,
     costs,
     machine,
+    parity,
     quality,
     replication,
     scaling,
@@ -96,7 +97,7 @@ def of_measured(
         quality.passes(runs, given),
         costs.stages(tables["stages"]),
         costs.batches(tables["effective_batches"]),
-        quality.parity(
+        parity.parity(
             tables["parity"], tables["disagreements"], groups, slugs, root, precisions, bool(context.get("model_note"))
         ),
         costs.peak(tables["physics"], tables["slowest_stage"], given),
