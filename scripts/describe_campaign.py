@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,12 @@ import yaml
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
-from vitbench.analysis.sustained import SPAN, WARMING, trends
-from vitbench.cells import LEAST_BLOCKS, Cell, cell_name, role_of
+from vitbench.cells import LEAST_BLOCKS, Cell, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line
+from vitbench.present.campaign_tables import PARTS, quiet, share
 from vitbench.present.charts import CHARTS
 from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
 from vitbench.present.labels import number as quantity
@@ -43,163 +43,6 @@ PROTOCOL = yaml.safe_load((HOME / "config" / "config.yaml").read_text(encoding="
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
 _TARGETS = ("figures", "sizes", "sustained", "advice")
 SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in _TARGETS}
-Form = Callable[[float], str]
-Columns = dict[str, tuple[str, Form | None]]
-
-
-def number(digits: int) -> Form:
-    """A form with so many digits after the point; empty for a missing value."""
-    return lambda value: "" if math.isnan(value) else f"{value:,.{digits}f}"
-
-
-def share(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1%}"
-
-
-def table(frame: pandas.DataFrame, columns: Columns) -> list[str]:
-    """Lines of a Markdown table: column → its heading, and the form of its numbers (None for words)."""
-    lines = [f"| {' | '.join(heading for heading, _ in columns.values())} |", "| --- " * len(columns) + "|"]
-    for row in frame.to_dict("records"):
-        cells = [str(row[column]) if form is None else form(row[column]) for column, (_, form) in columns.items()]
-        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    return lines
-
-
-def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
-    return frame.assign(variant=frame.framework + "/" + frame.variant)
-
-
-def _blocks(repeats: int | dict[str, int]) -> str:
-    """How many blocks there are, of each role where these differ."""
-    if isinstance(repeats, int):
-        return several(repeats, "block")
-    return " and ".join(f"{several(count, 'block')} of {role}" for role, count in repeats.items() if count)
-
-
-def _speedup(frame: pandas.DataFrame) -> list[str]:
-    ratio, words = number(2), (("verdict", None), ("reason", None))
-    columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": ratio, "high": ratio, "blocks": number(0)}
-    columns |= {"p_holm": number(4), "family": None, "fairness": None, "smallest_detectable": ratio}
-    columns |= {"blocks_needed": number(0), "hours_needed": number(1), "agreement": share} | dict(words)
-    lines = []
-    for group, rows in frame.groupby("comparison", sort=False):
-        lines += [f"**{group}**", "", *table(rows, {name: (name, form) for name, form in columns.items()}), ""]
-    return lines[:-1]
-
-
-def _summary(frame: pandas.DataFrame) -> list[str]:
-    frame = frame.assign(cell=[cell_name(row) for row in frame.to_dict("records")])
-    seconds = {name: (f"{name}, s", number(2)) for name in ("median", "low", "high")}
-    return table(
-        frame,
-        {"dataset": ("data set", None), "cell": ("cell", None), "repeats": ("n", number(0))}
-        | {"set_aside": ("set aside", number(0))}
-        | seconds
-        | {"cv": ("CV", share), "throughput": ("images/s", number(2)), "cold_median": ("cold pass, s", number(2))}
-        | {"start_median": ("start, s", number(1)), "load_median": ("load, s", number(1))}
-        | {"accuracy": ("right", share)},
-    )
-
-
-def _stages(frame: pandas.DataFrame) -> list[str]:
-    wide = frame.pivot_table("share", ["framework", "variant"], "stage", sort=False).reset_index()
-    about = frame.drop_duplicates(["framework", "variant"])
-    wide = _variant(wide.merge(about.drop(columns=["stage", "share", "seconds"]), on=["framework", "variant"]))
-    stages: Columns = {stage: (stage, share) for stage in frame.stage.drop_duplicates()}
-    sums: Columns = {
-        "sum_seconds": ("sum, s", number(2)),
-        "wall_seconds": ("wall time, s", number(2)),
-        "difference": ("difference", share),
-        "bound_by": ("bound by", None),
-        "reason": ("remark", None),
-    }
-    return table(wide, {"variant": ("variant", None)} | stages | sums)
-
-
-def _physics(frame: pandas.DataFrame) -> list[str]:
-    columns: Columns = {
-        "dataset": ("data set", None),
-        "variant": ("variant", None),
-        "batch_size": ("batch size", number(0)),
-        "throughput": ("images/s", number(2)),
-        "gflops": ("GFLOP/s", number(0)),
-        "peak_gflops": ("peak, GFLOP/s", number(0)),
-        "peak_library": ("measured with", None),
-        "share_of_peak": ("share of peak", share),
-        "decode_ceiling": ("decode ceiling, images/s", number(0)),
-        "verdict": ("verdict", None),
-    }
-    return table(_variant(frame), columns)
-
-
-def _break_even(frame: pandas.DataFrame) -> list[str]:
-    images = {"break_even": ("images", number(0)), "low": ("low", number(0)), "high": ("high", number(0))}
-    columns: Columns = {"early": ("starts earlier", None), "late": ("starts later", None)}
-    return table(frame, columns | images | {"verdict": ("verdict", None), "reason": ("reason", None)})
-
-
-def _batches(frame: pandas.DataFrame) -> list[str]:
-    columns: Columns = {
-        "dataset": ("data set", None),
-        "variant": ("variant", None),
-        "batch_size": ("asked for", number(0)),
-        "effective_batch_sizes": ("batches, size:how many", None),
-        "batches": ("they were", None),
-        "partition_rows": ("rows a partition", None),
-        "slots": ("slots", number(0)),
-        "waves": ("waves", number(0)),
-        "reached": ("reached", None),
-    }
-    return table(_variant(frame), columns)
-
-
-def _total_time(frame: pandas.DataFrame) -> list[str]:
-    columns: Columns = {"variant": ("variant", None), "batch_size": ("batch size", number(0))}
-    columns |= {"fixed_seconds": ("fixed, s", number(1)), "seconds_an_image": ("s an image", number(4))}
-    columns |= {"hours": ("hours for a million", number(1)), "hours_low": ("low", number(1))}
-    columns |= {"hours_high": ("high", number(1)), "data_sets": ("sizes", number(0)), "blocks": ("n", number(0))}
-    columns |= {"departure": ("farthest off the line", share), "reason": ("remark", None)}
-    return table(_variant(frame), columns)
-
-
-def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
-    columns: Columns = {"variant": ("variant", None), "images": ("images", number(0)), "blocks": ("n", number(0))}
-    columns |= {"seconds_an_image": ("s an image", number(4)), "seconds_low": ("least", number(4))}
-    columns |= {"seconds_high": ("most", number(4)), "ratio": ("times as fast as the largest", number(3))}
-    columns |= {"ratio_low": ("low", number(3)), "ratio_high": ("high", number(3)), "verdict": ("verdict", None)}
-    columns |= {"within_floor": ("within the noise", None), "speedup": ("times as fast as the baseline", number(2))}
-    columns |= {"speedup_low": ("low", number(2)), "speedup_high": ("high", number(2)), "reason": ("remark", None)}
-    return table(_variant(frame), columns)
-
-
-def _sustained(frame: pandas.DataFrame) -> list[str]:
-    columns: Columns = {"variant": ("variant", None), "batch_size": ("batch size", number(0))}
-    columns |= {"repeat": ("repeat", number(0)), "minutes": ("minutes", number(0))}
-    columns |= {"canary": ("the machine beside it, 1 as usual", number(2))}
-    columns |= {"begin": (f"images/s, first {SPAN} minutes after {WARMING}", number(2))}
-    columns |= {"end": (f"last {SPAN}", number(2)), "change": ("change", share)}
-    columns |= {"memory_begin": ("memory then, MB", number(0)), "memory_end": ("memory in the last, MB", number(0))}
-    return table(_variant(trends(frame)), columns)
-
-
-def _quiet(runs: pandas.DataFrame) -> list[str]:
-    rows = [
-        {"what": words, "median": runs[column].median(), "least": runs[column].min(), "most": runs[column].max()}
-        for column, words in (
-            ("canary_gemm", "canary, matrix product: speed relative to usual"),
-            ("canary_decode", "canary, JPEG decoding: speed relative to usual"),
-            ("steal_share", "share of the CPU that the hypervisor took"),
-            ("foreign_cpu_share", "share of the CPU that other processes used"),
-        )
-    ]
-    columns = {"what": ("", None)} | {name: (name, number(3)) for name in ("median", "least", "most")}
-    flags = runs["flags"].str.split(";").explode()
-    counts = ", ".join(f"{count} {flag}" for flag, count in flags[flags != ""].value_counts().items()) or "none"
-    return [
-        *table(pandas.DataFrame(rows), columns),
-        "",
-        f"{len(runs)} repeats; flags: {counts}; attempts set aside and measured again: {runs['attempts'].sum():.0f}.",
-    ]
 
 
 @dataclass(frozen=True)
@@ -250,6 +93,13 @@ def read(name: str, results: Path) -> Campaign:
     )
 
 
+def _blocks(repeats: int | dict[str, int]) -> str:
+    """How many blocks there are, of each role where these differ."""
+    if isinstance(repeats, int):
+        return several(repeats, "block")
+    return " and ".join(f"{several(count, 'block')} of {role}" for role, count in repeats.items() if count)
+
+
 def conditions(campaign: Campaign, page: Path) -> str:
     """Machine, time, blocks, model, data sets and versions, in one line; `page` holds it."""
     about, context = campaign.about, campaign.context
@@ -292,7 +142,7 @@ def describe(campaign: Campaign) -> str:
     for part, (heading, written) in PARTS.items():
         if campaign.has(part):
             lines += ["", f"## {heading}", "", *written(campaign.tables[part])]
-    lines += ["", "## Quiet", "", *_quiet(campaign.tables["runs"])]
+    lines += ["", "## Quiet", "", *quiet(campaign.tables["runs"])]
     lines += ["", "## Charts"]
     for chart in campaign.charts:
         lines += ["", picture(campaign, campaign.page, chart)]
@@ -392,27 +242,6 @@ def texts(campaign: Campaign) -> dict[Path, str]:
         if source in sources
     }
     return {campaign.page: describe(campaign)} | found
-
-
-PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
-    "speedup": ("Speedup", _speedup),
-    "advice": ("What to run", best_table),
-    "steps": ("From the article's setting to the fastest", steps_table),
-    "summary": ("Cells", _summary),
-    "stages": ("Stages", _stages),
-    "break_even": ("Break-even", _break_even),
-    "total_time": ("Hours for a million images", _total_time),
-    "data_set_sizes": ("Data sets of several sizes", _data_set_sizes),
-    "sustained": ("Minute by minute", _sustained),
-    "physics": ("Physics", _physics),
-    "effective_batches": ("Batches", _batches),
-    "time_budget": (
-        "Where the time of the campaign went",
-        lambda frame: table(
-            frame, {"part": ("part", None), "seconds": ("seconds", number(0)), "share": ("share", share)}
-        ),
-    ),
-}
 
 
 def main() -> None:
