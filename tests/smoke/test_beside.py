@@ -14,7 +14,8 @@ from vitbench.files import HOME, sha256
 from vitbench.machine import cores
 from vitbench.records import record as records
 
-pytestmark = pytest.mark.jvm
+# Ten repeats, and packages from the registry: minutes.
+pytestmark = [pytest.mark.jvm, pytest.mark.long]
 NEW = ["openvino/float32", "openvino/int8", "sparknlp/tensorflow-tuned", "sparknlp/onnx-int8"]
 
 
