@@ -64,7 +64,7 @@ CONDA = {
     "openvino": {
         "conda": [
             *("onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
-            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec"),
+            *("psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
         ],
         "pip": ["simplejpeg"],
     },

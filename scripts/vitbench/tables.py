@@ -49,7 +49,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
             peak_memory_mb total_seconds accuracy flags reason accelerator precision setting
             batches waves partition_rows attempts set_aside_seconds quiet_seconds canary_gemm canary_decode steal_share
             foreign_cpu_share suspect_because peak_gpu_memory_mb energy_joules energy_source code packages model_hash
-            data_hash processor library product_precision declared machines out_of_turn record""",
+            data_hash processor library product_precision declared cores machines out_of_turn record""",
         "summary": """source machine protocol model dataset images framework variant device workers batch_size
             effective_batch_size status repeats median low high cv throughput throughput_low throughput_high cold_median
             start_median load_median accuracy precision setting set_aside flags""",

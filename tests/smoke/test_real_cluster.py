@@ -227,6 +227,14 @@ def test_a_worker_that_is_killed_takes_its_executor_along_and_the_other_does_the
     assert "work lost" in record["flags"] and record["cluster"]["executors_lost"] == 1
 
 
+def test_the_last_worker_that_is_killed_ends_the_repeat_and_not_its_patience(place, tmp_path):
+    """Spark itself would wait for another one for ever."""
+    begun = time.monotonic()
+    record = measured(repeat_of(place, tmp_path, workers=1, timed=60), tmp_path, kill_one(tmp_path, WORKER, 1))
+    assert record["status"] == "error" and time.monotonic() - begun < 600
+    assert "cancelled" in record["reason"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_driver_that_is_killed_is_a_failed_row_with_one_line(place, tmp_path, seed):
     moment = random.Random(seed).uniform(0, 3)

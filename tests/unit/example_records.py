@@ -77,6 +77,8 @@ def example_record(**changes: Any) -> dict[str, Any]:
         "waves": None,
         "partition_rows": None,
         "cluster": None,
+        "input": "files",
+        "sink": "collect",
         "quiet": None,
         "attempts": [],
         "peak_gpu_memory_mb": None,

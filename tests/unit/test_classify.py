@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -479,6 +480,11 @@ def task_of(chosen: choice.Chosen, out: Path) -> Task:
         return job.task_of(chosen, Folder(out), threads=2)
 
 
+CHECKPOINT_FILES = {
+    "config.json": json.dumps({"model_type": "vit", "architectures": ["ViTForImageClassification"]}),
+    "preprocessor_config.json": json.dumps({"image_processor_type": "ViTImageProcessor"}),
+    "model.safetensors": "weights",
+}
 CLUSTER = {"worker_cores": 1, "worker_memory_gb": 1, "settings": {"spark.locality.wait": 0}}
 
 
@@ -493,6 +499,20 @@ def test_what_cannot_runs_on_one_node_whatever_cluster_is_configured(tmp_path):
     config = planted.CONFIG | {"workers": [1, 2], "spark": planted.CONFIG["spark"] | CLUSTER}
     task = task_of(choice.choose(config, "huggingface/pipeline"), tmp_path / "out")
     assert task.workers == 1 and task.spark == {}
+
+
+def test_a_checkpoint_that_has_changed_since_it_was_copied_is_one_line(tmp_path):
+    (tmp_path / "my-vit").mkdir()
+    for name, content in CHECKPOINT_FILES.items():
+        (tmp_path / "my-vit" / name).write_text(content)
+    weights = tmp_path / "my-vit" / "model.safetensors"
+    define = {"models": {"mine": {"kind": "folder", "folder": str(tmp_path / "my-vit")}}}
+    config = planted.CONFIG | {"model": "mine", "define": planted.CONFIG["define"] | define}
+    chosen = choice.choose(configuration.resolve(config), "huggingface/pipeline")
+    task_of(chosen, tmp_path / "out")
+    os.utime(weights, (time.time() + 60, time.time() + 60))
+    with pytest.raises(UserError, match="my-vit has changed since .*mine-.* was made of it: remove that folder"):
+        job.task_of(chosen, Folder(tmp_path / "out"), threads=2)
 
 
 def test_a_cluster_that_this_machine_has_no_room_for_is_one_line(tmp_path):

@@ -243,6 +243,25 @@ def test_a_worker_is_held_to_cores_of_its_own(tmp_path, spark_home, monkeypatch)
     assert sorted(os.sched_getaffinity(0)) == there
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system holds no process to a core")
+def test_hardware_threads_of_a_core_belong_to_one_worker(tmp_path, monkeypatch):
+    """Numbered as Linux does: all cores once, then their second threads."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2, 3, 4, 5, 6, 7})
+    of_number = {number: (number % 4 // 2, number % 2) for number in range(8)}
+    monkeypatch.setattr(standalone, "_core_of", of_number.get)
+    assert standalone.cores_of_each(2, 4) == [{0, 4, 1, 5}, {2, 6, 3, 7}]
+    assert standalone.cores_of_each(4, 2) == [{0, 4}, {1, 5}, {2, 6}, {3, 7}]
+
+
+def test_where_a_core_lies_is_what_the_system_says(tmp_path):
+    folder = tmp_path / "cpu5" / "topology"
+    folder.mkdir(parents=True)
+    (folder / "physical_package_id").write_text("1\n")
+    (folder / "core_id").write_text("3\n")
+    assert standalone._core_of(5, tmp_path) == (1, 3)
+    assert standalone._core_of(6, tmp_path) == (0, 0)
+
+
 def test_a_master_that_ends_is_one_line_with_its_last_word_and_the_log_has_more(tmp_path, spark_home, capsys):
     spark_home("echo 'Failed to bind to 127.0.0.1' >&2; exit 1")
     daemons = Standalone(tmp_path / "cluster")

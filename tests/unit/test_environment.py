@@ -42,7 +42,7 @@ def other_pyspark(tmp_path) -> Path:
         *("PYTHONHOME", "PYTHONSTARTUP", "PYTHONOPTIMIZE", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_LOCAL_DIRS"),
         *("SPARK_DAEMON_MEMORY", "PYSPARK_SUBMIT_ARGS", "PYSPARK_PYTHON", "HADOOP_CONF_DIR", "HADOOP_OPTS"),
         *("YARN_CONF_DIR", "HIVE_CONF_DIR", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"),
-        *("USE_TORCH", "TF_ENABLE_ONEDNN_OPTS"),
+        *("USE_TORCH", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     ],
 )
 def test_what_would_change_what_is_measured_is_left_out_and_named(name):

@@ -147,6 +147,32 @@ def test_other_hardware_is_no_equal_term_and_a_control_has_no_label():
     assert pandas.isna(row(found, HF + CONTROL).fairness)
 
 
+@pytest.mark.parametrize(("workers", "cores", "machines", "label"), [
+    (1, 1, 1, UNEQUAL),  # a worker that has half of the machine that the baseline has
+    (2, 2, 1, EQUAL),  # two that have all of it
+    (2, 2, 2, UNEQUAL),  # as many cores, of two machines
+    (4, 4, 1, UNEQUAL),
+])  # fmt: skip
+def test_workers_are_on_equal_terms_with_one_node_where_they_have_its_cores(workers, cores, machines, label):
+    one_node = cell("huggingface/processes", STEADY, cores=2, machines=1)
+    inside = cell("spark-huggingface/float32", STEADY, workers=workers, cores=cores, machines=machines)
+    found = judged(one_node, inside, baseline="huggingface/processes")
+    assert row(found, "spark-huggingface/float32").fairness == label
+
+
+def test_another_way_in_or_out_is_no_equal_term_and_on_a_cluster_nothing_is_as_in_the_article():
+    plain = DEFINED["spark-huggingface"]["float32"]
+    said = {key: ";".join(terms("spark-huggingface", plain | more)) for key, more in {
+        "files": {}, "bytes": {"input": "bytes"}, "parquet": {"sink": "parquet"}}.items()}  # fmt: skip
+    for one, other in (("files", "bytes"), ("files", "parquet"), ("bytes", "parquet")):
+        cells = [cell(HF, STEADY, declared=said[one]), cell("spark-huggingface/float32", STEADY, declared=said[other])]
+        assert row(judged(*cells), "spark-huggingface/float32").fairness == UNEQUAL
+    article = DEFINED["sparknlp"]["tensorflow"]
+    for more in ({"sink": "parquet"}, {"spark": {"master": "standalone"}}):
+        assert "as in the article" in terms("sparknlp", article)
+        assert "as in the article" not in terms("sparknlp", article | more)
+
+
 def test_precision_that_no_record_tells_is_not_equal():
     found = judged(cell(HF, STEADY), cell(TUNED, STEADY, product_precision=""))
     assert row(found, TUNED).fairness == UNEQUAL

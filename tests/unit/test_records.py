@@ -25,7 +25,7 @@ OF_STEADY = (
 DERIVED = (
     "partition_rows", "attempts", "set_aside_seconds", "quiet_seconds", "canary_gemm", "canary_decode", "steal_share",
     "foreign_cpu_share", "suspect_because", "energy_joules", "energy_source", "code", "packages", "model_hash",
-    "data_hash", "processor", "library", "product_precision", "declared", "machines", "out_of_turn",
+    "data_hash", "processor", "library", "product_precision", "declared", "cores", "machines", "out_of_turn",
     "pass_collecting_seconds", "pass_memory_mb", "pass_celsius",
 )  # fmt: skip
 FAILED = {"wall_seconds": None, "throughput": None, "valid_predictions": None, "accuracy": None}
@@ -56,8 +56,9 @@ def test_a_missing_field_is_named(field):
 
 def test_every_field_is_required_and_described_by_the_example():
     # Records of the first campaigns have no `labels`, since their models had all, and say nothing of their kernels.
-    # Those of frameworks that plan no pass have no short ones, those of one node nothing of a cluster.
-    optional = {"labels", "executed", "short_passes", "cluster"}
+    # Those of frameworks that plan no pass have no short ones, those of one node nothing of a cluster, and those that
+    # have one way in and out say nothing of it.
+    optional = {"labels", "executed", "short_passes", "cluster", "input", "sink"}
     assert set(SCHEMA["required"]) | optional == set(SCHEMA["properties"]) == example_record().keys()
 
 
@@ -219,6 +220,7 @@ def test_a_row_says_how_quiet_the_machine_was_and_what_was_measured_with():
         "processor": "",  # the fingerprint of an example says too little
         "library": None,
         "product_precision": "float32",
+        "cores": None,  # nor how many there were
         "machines": 1,
         "declared": "",  # a framework that is not here
         "out_of_turn": None,  # known when all repeats are

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from vitbench import tables
 from vitbench.analysis.break_even import OVERTAKES
+from vitbench.analysis.fairness import hardware_of
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.speedup import DOUBT, doubted, without_claim
@@ -69,10 +70,10 @@ def candidates(runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str)
     What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them.
     """
     full = runs[(runs.dataset == "full") & usable(runs) & ~runs.variant.str.endswith(CONTROL)]
-    cells: dict[tuple[str, float], dict[str, pandas.DataFrame]] = {}
+    cells: dict[tuple[Any, ...], dict[str, pandas.DataFrame]] = {}
     for key, repeats in full.groupby(NAME_COLUMNS, sort=False):
         named = dict(zip(NAME_COLUMNS, key, strict=True))
-        cells.setdefault((named["device"], named["workers"]), {})[cell_name(named)] = repeats
+        cells.setdefault(hardware_of(repeats.iloc[0]), {})[cell_name(named)] = repeats
     against = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP) & speedup.speedup.notna()]
     rows = {(row["baseline"], row["candidate"]): row for row in against.to_dict("records")}
     found = []

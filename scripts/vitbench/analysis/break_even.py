@@ -10,6 +10,7 @@ from typing import Any
 import pandas
 
 from vitbench import tables
+from vitbench.analysis.fairness import hardware_of
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.speedup import DOUBT, doubted
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
@@ -88,9 +89,9 @@ def break_even(
     rows: list[dict[str, Any]] = []
     found: dict[int, Comparison] = {}
     for one, other in combinations(cells, 2):
-        device, workers = cells[one].device.iloc[0], cells[one].workers.iloc[0]
-        if (device, workers) != (cells[other].device.iloc[0], cells[other].workers.iloc[0]):
+        if hardware_of(cells[one].iloc[0]) != hardware_of(cells[other].iloc[0]):
             continue
+        device, workers = cells[one].device.iloc[0], cells[one].workers.iloc[0]
         early, late = sorted((one, other), key=lambda name: line(cells[name]).fixed)
         row = {"device": device, "workers": workers, "early": early, "late": late}
         if failed := _parity_failure(parity_table, early, late):

@@ -31,8 +31,8 @@ class Terms(NamedTuple):
     """What of a side decides on which terms it is compared."""
 
     framework: str
-    hardware: tuple[str, float]
-    """device and number of workers"""
+    hardware: tuple[Any, ...]
+    """see `hardware_of`"""
     declared: frozenset[str]
     """of `vitbench.frameworks.terms`"""
     precision: str
@@ -47,31 +47,41 @@ class Terms(NamedTuple):
         first = (good if len(good) else repeats).iloc[0]
         return cls(
             first.framework,
-            (first.device, first.workers),
+            hardware_of(first),
             frozenset(filter(None, first.declared.split(";"))),
             first.product_precision,
             first.threads * first.slots,
         )
 
 
+def hardware_of(row: Any) -> tuple[Any, ...]:
+    """What a row of the runs table ran on: device, cores that it could use, machines. Cells are compared like with like
+    where it is the same: one worker with half of a machine's cores is not, two of them are.
+
+    Where nobody wrote the cores down, the number of workers stands for them.
+    """
+    cores = ("workers", row.workers) if pandas.isna(row.cores) else row.cores
+    return row.device, cores, 1 if pandas.isna(row.machines) else row.machines
+
+
 def label(one: Terms, other: Terms, trials: tuple[float, float] | None) -> str:
     """The terms of a comparison, one of LABELS; the first of these that holds:
 
+    - UNEQUAL: on other hardware, or with another way in or out.
     - ENGINE: one side is an engine alone, and the other is not.
-    - ARTICLE: two frameworks, each with the article's settings, on the same hardware.
-    - EQUAL: products in the same precision by the same number of threads on the same hardware, and no processes beside
-      them.
-    - ANY_PRECISION: products in two precisions, on the same hardware.
-    - BEST: on the same hardware, each setting the best of as many trials.
+    - ARTICLE: two frameworks, each with the article's settings.
+    - EQUAL: products in the same precision by the same number of threads, and no processes beside them.
+    - ANY_PRECISION: products in two precisions.
+    - BEST: each setting the best of as many trials.
     - UNEQUAL: all else.
 
     Args:
         trials: settings from which each side's was chosen; None where the two were not chosen as the best of any.
     """
+    if one.hardware != other.hardware or ways(one) != ways(other):
+        return UNEQUAL
     if (ENGINE_ALONE in one.declared) != (ENGINE_ALONE in other.declared):
         return ENGINE
-    if one.hardware != other.hardware:
-        return UNEQUAL
     if one.framework != other.framework and OF_ARTICLE in one.declared & other.declared:
         return ARTICLE
     if not one.precision or not other.precision:
@@ -84,6 +94,11 @@ def label(one: Terms, other: Terms, trials: tuple[float, float] | None) -> str:
     if trials is not None and trials[0] == trials[1] >= LEAST_TRIALS:
         return BEST
     return UNEQUAL
+
+
+def ways(one: Terms) -> frozenset[str]:
+    """How images come in and answers go out, where that is not by files and into the driver."""
+    return one.declared - {OF_ARTICLE, HELPED, ENGINE_ALONE}
 
 
 def trials_of(runs: pandas.DataFrame, declared: Mapping[str, int] | None = None) -> dict[tuple[Any, ...], float]:

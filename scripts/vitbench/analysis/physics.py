@@ -63,7 +63,8 @@ def tabulate(runs: pandas.DataFrame, peak: dict[str, Any] | None) -> pandas.Data
         row = dict(zip(cell, values, strict=True))
         first = repeats.iloc[0]
         row |= {"throughput": repeats.throughput.median(), "precision": first.precision, "own_library": first.library}
-        if peak is not None:
+        # The peak is of the machine of the driver.
+        if peak is not None and not first.machines > 1:
             row |= _against(row, peak, first.product_precision)
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["physics"]))

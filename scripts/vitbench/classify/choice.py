@@ -123,10 +123,12 @@ def _best(grid: Grid, device: str) -> tuple[str, str]:
     from vitbench.analysis.speedup import speedup
     from vitbench.records import peak_file, record
     from vitbench.records.archive import is_record
+    from vitbench.records.mixing import refuse_mixed
     from vitbench.tables import COLUMNS
 
     rows = [record.to_row(record.read(path), "", str(path)) for path in paths if is_record(path.name)]
     runs = pandas.DataFrame(rows, columns=list(COLUMNS["runs"]))
+    refuse_mixed(runs)
 
     def predictions(path: str) -> list[tuple[str, str, float | None]]:
         return record.read_predictions(record.predictions_path(Path(path)))

@@ -17,6 +17,7 @@ from vitbench.classify.worker import Start
 from vitbench.errors import UserError
 from vitbench.files import RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
+from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs import contents, datasets
 from vitbench.inputs.java import find_java
 from vitbench.measure.processes import machine_lock
@@ -120,6 +121,7 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     model = Path(grid.model_folder(cell))
     if not model.exists():
         raise UserError(f"the model {model} is missing: `snakemake classify` makes it, with the same settings")
+    _check_still_that_model(grid.model.definition, Path(RESOURCES / "models" / grid.model.slug / CHECKPOINT))
     if cell.device == "gpu" and not machine.gpus():
         raise UserError("device: this machine shows no GPU; leave gpu out of `devices`, or see `make doctor`")
     needs = grid.needs(cell)
@@ -144,6 +146,18 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
         spark=workers.task(grid.config, cell, needs.jars is not None, threads),
         packages=str(packages) if packages else None,
     )
+
+
+def _check_still_that_model(definition: dict[str, Any], copy: Path) -> None:
+    """Raise UserError where the folder of a user's checkpoint has files that are younger than our copy of it."""
+    if definition["kind"] != "folder":
+        return
+    source, made = Path(definition["folder"]), copy.stat().st_mtime
+    if any(path.stat().st_mtime > made for path in source.rglob("*") if path.is_file()):
+        raise UserError(
+            f"model: {source} has changed since {copy.parent} was made of it: remove that folder, and `snakemake "
+            "classify` makes it anew"
+        )
 
 
 def temporary_of(folder: Folder) -> Path:

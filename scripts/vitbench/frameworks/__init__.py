@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
-from vitbench.frameworks.declaration import Framework
+from vitbench.frameworks.declaration import Framework, as_a_program, other_ways
 
 
 class Prediction(NamedTuple):
@@ -164,21 +164,23 @@ def multiplies_with(framework: str, definition: dict[str, Any], device: str, pre
     return needs.library, needs.precision if precision == "float32" else precision
 
 
-# What a variant declares of the terms on which it is compared (`terms`).
+# What a variant declares of the terms on which it is compared (`terms`), beside its ways in and out.
 OF_ARTICLE, HELPED, ENGINE_ALONE = "as in the article", "processes beside its threads", "engine alone"
 
 
 def terms(framework: str, definition: dict[str, Any]) -> list[str]:
-    """Those of OF_ARTICLE, HELPED and ENGINE_ALONE that a variant declares; nothing where its framework is not here."""
+    """Those of OF_ARTICLE, HELPED and ENGINE_ALONE that a variant declares, and its ways in and out where they are not
+    the usual ones (`input: bytes`); nothing where its framework is not here.
+    """
     known = FRAMEWORKS.get(framework)
     if known is None or not set(known.settings.get("required", ())) <= definition.keys():
         return []  # records from elsewhere
     declared = {
-        OF_ARTICLE: known.of_article(definition),
+        OF_ARTICLE: known.of_article(definition) and as_a_program(definition),
         HELPED: known.helped(definition),
         ENGINE_ALONE: known.engine_alone,
     }
-    return [name for name, holds in declared.items() if holds]
+    return [name for name, holds in declared.items() if holds] + other_ways(definition)
 
 
 def plans_each_pass(framework: str) -> bool:

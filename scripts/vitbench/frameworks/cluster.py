@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # Seconds in which all executors must have registered: a JVM starts, and somebody else's cluster may have a queue.
 PATIENCE = 300.0
+# Seconds between two looks at the workers of a cluster of our own.
+SECONDS_BETWEEN_LOOKS = 1.0
 # How the threads of HotSpot's compilers are called, as far as the kernel keeps their names.
 _COMPILERS = ("C1 Compiler", "C2 Compiler")
 # A host or address with its port, which no record names.
@@ -120,6 +123,7 @@ class Executors:
         # Jobs, and their stages, whose failed tasks were counted.
         self._jobs = 0
         self._stages: set[int] = set()
+        self._stopped = threading.Event()
         self._compiled: dict[tuple[int, int], float] = {}
 
     def master(self, folder: Path) -> str:
@@ -155,6 +159,19 @@ class Executors:
                 )
             time.sleep(0.05)
         self.seen = found
+        if self.daemons:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """End what Spark does where all workers of a cluster of our own are gone: it would wait for others for ever."""
+        from py4j.protocol import Py4JError
+
+        while not self._stopped.wait(SECONDS_BETWEEN_LOOKS):
+            if self.daemons.workers_gone:
+                print("every worker of the cluster has ended: Spark's jobs are cancelled", flush=True)
+                with suppress(Py4JError, OSError):  # the driver is gone, too, and says so where it is missed
+                    self.spark.sparkContext.cancelAllJobs()
+                return
 
     def faults(self) -> dict[str, int]:
         """Executors that were lost, and tasks that failed and were tried again, since this was asked last.
@@ -211,6 +228,7 @@ class Executors:
 
     def stop(self) -> None:
         """Stop the daemons of a cluster of our own."""
+        self._stopped.set()
         if self.daemons:
             self.daemons.stop()
 

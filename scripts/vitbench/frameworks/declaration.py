@@ -43,9 +43,17 @@ IN_SPARK = {
 }
 
 
-def in_and_out_by_default(definition: dict[str, Any]) -> bool:
-    """Whether images come as files and answers go to the driver, which is all that programs of `snippet` do."""
-    return definition.get("input", FILES) == FILES and definition.get("sink", COLLECT) == COLLECT
+def other_ways(definition: dict[str, Any]) -> list[str]:
+    """How images come in and answers go out, where that is not by files and into the driver: `sink: parquet`."""
+    usual = {"input": FILES, "sink": COLLECT}
+    return [f"{key}: {definition[key]}" for key in usual if definition.get(key, usual[key]) != usual[key]]
+
+
+def as_a_program(definition: dict[str, Any]) -> bool:
+    """Whether it runs on one node with Spark's own settings, from files into the driver: all that programs of `snippet`
+    do.
+    """
+    return SPARK not in definition and not other_ways(definition)
 
 
 def divisors(cores: int) -> list[int]:

@@ -331,9 +331,11 @@ class Adapter(Plain):
         return spark_profiler.profile(self, passes)
 
     def close(self) -> None:
-        self.spark.stop()
-        if self.executors:
-            self.executors.stop()
+        try:
+            self.spark.stop()
+        finally:
+            if self.executors:
+                self.executors.stop()
 
 
 def _collected(rows: RDD) -> list[Any]:

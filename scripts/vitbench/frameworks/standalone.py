@@ -72,6 +72,11 @@ class Standalone:
                 last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
                 raise UserError(f"Spark's {name} ended (exit status {daemon.returncode}): {last[:300]}")
 
+    @property
+    def workers_gone(self) -> bool:
+        """Whether every worker has ended, so that nobody is left to do a task."""
+        return all(daemon.poll() is not None for name, daemon in self.daemons.items() if name != "master")
+
     def tell(self) -> None:
         """Print the ends of what daemons and executors said: a cluster that did not come up leaves no other trace."""
         for log in sorted([*self.folder.glob("*.log"), *self.folder.glob("worker-*/*/*/stderr")]):
@@ -135,7 +140,17 @@ def cores_of_each(workers: int, cores: int) -> list[set[int]] | None:
     """Numbers of the cores that each worker is held to; None where the system holds no process, or has too few."""
     if not hasattr(os, "sched_getaffinity"):
         return None
-    there = sorted(os.sched_getaffinity(0))
+    # Hardware threads of one core belong to one worker, whatever their numbers are.
+    there = sorted(os.sched_getaffinity(0), key=lambda number: (*_core_of(number), number))
     if workers * cores > len(there):
         return None
     return [set(there[number * cores : (number + 1) * cores]) for number in range(workers)]
+
+
+def _core_of(number: int, root: Path = Path("/sys/devices/system/cpu")) -> tuple[int, int]:
+    """Processor package and core of a logical CPU; the first of each where the system does not tell."""
+    topology = root / f"cpu{number}" / "topology"
+    try:
+        return int((topology / "physical_package_id").read_text()), int((topology / "core_id").read_text())
+    except (OSError, ValueError):
+        return 0, 0

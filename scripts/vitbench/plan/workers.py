@@ -31,7 +31,12 @@ _SAID_ELSEWHERE = {
     "spark.dynamicAllocation.enabled": "workers",
     "spark.task.cpus": "the variant",
     "spark.default.parallelism": "workers",
+    "spark.jsl.settings.onnx.intraOpNumThreads": "the variant",
+    # A worker of Python that is begun anew for each task would load the model in every pass.
+    "spark.python.worker.reuse": "the framework",
 }
+# Variables of executors that a variant says: those of TensorFlow.
+_SAID_BY_VARIANT = re.compile(r"spark\.executorEnv\.TF_")
 # Settings whose values Spark itself hides in its logs (spark.redaction.regex).
 _SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 # MB of 2^20 bytes. Heap of an executor, which in Spark NLP holds the model (about 4 GB to load a ViT) and in Python's
@@ -43,6 +48,11 @@ _MOST = 16384
 def most(config: dict[str, Any]) -> int:
     """The largest number of workers."""
     return max(config["workers"])
+
+
+def _clustered(framework: str) -> bool:
+    """Whether a framework can run on a cluster; no for one that there is not, which others refuse."""
+    return framework in FRAMEWORKS and FRAMEWORKS[framework].clustered
 
 
 def wanted(config: dict[str, Any]) -> bool:
@@ -64,8 +74,8 @@ def check(config: dict[str, Any]) -> None:
     """Check what the keys `workers` and `spark` say together, whatever the machine.
 
     Raises:
-        UserError: the master has fewer workers, nothing says what each of them has, they would share a GPU, or a
-            setting is not free.
+        UserError: the master has fewer workers, nothing says what each of them has, they would share a GPU, a setting
+            is not free, or a variant would be compared with nothing.
     """
     spark = config["spark"]
     master, named = spark["master"], ("worker_cores", "worker_memory_gb")
@@ -83,6 +93,13 @@ def check(config: dict[str, Any]) -> None:
         raise UserError(
             f"spark: {missing[0]}: nothing says what each worker of {master.partition('://')[0]} has; add it"
         )
+    baseline = config["baseline"].partition("/")[0]
+    alone = [one for one in config["frameworks"] if not _clustered(one.partition("/")[0])]
+    if alone and _clustered(baseline) and 1 not in config["workers"]:
+        raise UserError(
+            f"workers: 1 is missing, and {', '.join(alone)}, which run on one node, would be compared with nothing: "
+            f"the baseline {config['baseline']} runs on the cluster; add 1, or leave them out"
+        )
     here = master is None or _LOCAL_CLUSTER.fullmatch(master)
     if here and most(config) > 1 and "gpu" in config["devices"]:
         raise UserError(
@@ -92,8 +109,8 @@ def check(config: dict[str, Any]) -> None:
     if not wanted(config) and (unread := [name for name in (*named, "hadoop") if spark[name] is not None]):
         raise UserError(f"spark: {unread[0]}: there is no cluster to have it: name more `workers`, or a master")
     for key in spark["settings"]:
-        if key in _SAID_ELSEWHERE:
-            raise UserError(f"spark: settings: {key} is said by {_SAID_ELSEWHERE[key]}; leave it out")
+        if said := _SAID_ELSEWHERE.get(key) or (_SAID_BY_VARIANT.match(key) and "the variant"):
+            raise UserError(f"spark: settings: {key} is said by {said}; leave it out")
         if _SECRET.search(key):
             raise UserError(
                 f"spark: settings: {key} is a secret, and the configuration is kept beside the records: give it by the "

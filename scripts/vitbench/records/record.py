@@ -190,11 +190,18 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["library"], row["product_precision"] = multiplies_with(
         record["framework"], definition, record["device"], record["precision"]
     )
-    row["machines"] = machines_of(record)
+    row["cores"], row["machines"] = cores_of(record), machines_of(record)
     row["declared"] = ";".join(terms(record["framework"], definition))
     row["processor"] = machine.processor_line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
+
+
+def cores_of(record: dict[str, Any]) -> int | None:
+    """Cores that a repeat could use: of its machine, or of all workers of its cluster; None if nobody wrote it down."""
+    if cluster := record.get("cluster"):
+        return record["workers"] * cluster["cores"]
+    return record["environment"].get("cores")
 
 
 def machines_of(record: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, divisors, in_and_out_by_default
+from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, as_a_program, divisors
 from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.spark_snippet import in_tasks
 
@@ -29,7 +29,7 @@ def needs(definition: dict[str, Any], device: str) -> Needs:
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """The program of Hugging Face's own variant, in Spark's tasks: see `Framework.snippet`."""
-    if not in_and_out_by_default(definition):
+    if not as_a_program(definition):
         return None
     threads = definition["threads_a_slot"]
     own = huggingface.snippet(in_a_task(definition), setting._replace(cores=threads))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, divisors, in_and_out_by_default
+from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, as_a_program, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
 OWN = onnxruntime.FRAMEWORK
@@ -25,7 +25,7 @@ def needs(definition: dict[str, Any], device: str) -> Needs:
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """The program of ONNX Runtime's own variant, in Spark's tasks: see `Framework.snippet`."""
-    if not in_and_out_by_default(definition):
+    if not as_a_program(definition):
         return None
     return in_tasks(onnxruntime.snippet(definition, setting), EACH, setting.cores, definition["threads_a_slot"])
 

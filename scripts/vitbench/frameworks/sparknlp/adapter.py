@@ -195,6 +195,8 @@ class Adapter(Plain):
         return sparknlp.profile(self, passes)
 
     def close(self) -> None:
-        self.spark.stop()
-        if self.executors:
-            self.executors.stop()
+        try:
+            self.spark.stop()
+        finally:
+            if self.executors:
+                self.executors.stop()

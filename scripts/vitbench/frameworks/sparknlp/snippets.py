@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import Setting, in_and_out_by_default
+from vitbench.frameworks.declaration import Setting, as_a_program
 
 PROGRAM = """\
 import os
@@ -60,7 +60,7 @@ PLAIN = 'ANNOTATOR = "path/to/annotator"  # loadSavedModel(...) of your model, s
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
-    if not in_and_out_by_default(definition):
+    if not as_a_program(definition):
         return None
     engine, pretrained = definition["engine"], definition.get("pretrained")
     threads = definition.get(f"{engine}_threads")
