@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import torch
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
@@ -23,6 +24,7 @@ def place(tmp_path_factory) -> Path:
     """A checkpoint of two layers with random weights, and eleven images."""
     folder = tmp_path_factory.mktemp("dataloader")
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    torch.manual_seed(1)
     config = ViTConfig(**shape, image_size=32, patch_size=8, num_labels=7, initializer_range=0.5)
     ViTForImageClassification(config).save_pretrained(folder / "model")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "model")
@@ -85,7 +87,6 @@ def test_every_pass_reads_the_files_again(place, tmp_path):
 
 @pytest.mark.parametrize("precision", ["tensorfloat32", "bfloat16", "float16"])
 def test_a_precision_that_this_processor_lacks_is_unavailable(place, precision, monkeypatch):
-    import torch
 
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_amx_fp16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
