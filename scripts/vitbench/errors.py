@@ -1,9 +1,10 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and what of a text goes into no record."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,21 @@ DISK = {
 }
 # These two tell of a disk only where they name a file.
 RIGHTS = (errno.EACCES, errno.EPERM)
+
+
+# How Spark and YARN name a node: "(10.1.2.3 executor 1)", "on host: node-7.example", "10.1.2.3:7077".
+_NODES = (
+    (re.compile(r"\(\S+ executor (\w+)\)"), r"(executor \1)"),
+    (re.compile(r"\b(on host:?) [\w.-]+"), r"\1 …"),
+    (re.compile(r"\b(?!127\.)\d{1,3}(\.\d{1,3}){3}\b(:\d+)?"), "…"),
+)
+
+
+def without_nodes(text: str) -> str:
+    """A text without the hosts and addresses of a cluster's nodes, which no record names; this machine's own stays."""
+    for pattern, instead in _NODES:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class UserError(Exception):

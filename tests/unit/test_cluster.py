@@ -130,10 +130,15 @@ def test_what_was_lost_and_done_again_is_told_once(store):
     assert watched.faults() == {"executors_lost": 1, "tasks_retried": 4}
     assert watched.faults() == {"executors_lost": 0, "tasks_retried": 0}
     store.executors["2"] = ""
+    store.executors["3"] = "Container from a bad node: container_1 on host: node1.example.com. Exit status: 143"
     told = watched.describe()
-    assert (told["executors"], told["executors_lost"], told["tasks_retried"]) == (2, 2, 4)
-    assert told["why_lost"] == ["Command exited with code 137 on …", "Spark says nothing"]
-    assert watched.collecting_seconds() == pytest.approx(0.75)  # of three executors, not of the driver
+    assert (told["executors"], told["executors_lost"], told["tasks_retried"]) == (2, 3, 4)
+    assert told["why_lost"] == [
+        "Command exited with code 137 on …",
+        "Container from a bad node: container_1 on host: … Exit status: 143",
+        "Spark says nothing",
+    ]
+    assert watched.collecting_seconds() == pytest.approx(1)  # of four executors, not of the driver
 
 
 def test_a_session_waits_for_all_its_executors_and_says_how_many_came(store, monkeypatch):

@@ -345,6 +345,13 @@ def test_an_exception_of_the_framework_is_an_error_with_its_reason(tmp_path):
     assert record["start_seconds"] > 0 and record["load_seconds"] is None and record["passes"] == []
 
 
+def test_no_record_names_a_node_of_a_cluster(tmp_path):
+    said = "Lost task 0.3 in stage 2.0 (TID 9) (10.1.2.3 executor 1): fetched from 10.1.2.4:7337 of 127.0.0.1"
+    record = measure(tmp_path, {"at": {"pass 1": ["fail", "RuntimeError", said]}})
+    told = "RuntimeError: Lost task 0.3 in stage 2.0 (TID 9) (executor 1): fetched from … of 127.0.0.1"
+    assert record["reason"] == told
+
+
 def test_what_was_measured_before_a_failure_is_kept(tmp_path):
     record = measure(tmp_path, {"at": {"pass 1": ["fail", "RuntimeError", "device lost"]}})
     assert_failed(tmp_path, record, "error", "device lost")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, without_nodes
 from vitbench.frameworks.spark import driver_outlives
 from vitbench.frameworks.standalone import Standalone
 
@@ -265,7 +265,9 @@ def _linked_home(folder: Path) -> Path:
 def _why(summary: Any) -> str:
     """Why an executor was lost, in one line and without addresses."""
     reason = summary.removeReason()
-    return _ADDRESS.sub("…", " ".join(reason.get().split()))[:300] if reason.isDefined() else "Spark says nothing"
+    if not reason.isDefined():
+        return "Spark says nothing"
+    return _ADDRESS.sub("…", without_nodes(" ".join(reason.get().split())))[:300]
 
 
 def _compilers() -> Iterator[tuple[tuple[int, int], float]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, without_nodes
 from vitbench.files import HOME, safe_cell
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.measure.energy import Meter
@@ -176,7 +176,7 @@ def tell_failure(error: Exception, report: Callable[..., None]) -> int:
         return BUG
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     text = " ".join(f"{kind}{error}".split())
-    report("failed", status="oom" if says_out_of_memory(text) else "error", reason=text[:500])
+    report("failed", status="oom" if says_out_of_memory(text) else "error", reason=without_nodes(text)[:500])
     return 0
 
 
