@@ -1,7 +1,7 @@
 # The page. In: the tables of <results>/{source}, of the published numbers their figures too. Out:
 # <reports>/{source}report.html, one file that asks for nothing from anywhere, for what is measured here, for the
 # published numbers and for packed campaigns alike. Cost: seconds. Written again whenever a table, a template or a module
-# that writes it changes.
+# that writes it changes. Its first line says what the record checker found, which it asks before.
 
 
 rule write_page:
@@ -27,6 +27,28 @@ rule write_page:
         "writing the page"
     script:
         "../scripts/write_page.py"
+
+
+rule check_records:
+    input:
+        runs="<results>/{source}runs.csv",
+        lib=library("write_checks"),
+    output:
+        "<results>/{source}provenance/checks.json",
+    log:
+        "<logs>/{source}check_records.log",
+    wildcard_constraints:
+        source=MEASURED,
+    conda:
+        "../envs/report.yaml"
+    resources:
+        machine=SHARED,
+    params:
+        archive=get_archive,
+    message:
+        "checking the records"
+    script:
+        "../scripts/write_checks.py"
 
 
 rule report:

@@ -235,8 +235,8 @@ def get_page_tables(wildcards):
         name: f"<results>/{wildcards.source}{name}.csv"
         for name in (*MEASURED_ALONE, "disagreements", "replication", "slowest_stage")
     }
-    grid = f"<results>/{wildcards.source}provenance/grid.json"
-    return get_sheets(wildcards) | get_published_runs(wildcards) | more | {"grid": grid}
+    more |= {name: f"<results>/{wildcards.source}provenance/{name}.json" for name in ("grid", "checks")}
+    return get_sheets(wildcards) | get_published_runs(wildcards) | more
 
 
 # Tables that page and workbook take of what was measured, and that the published numbers have not.

@@ -24,7 +24,7 @@ DOCUMENT = HOME / "docs" / "reruns.md"
 # The tree that the tests change: cells of the sweep, of the full set (one a variant and a control of each framework).
 CELLS, FULL, REPEATS = 6, 4, 3
 ANALYSED = {"analyse_runs", "derive_tables", "tabulate_replication", "write_context", "write_summary"}
-ANALYSED |= {"tabulate_scaling", "tabulate_cost"}
+ANALYSED |= {"tabulate_scaling", "tabulate_cost", "check_records"}
 TABLES = {"collect_records", "tabulate_physics", "tabulate_stages", "tabulate_slowest"} | ANALYSED
 CHARTS = {f"plot_{name}" for name, chart in REGISTRY.items() if chart.target == "figures"}
 WORKBOOK, PAGE = {"write_workbook"}, {"write_page"}

@@ -47,10 +47,12 @@ def replicated(**changes) -> dict:
     return row | changes
 
 
-def write(folder: Path, run: Tables, published: bool = False, **more: list[dict]) -> Path:
+def write(
+    folder: Path, run: Tables, published: bool = False, checks: dict | None = None, **more: list[dict]
+) -> Path:
     """Write the page of these tables in `folder`, which is its working directory, too; its path.
 
-    `more`: rows of further tables, by their names.
+    `checks`: what the record checker found, where that is not nothing; `more`: rows of further tables, by their names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = run.write(folder)
@@ -71,6 +73,9 @@ def write(folder: Path, run: Tables, published: bool = False, **more: list[dict]
         paths[name].write_text(tables.as_csv(table))
     paths["grid"] = folder / "grid.json"
     paths["grid"].write_text(json.dumps({"datasets": {role: {"slug": slug} for role, slug in SLUGS.items()}}))
+    found = {"records": "9 records", "reasons": [], "made": ["schema", "paths"], "not_made": []} | (checks or {})
+    paths["checks"] = folder / "checks.json"
+    paths["checks"].write_text(json.dumps(found))
     if published:
         paths["published"] = HOME / "resources/published/runs.csv"
     write_page.main({name: str(path) for name, path in paths.items()}, [], str(folder / "report.html"))

@@ -85,6 +85,19 @@ def test_the_answer_stands_first(whole):
     assert ("The article: " in above) == ("published comparisons" in first) and ".. " not in above
 
 
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({}, "checks: all 2 passed"),
+        ({"not_made": ["physics: no peak.json"]}, "checks: all 2 passed, 1 could not be made"),
+        ({"reasons": ["rep0.json: one", "rep1.json: two"]}, "checks: 2 reasons against these records"),
+    ],
+)
+def test_the_first_line_says_what_the_record_checker_found(tmp_path, found, words):
+    (header,) = parsed(write(tmp_path, rich(), checks=found).read_text()).all("header")
+    assert words in header.text
+
+
 def test_comparisons_are_grouped_by_their_terms_and_those_on_other_terms_stand_under_the_answer(tmp_path):
     run = rich()
     full = run.speedup.index[run.speedup.comparison == "each at its best batch size, full"]

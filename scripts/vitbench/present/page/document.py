@@ -68,6 +68,7 @@ def of_measured(
     tables: Mapping[str, pd.DataFrame],
     context: dict[str, Any],
     grid: dict[str, Any],
+    checks: dict[str, Any],
     root: Path,
     published: Path | None,
 ) -> str:
@@ -77,6 +78,7 @@ def of_measured(
         tables: runs, summary, best, parity, speedup, break_even, stages, physics, effective_batches, time_budget,
             images, disagreements, replication, data_set_sizes, total_time, scaling, scaling_fits, cost, slowest_stage.
         grid: of the source.
+        checks: what the record checker found (`provenance/checks.json`).
         root: working directory, below whose resources/datasets/ the images may lie.
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
     """
@@ -113,7 +115,7 @@ def of_measured(
     ]
     believe, doubt = quality.reasons(dict(tables), context)
     arms = break_even.arms(runs, tables["total_time"])
-    first = _first(context, shown, speedup, arms, believe, doubt, beside.found if beside else "")
+    first = _first(context, shown, speedup, arms, believe, doubt, beside.found if beside else "", _checked(checks))
     return render(first, sections, context)
 
 
@@ -136,7 +138,15 @@ def of_published(tables: Mapping[str, pd.DataFrame], context: dict[str, Any], pi
     return render(_first(context, comparison.shown_first(speedup), speedup, [], [], doubt), sections, context)
 
 
-def _first(context, shown, speedup, arms, believe, doubt, published="") -> First:
+def _checked(checks: dict[str, Any]) -> str:
+    """What the record checker found, in a few words."""
+    if checks["reasons"]:
+        return f"checks: {several(len(checks['reasons']), 'reason')} against these records (scripts/check_records.py)"
+    left = f", {len(checks['not_made'])} could not be made" if checks["not_made"] else ""
+    return f"checks: all {len(checks['made'])} passed{left}"
+
+
+def _first(context, shown, speedup, arms, believe, doubt, published="", checked="") -> First:
     answer, bracket, sure = context["answer"].partition(" [")
     source = context["source"]
     name = source.removeprefix("campaigns/")
@@ -145,6 +155,7 @@ def _first(context, shown, speedup, arms, believe, doubt, published="") -> First
     parts = [what, context["machine_text"], context["date"]]
     parts += [several(blocks.max(), "block")] if len(blocks) and source != "published" else []
     parts.append(f"protocol {context['protocol']}")
+    parts += [checked] if checked else []
     results = "../results/" if source == "live" else f"{'../' * (source.count('/') + 2)}results/{source}/"
     notebook = () if source == "published" else (("notebook", "analysis.html"),)
     links = (

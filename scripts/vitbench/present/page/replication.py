@@ -35,7 +35,7 @@ def replication(table: pd.DataFrame) -> Section | None:
         return None
     counts = Counter(table["verdict"])
     found = f"{len(table)} published comparisons: " + ", ".join(
-        f"{counts[one]} {one}" for one in VERDICTS if counts[one]
+        f"{one}: {counts[one]}" for one in VERDICTS if counts[one]
     )
     measured = table[table["ours"].notna()]
     parts = []
