@@ -109,3 +109,15 @@ def run(adapter: Any) -> tuple[list[Prediction], dict[str, Any]]:
         return predictions, adapter.describe()
     finally:
         adapter.close()
+
+
+# For programs of a session of their own: what comes of a pass that fails.
+FAILURE = """
+from vitbench.measure import harness
+
+def failure(adapter):
+    try:
+        list(adapter.classify())
+    except Exception as error:
+        return [type(error).__name__, str(error), harness.is_our_bug(error)]
+"""

@@ -47,9 +47,7 @@ def replicated(**changes) -> dict:
     return row | changes
 
 
-def write(
-    folder: Path, run: Tables, published: bool = False, checks: dict | None = None, **more: list[dict]
-) -> Path:
+def write(folder: Path, run: Tables, published: bool = False, checks: dict | None = None, **more: list[dict]) -> Path:
     """Write the page of these tables in `folder`, which is its working directory, too; its path.
 
     `checks`: what the record checker found, where that is not nothing; `more`: rows of further tables, by their names.

@@ -24,7 +24,7 @@ from vitbench.classify.folder import Folder, Job
 from vitbench.errors import UserError
 from vitbench.frameworks import Task
 from vitbench.inputs import contents, parquet
-from vitbench.measure import supervisor
+from vitbench.measure import repeat, supervisor
 from vitbench.measure.processes import machine_lock, marked
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
@@ -475,8 +475,8 @@ def task_of(chosen: choice.Chosen, out: Path) -> Task:
     """What the adapter would be told, on a machine that has Java and the jars."""
     Path(chosen.grid.model_folder(chosen.cell)).mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(job, "find_java", lambda: None)
-        patched.setattr(job, "jars_of", lambda grid, cell: (None, []))
+        patched.setattr(repeat, "find_java", lambda: None)
+        patched.setattr(repeat, "_jars", lambda grid, cell: (None, []))
         return job.task_of(chosen, Folder(out), threads=2)
 
 

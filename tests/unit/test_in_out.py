@@ -203,17 +203,12 @@ def test_batches_follow_from_the_rows_of_the_partitions():
 
 # --- a session
 
-SESSION = """
+SESSION = (
+    tiny.FAILURE
+    + """
 import json, pickle, sys
 from importlib import import_module
 from pathlib import Path
-from vitbench.measure import harness
-
-def failure(adapter):
-    try:
-        list(adapter.classify())
-    except Exception as error:
-        return [type(error).__name__, str(error), harness.is_our_bug(error)]
 
 def main():
     told = {}
@@ -243,6 +238,7 @@ def main():
 
 main()
 """
+)
 WAYS = {
     "as before": {},
     "parquet": {"sink": "parquet"},
@@ -257,7 +253,9 @@ def told(tmp_path_factory) -> dict:
     place = tiny.make(tmp_path_factory.mktemp("in and out"))
     given = []
     for name, settings in WAYS.items():
-        one = tiny.task(place, "spark-onnxruntime/float32", **settings)
+        own = place / f"temporary of {name}"  # as each repeat has
+        own.mkdir()
+        one = replace(tiny.task(place, "spark-onnxruntime/float32", **settings), temporary=str(own))
         if "input" in settings:
             packed = place / f"bytes-{name}"
             contents.write(packed, one.images, 2)

@@ -103,5 +103,5 @@ def test_a_repeat_is_refused_without_its_packages_before_anything_starts(tmp_pat
     grid = Grid(planted.CONFIG | OPENVINO, "linux-x86_64")
     cell = next(cell for cell in grid.cells if cell.framework == "openvino")
     with pytest.raises(UserError, match="environments/openvino are missing"):
-        repeat.packages_of(grid, cell)
-    assert repeat.packages_of(grid, grid.find("sample", "huggingface/pipeline/cpu/w1/bs8")) == (None, None)
+        repeat._packages(grid, cell)
+    assert repeat._packages(grid, grid.find("sample", "huggingface/pipeline/cpu/w1/bs8")) == (None, None)

@@ -206,13 +206,14 @@ def test_of_a_chain_of_tracebacks_the_last_one_counts():
 # --- a session --------------------------------------------------------------------------------------------------------
 
 # Runs everything that a repeat does and more, in a process of its own, and prints what was seen as JSON.
-SESSION = """
+SESSION = (
+    tiny.FAILURE
+    + """
 import json, os, pickle, signal, sys, threading, time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 import psutil
-from vitbench.measure import harness
 from vitbench.measure.processes import MARK, marked
 
 def workers():
@@ -222,12 +223,6 @@ def workers():
             if "pyspark.daemon" in one.cmdline():
                 parents[one.pid] = one.ppid()
     return sorted(pid for pid, parent in parents.items() if parent in parents)
-
-def failure(adapter):
-    try:
-        list(adapter.classify())
-    except Exception as error:
-        return [type(error).__name__, str(error), harness.is_our_bug(error)]
 
 def main():
     task, told = pickle.loads(bytes.fromhex(sys.argv[1])), {}
@@ -272,6 +267,7 @@ def main():
 
 main()
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vitbench import machine
 from vitbench.classify import listing
 from vitbench.classify.choice import Chosen
 from vitbench.classify.folder import Folder, Job
@@ -19,11 +18,10 @@ from vitbench.files import RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
 from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs import contents, datasets
-from vitbench.inputs.java import find_java
 from vitbench.measure.processes import machine_lock
-from vitbench.measure.repeat import jars_of, packages_of
+from vitbench.measure.repeat import parts_of, task_without_images
 from vitbench.measure.supervisor import alone, run_marked, stoppable
-from vitbench.plan import readiness, workers
+from vitbench.plan import readiness
 
 # Images of a part where nobody says: minutes of a CPU, seconds of a GPU, and what a kill costs at most.
 PART_IMAGES = 5000
@@ -122,30 +120,8 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     if not model.exists():
         raise UserError(f"the model {model} is missing: `snakemake classify` makes it, with the same settings")
     _check_still_that_model(grid.model.definition, Path(RESOURCES / "models" / grid.model.slug / CHECKPOINT))
-    if cell.device == "gpu" and not machine.gpus():
-        raise UserError("device: this machine shows no GPU; leave gpu out of `devices`, or see `make doctor`")
-    needs = grid.needs(cell)
-    if needs.spark:
-        find_java()
-    if grid.on_cluster(cell):
-        workers.check_room(grid.config, needs.jars is not None, threads)
-    _, jars = jars_of(grid, cell)
-    _, packages = packages_of(grid, cell)
-    return Task(
-        variant=grid.definition(cell),
-        device=cell.device,
-        workers=cell.workers,
-        batch_size=cell.batch_size,
-        threads=threads,
-        images=[],
-        images_folder="",
-        model=str(model.resolve()),
-        jars=[str(path) for path in jars],
-        natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
-        temporary=str(temporary_of(folder)),
-        spark=workers.task(grid.config, cell, needs.jars is not None, threads),
-        packages=str(packages) if packages else None,
-    )
+    parts = parts_of(grid, cell, threads)
+    return task_without_images(grid, cell, parts, threads, temporary_of(folder))
 
 
 def _check_still_that_model(definition: dict[str, Any], copy: Path) -> None:

@@ -113,6 +113,8 @@ class Framework:
     """what a pass takes beside its images because each is planned anew (a query of Spark), once the run time has
     compiled the planner; 0 where there is none. Where there is one, a repeat begins with short passes, and the adapter
     has the method `short_pass`"""
+    inside: str | None = None
+    """the framework whose own adapter Spark's tasks run, so that both give the same scores; None for all others"""
     clustered: bool = False
     """whether it runs on more than one worker"""
     adapter: Callable[[dict[str, Any]], str] = lambda definition: "adapter"

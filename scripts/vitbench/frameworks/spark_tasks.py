@@ -28,14 +28,13 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.frameworks import ADAPTERS, Plain, Prediction, Task, Unavailable
+from vitbench.frameworks import ADAPTERS, Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import Cluster, Executors, threads_and_slots
 from vitbench.frameworks.declaration import COLLECT, FILES, PARQUET
 from vitbench.frameworks.huggingface.processes import shares
+from vitbench.frameworks.inside_spark import InsideSpark
 from vitbench.frameworks.spark import (
     batches_of,
-    collecting_seconds,
-    compiling_seconds,
     driver_outlives,
     rows_of_partitions,
     start_session,
@@ -180,15 +179,13 @@ def check_worker(spark: SparkSession) -> None:
     _collected(spark.sparkContext.parallelize([""], 1).map(last_line))
 
 
-class Adapter(Plain):
+class Adapter(InsideSpark):
     """A framework of Python inside Spark.
 
     Args:
         framework: which, as it is named without Spark.
         settings: of that framework's own variant that a task runs.
     """
-
-    streams = False
 
     def __init__(self, task: Task, framework: str, settings: dict[str, Any]) -> None:
         self.task = task
@@ -259,22 +256,23 @@ class Adapter(Plain):
     def _opened(self, contents: DataFrame) -> RDD:
         return contents.rdd.mapPartitions(partial(opened, self.task.batch_size))
 
-    def run(self, images: RDD, answers: str) -> list[list[Answer]]:
-        """One pass: the answers of each batch in the driver; or none, where they are written to `answers`."""
+    def run(self, images: RDD) -> list[list[Answer]]:
+        """One pass: the answers of each batch in the driver; none, where they are written to `answers`."""
         if self.sink == COLLECT:
             return self.in_each(classify, images)
         rows = self._in_tasks(classify, images).flatMap(iter)
         with _in_one_line(), driver_outlives(self.spark):
             frame = self.spark.createDataFrame(rows, ANSWER, verifySchema=False)
-            frame.write.mode("overwrite").parquet(answers)
+            frame.write.parquet(self.answers)
         return []
 
     def short_pass(self) -> int:
-        self.run(self.few_images(), f"{self.answers}-of-few")
+        self.run(self.few_images())
+        self.forget()
         return len(self.shares)
 
     def classify(self) -> Iterator[Prediction]:
-        answers = self.run(self.images(), self.answers)
+        answers = self.run(self.images())
         self.batches = Counter(map(len, answers))
         for batch in answers:
             for answer in batch:
@@ -282,20 +280,8 @@ class Adapter(Plain):
 
     def written(self) -> Iterator[Prediction]:
         if self.sink == PARQUET:
-            with driver_outlives(self.spark):
-                answers = self.spark.read.parquet(self.answers).collect()
-            for answer in answers:
+            for answer in self.read_back():
                 yield Prediction(*answer)
-
-    def settling_seconds(self) -> float:
-        compiled = self.executors.compiling_seconds() if self.executors else None
-        return compiling_seconds(self.spark) if compiled is None else compiled
-
-    def collecting_seconds(self) -> float:
-        return collecting_seconds(self.spark) + (self.executors.collecting_seconds() if self.executors else 0.0)
-
-    def faults(self) -> dict[str, int]:
-        return self.executors.faults() if self.executors else {}
 
     def describe(self) -> dict[str, Any]:
         """As the workers tell it, each of which proves its own precision, with Spark's part added."""
@@ -329,13 +315,6 @@ class Adapter(Plain):
         from vitbench.frameworks import spark_profiler
 
         return spark_profiler.profile(self, passes)
-
-    def close(self) -> None:
-        try:
-            self.spark.stop()
-        finally:
-            if self.executors:
-                self.executors.stop()
 
 
 def _collected(rows: RDD) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vitbench import accuracy, machine
 from vitbench.cells import BEST, Cell
@@ -92,15 +92,7 @@ def prepare(
     for path, what in ((model, "model"), (checkpoint, "model's checkpoint")):
         if not path.exists():
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
-    if cell.device == "gpu" and not machine.gpus():
-        raise UserError(f"{cell.name}: this machine shows no GPU; take a cell of the cpu, or see `make doctor`")
-    needs = grid.needs(cell)
-    if needs.spark:
-        find_java()
-    if grid.on_cluster(cell):
-        workers.check_room(grid.config, needs.jars is not None, threads)
-    lock, jar_paths = jars_of(grid, cell)
-    packages_lock, packages_folder = packages_of(grid, cell)
+    parts = parts_of(grid, cell, threads)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))
     known = _known(grid, cell, number) | {
@@ -111,28 +103,19 @@ def prepare(
         "hashes": {
             "manifest": sha256(Path(grid.manifest(cell.dataset))),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),
-            "jars": sha256(lock) if lock else None,
-            "packages": sha256(packages_lock) if packages_lock else None,
+            "jars": sha256(parts.jars_lock) if parts.jars_lock else None,
+            "packages": sha256(parts.packages_lock) if parts.packages_lock else None,
             "measuring_code": measuring_code_sha256(),
         },
     }
     manifest = Path(grid.manifest(cell.dataset))
     folder = manifest.parent.resolve()
-    task = Task(
-        variant=grid.definition(cell),
-        device=cell.device,
-        workers=cell.workers,
+    task = replace(
+        task_without_images(grid, cell, parts, threads, out.resolve().with_name(f".{out.stem}.repeat")),
         batch_size=batch_size,
-        threads=threads,
         # Not resolved itself: an image may be a link, and Spark reports the link's name.
         images=[(image.id, str(folder / image.path)) for image in images],
         images_folder=str((folder / "images").resolve()),
-        model=str(model.resolve()),
-        jars=[str(path) for path in jar_paths],
-        natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
-        temporary=str(out.resolve().with_name(f".{out.stem}.repeat")),
-        spark=workers.task(grid.config, cell, needs.jars is not None, threads),
-        packages=str(packages_folder) if packages_folder else None,
     )
     task = replace(task, contents=contents_of(task, manifest))
     records = MEASUREMENTS / grid.config["machine"] / f"p{grid.config['protocol']}"
@@ -172,7 +155,52 @@ def _images(grid: Grid, cell: Cell) -> list[Image]:
     return images
 
 
-def jars_of(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
+class Parts(NamedTuple):
+    """What a cell loads beside its model; None and nothing of what it does not need."""
+
+    jars_lock: Path | None
+    jars: list[Path]
+    packages_lock: Path | None
+    packages: Path | None
+    """folder of the packages beside the environment"""
+
+
+def parts_of(grid: Grid, cell: Cell, threads: int) -> Parts:
+    """What a cell loads beside its model, each file as it was locked.
+
+    Raises:
+        UserError: it is not there, or GPU or Java are missing, or this machine has no room for the workers.
+    """
+    if cell.device == "gpu" and not machine.gpus():
+        raise UserError(f"{cell.name}: this machine shows no GPU; leave gpu out of `devices`, or see `make doctor`")
+    needs = grid.needs(cell)
+    if needs.spark:
+        find_java()
+    if grid.on_cluster(cell):
+        workers.check_room(grid.config, needs.jars is not None, threads)
+    return Parts(*_jars(grid, cell), *_packages(grid, cell))
+
+
+def task_without_images(grid: Grid, cell: Cell, parts: Parts, threads: int, temporary: Path) -> Task:
+    """What the adapter of a cell is told, but for the images, and the batch size where the cell leaves it open."""
+    return Task(
+        variant=grid.definition(cell),
+        device=cell.device,
+        workers=cell.workers,
+        batch_size=cell.batch_size,
+        threads=threads,
+        images=[],
+        images_folder="",
+        model=str(Path(grid.model_folder(cell)).resolve()),
+        jars=[str(path) for path in parts.jars],
+        natives=str(Path(RESOURCES / "jars" / "natives").resolve()),
+        temporary=str(temporary),
+        spark=workers.task(grid.config, cell, grid.needs(cell).jars is not None, threads),
+        packages=str(parts.packages) if parts.packages else None,
+    )
+
+
+def _jars(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
     """The lock of the jars that a cell needs, and their paths, each as it was locked; nothing where it needs none."""
     folder = grid.jars(cell)
     if not folder:
@@ -181,7 +209,7 @@ def jars_of(grid: Grid, cell: Cell) -> tuple[Path | None, list[Path]]:
     return locked / "jgo.lock.toml", [path.resolve() for path in jars.verify(locked, Path(folder))]
 
 
-def packages_of(grid: Grid, cell: Cell) -> tuple[Path | None, Path | None]:
+def _packages(grid: Grid, cell: Cell) -> tuple[Path | None, Path | None]:
     """Lock and folder of the packages that a cell needs beside the environment; nothing where it needs none."""
     folder = grid.packages(cell)
     if not folder:

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from vitbench.campaigns.checks import short, variant
+from vitbench.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -40,15 +41,15 @@ def check_copies(evidence: Evidence) -> Iterable[str]:
 def check_answers(evidence: Evidence) -> Iterable[str]:
     """No two frameworks give the same scores to the last digit: they resize and round in ways of their own.
 
-    What runs in Spark's tasks is the adapter of the framework that it is named after, and may.
+    A framework and what runs the same adapter in Spark's tasks count as one (`Framework.inside`).
     """
     answers: dict[str, dict[str, dict[tuple, str]]] = defaultdict(lambda: defaultdict(dict))
     for path, record in evidence.good.items():
         scores = tuple((row[0], float(row[2])) for row in evidence.predictions(path) or () if _tells(row[2]))
         if scores:
-            answers[record["dataset"]][record["framework"].removeprefix("spark-")].setdefault(
-                tuple(sorted(scores)), path
-            )
+            known = FRAMEWORKS.get(record["framework"])
+            framework = known.inside if known and known.inside else record["framework"]
+            answers[record["dataset"]][framework].setdefault(tuple(sorted(scores)), path)
     for frameworks in answers.values():
         for one, other in combinations(sorted(frameworks), 2):
             for first, origin in frameworks[one].items():

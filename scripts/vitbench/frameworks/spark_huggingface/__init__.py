@@ -54,6 +54,7 @@ FRAMEWORK = Framework(
     planning_seconds=0.1,
     needs=needs,
     refuses=huggingface.refuses,
+    inside="huggingface",
     clustered=True,
     search={"threads_a_slot": divisors},
     snippet=snippet,

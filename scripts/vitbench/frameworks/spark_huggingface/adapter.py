@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vitbench.frameworks import Task, spark_tasks
-from vitbench.frameworks.spark_huggingface import in_a_task
+from vitbench.frameworks.spark_huggingface import FRAMEWORK, in_a_task
 
 
 class Adapter(spark_tasks.Adapter):
     def __init__(self, task: Task) -> None:
-        super().__init__(task, "huggingface", in_a_task(task.variant))
+        super().__init__(task, FRAMEWORK.inside, in_a_task(task.variant))

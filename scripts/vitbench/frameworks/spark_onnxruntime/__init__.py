@@ -43,6 +43,7 @@ FRAMEWORK = Framework(
     planning_seconds=0.1,
     needs=needs,
     refuses=OWN.refuses,
+    inside="onnxruntime",
     clustered=True,
     search={"threads_a_slot": divisors},
     snippet=snippet,

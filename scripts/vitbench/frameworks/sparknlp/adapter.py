@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from vitbench.frameworks import Plain, Prediction, Task, Unavailable
+from vitbench.frameworks import Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import Cluster, Executors
 from vitbench.frameworks.declaration import COLLECT, PARQUET
+from vitbench.frameworks.inside_spark import InsideSpark
 from vitbench.frameworks.spark import (
     ONEDNN,
     batches_of,
-    collecting_seconds,
-    compiling_seconds,
     driver_outlives,
     engine_environment,
     rows_of_partitions,
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-class Adapter(Plain):
-    streams = False
-
+class Adapter(InsideSpark):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.engine = task.variant["engine"]
@@ -85,15 +82,15 @@ class Adapter(Plain):
         super().give(images, folder, contents)
         self._name_files()
 
-    def images(self, where: str | list[str] | None = None) -> DataFrame:
-        """The images of a folder, or these files; None: the task's."""
+    def images(self, where: list[str] | None = None) -> DataFrame:
+        """The images in these files; None: the task's."""
         return self.spark.read.format("image").option("dropInvalid", True).load(where or self.task.images_folder)
 
-    def run(self, where: str | list[str] | None, written: str) -> list[Any]:
+    def run(self, where: list[str] | None = None) -> list[Any]:
         """One pass over `images(where)`.
 
         Returns:
-            Rows of origin, labels and metadata; none where the answers are written to the folder `written` instead.
+            Rows of origin, labels and metadata; none where the answers are written to the folder `answers` instead.
         """
         answers = self.pipeline.transform(self.images(where))
         with driver_outlives(self.spark):
@@ -104,16 +101,17 @@ class Adapter(Plain):
             # As `classify` finds it.
             score = expr("answer.metadata[concat('Some(', answer.result, ')')]").cast("double").alias("score")
             each = answers.select(col("image.origin").alias("id"), explode("class").alias("answer"))
-            each.select("id", col("answer.result").alias("label"), score).write.mode("overwrite").parquet(written)
+            each.select("id", col("answer.result").alias("label"), score).write.parquet(self.answers)
             return []
 
     def short_pass(self) -> int:
         few = [path for _, path in self.task.images[: self._slots()]]
-        self.run(few, f"{self.answers}-of-few")
+        self.run(few)
+        self.forget()
         return len(few)
 
     def classify(self) -> Iterator[Prediction]:
-        for origin, labels, metadata in self.run(None, self.answers):
+        for origin, labels, metadata in self.run():
             image = self._id_of(origin)
             for label, scores in zip(labels, metadata, strict=True):
                 # The annotation carries the scores of ten labels at most, under a Scala Option's name for them.
@@ -122,24 +120,12 @@ class Adapter(Plain):
 
     def written(self) -> Iterator[Prediction]:
         if self.sink == PARQUET:
-            with driver_outlives(self.spark):
-                answers = self.spark.read.parquet(self.answers).collect()
-            for origin, label, score in answers:
+            for origin, label, score in self.read_back():
                 yield Prediction(self._id_of(origin), label, score)
 
     def _id_of(self, origin: str) -> str:
         """The image whose file's address Spark reports; the address itself where it is none of ours."""
         return self.id_of_file.get(unquote(origin.rsplit("/", 1)[-1]), origin)
-
-    def settling_seconds(self) -> float:
-        compiled = self.executors.compiling_seconds() if self.executors else None
-        return compiling_seconds(self.spark) if compiled is None else compiled
-
-    def collecting_seconds(self) -> float:
-        return collecting_seconds(self.spark) + (self.executors.collecting_seconds() if self.executors else 0.0)
-
-    def faults(self) -> dict[str, int]:
-        return self.executors.faults() if self.executors else {}
 
     def describe(self) -> dict[str, Any]:
         import pyspark
@@ -193,10 +179,3 @@ class Adapter(Plain):
         from vitbench.frameworks.sparknlp import profiler as sparknlp
 
         return sparknlp.profile(self, passes)
-
-    def close(self) -> None:
-        try:
-            self.spark.stop()
-        finally:
-            if self.executors:
-                self.executors.stop()
