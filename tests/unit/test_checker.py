@@ -12,6 +12,7 @@ import pytest
 from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shortened
 
 from vitbench.campaigns import checker
+from vitbench.campaigns.checks.copies import check_answers
 from vitbench.campaigns.checks.records import check_short_passes
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
@@ -514,3 +515,21 @@ def test_short_passes_are_those_that_were_asked_for(changes, expected):
 @pytest.mark.parametrize("campaign", sorted(path.name for path in (HOME / "resources" / "campaigns").iterdir()))
 def test_every_committed_campaign_is_sound_whatever_its_protocol(campaign):
     assert reasons(HOME / "resources" / "campaigns" / campaign) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        ("onnxruntime", "spark-onnxruntime", False),  # its tasks run that very adapter
+        ("huggingface", "spark-huggingface", False),
+        ("onnxruntime", "sparknlp", True),
+        ("huggingface", "spark-onnxruntime", True),
+        ("spark-huggingface", "spark-onnxruntime", True),
+        ("unknown-here", "onnxruntime", True),
+    ],
+)
+def test_scores_may_be_equal_where_two_frameworks_run_one_adapter(one, other, refused):
+    scores = [(f"{number}", "cat", f"0.{number}2345678") for number in range(1, 9)]
+    good = {name: {"dataset": "full", "framework": name, "variant": "float32"} for name in (one, other)}
+    evidence = SimpleNamespace(good=good, predictions=lambda path: scores)
+    assert bool(list(check_answers(evidence))) == refused

@@ -190,6 +190,13 @@ def test_each_cell_is_a_share_of_the_peak(runs):
     assert (table.verdict == "").all() and physics.impossible_cells(table) == set()
 
 
+def test_a_cluster_of_other_machines_is_no_share_of_this_ones_peak(runs):
+    elsewhere = runs.assign(machines=[1.0] * 5 + [8.0] * 5, throughput=runs.throughput * 1000)
+    here, there = physics.tabulate(elsewhere, PEAK).itertuples()
+    assert here.verdict == physics.ABOVE and here.share_of_peak > 1
+    assert pd.isna(there.share_of_peak) and pd.isna(there.verdict) and there.throughput > 1000
+
+
 def test_each_cell_is_a_share_of_its_own_librarys_peak(runs):
     """torch gets 122 GFLOP/s out of a machine that can do 376; nobody knows what the JVM's library can."""
     rates = [PEAK["rates"][0] | {"library": "torch", "gflops": gflops} for gflops in (90.0, 122.0)]

@@ -112,6 +112,17 @@ def test_a_quantised_graph_and_the_threads_of_an_engine_are_named():
     assert "dtype=torch.float16" in program("huggingface/guide", device="gpu")
 
 
+@pytest.mark.parametrize("variant", ["sparknlp/onnx-tuned", "spark-onnxruntime/int8", "spark-huggingface/float32"])
+@pytest.mark.parametrize(
+    "more", [{"sink": "parquet"}, {"spark": {"master": "standalone"}}, {"spark": {"settings": "a"}}]
+)
+def test_what_no_program_of_one_node_does_has_none(variant, more):
+    framework, definition = VARIANTS[variant]
+    setting = Setting("cpu", 24, 6)
+    assert FRAMEWORKS[framework].snippet(definition, setting)
+    assert FRAMEWORKS[framework].snippet(definition | more, setting) is None
+
+
 def test_onednn_is_what_the_variant_says():
     assert '"TF_ENABLE_ONEDNN_OPTS"] = "1"' in program("sparknlp/tensorflow")
     assert '"TF_ENABLE_ONEDNN_OPTS"] = "0"' in program("sparknlp/tensorflow-no-onednn")
