@@ -3,7 +3,7 @@
 Settings: `log` (file that gets a line for each start and each call of `classify`), `kill_in` and `fail_in` (number of a
 call, counted from 0 in each process, in which the process kills itself, or an error comes out of a library; only once,
 which the file `log` with another ending remembers), `lose` (how many of a call's images get no answer), `written` (the
-answers are handed over by `written` instead).
+answers are handed over by `written` instead), `faults` (what a cluster lost in each call).
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Adapter(Plain):
 
     def load(self) -> None:
         """There is nothing to load."""
+
+    def faults(self) -> dict[str, int]:
+        return self.task.variant.get("faults", {})
 
     def _say(self, what: str) -> None:
         with open(self.log, "a") as lines:

@@ -84,6 +84,13 @@ def test_what_failed_the_gate_or_was_set_aside_is_not_advised():
     assert advised(*suspect).loc[TIME].candidate.startswith(PROCESSES)
 
 
+def test_workers_compete_where_they_have_the_cores_of_one_node():
+    inside = "spark-huggingface/float32"
+    one, two = (steady(inside, 5.0 / number, workers=number, cores=number, machines=1) for number in (1, 2))
+    found = advised(steady(HF, 9.0, cores=2, machines=1), one, two)
+    assert found.loc[TIME].candidate == f"{inside}/cpu/w2/bs8" and found.loc[TIME].candidates == 2
+
+
 def test_where_nothing_is_better_the_baseline_is_the_advice():
     found = advised(steady(HF, 3.0), steady(ONNX, 9.0)).loc[TIME]
     assert (found.candidate, found.verdict, found.speedup) == (f"{HF}/cpu/w1/bs8", "baseline", 1)

@@ -206,6 +206,13 @@ def test_a_failure_of_the_framework_is_one_line_and_what_was_done_stays(tmp_path
     assert one.folder.done() == {0}
 
 
+@pytest.mark.parametrize(("lost", "said"), [(1, 1), (0, 0)])
+def test_what_a_cluster_lost_and_did_again_is_said(tmp_path, capfd, lost, said):
+    pictures(tmp_path / "images")
+    asked(tmp_path / "images", faults={"executors_lost": lost, "tasks_retried": 2 * lost}).label()
+    assert capfd.readouterr().out.count("part 1: executors lost: 1, tasks done again: 2\n") == said
+
+
 def test_an_image_without_an_answer_ends_the_job_before_its_part_is_written(tmp_path):
     pictures(tmp_path / "images")
     one = asked(tmp_path / "images", lose=1)

@@ -23,6 +23,7 @@ from vitbench.errors import UserError
 from vitbench.frameworks import cluster as module
 from vitbench.frameworks import standalone
 from vitbench.frameworks.cluster import Cluster, Executors
+from vitbench.frameworks.inside_spark import InsideSpark
 from vitbench.frameworks.spark import driver_outlives
 from vitbench.frameworks.standalone import Standalone
 from vitbench.records import record as records
@@ -246,6 +247,18 @@ def test_a_worker_is_held_to_cores_of_its_own(tmp_path, spark_home, monkeypatch)
     finally:
         daemons.stop()
     assert sorted(os.sched_getaffinity(0)) == there
+
+
+def test_the_daemons_end_although_the_driver_is_gone():
+    def gone():
+        raise Py4JError("the driver is gone")
+
+    ended, adapter = [], InsideSpark()
+    adapter.spark = SimpleNamespace(stop=gone)
+    adapter.executors = SimpleNamespace(stop=lambda: ended.append(True))
+    with pytest.raises(Py4JError):
+        adapter.close()
+    assert ended == [True]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system holds no process to a core")
