@@ -7,6 +7,20 @@ from typing import Any
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
 
+# How a program ends that has the logits of a batch: labels and scores, batches in as many slots at a time.
+IN_SLOTS = """\
+    shares = numpy.exp(logits - logits.max(-1, keepdims=True))
+    scores = (shares.max(-1) / shares.sum(-1)).tolist()
+    return [(path, names[number], score) for path, number, score in zip(paths, logits.argmax(-1).tolist(), scores)]
+
+
+{main}{images}    batches = [paths[begin : begin + BATCH_SIZE] for begin in range(0, len(paths), BATCH_SIZE)]
+    with ThreadPoolExecutor(SLOTS) as pool:
+        for answers in pool.map(partial(answer, load()), batches):
+            for found in answers:
+                print(*found, sep="\\t")
+"""
+
 PROGRAM = """\
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -34,16 +48,6 @@ def answer(loaded, paths):
     session, processor, names = loaded
     pixels = processor(images=[load_image(path) for path in paths], return_tensors="np")["pixel_values"]
     logits = session.run(["logits"], {{"pixel_values": pixels}})[0]
-    shares = numpy.exp(logits - logits.max(-1, keepdims=True))
-    scores = (shares.max(-1) / shares.sum(-1)).tolist()
-    return [(path, names[number], score) for path, number, score in zip(paths, logits.argmax(-1).tolist(), scores)]
-
-
-{main}{images}    batches = [paths[begin : begin + BATCH_SIZE] for begin in range(0, len(paths), BATCH_SIZE)]
-    with ThreadPoolExecutor(SLOTS) as pool:
-        for answers in pool.map(partial(answer, load()), batches):
-            for found in answers:
-                print(*found, sep="\\t")
 """
 
 DYNAMIC = """
@@ -73,7 +77,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
     wanted = definition["threads_a_slot"]
     threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
-    program = PROGRAM.format(
+    program = (PROGRAM + IN_SLOTS).format(
         slots=max(1, setting.cores // threads),
         threads=threads,
         batch_size=setting.batch_size,

@@ -6,6 +6,7 @@ from typing import Any
 
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
+from vitbench.frameworks.onnxruntime.snippets import IN_SLOTS
 
 # In which OpenVINO is to compute what a variant does not quantise.
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -52,16 +53,6 @@ def answer(loaded, paths):
     request.wait()
     logits = request.get_tensor("logits").data.copy()
     requests.put(request)
-    shares = numpy.exp(logits - logits.max(-1, keepdims=True))
-    scores = (shares.max(-1) / shares.sum(-1)).tolist()
-    return [(path, names[number], score) for path, number, score in zip(paths, logits.argmax(-1).tolist(), scores)]
-
-
-{main}{images}    batches = [paths[begin : begin + BATCH_SIZE] for begin in range(0, len(paths), BATCH_SIZE)]
-    with ThreadPoolExecutor(SLOTS) as pool:
-        for answers in pool.map(partial(answer, load()), batches):
-            for found in answers:
-                print(*found, sep="\\t")
 """
 
 QUANTISED = """
@@ -73,7 +64,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
     wanted = definition["threads_a_slot"]
     threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
-    program = PROGRAM.format(
+    program = (PROGRAM + IN_SLOTS).format(
         slots=max(1, setting.cores // threads),
         threads=threads,
         batch_size=setting.batch_size,
