@@ -36,14 +36,20 @@ def get_chosen():
         sys.exit(UNUSABLE)
     if not is_classifying():
         sys.exit(
-            "vitbench: images: name a folder, a list or a Parquet file: snakemake classify --config images=PATH"
+            "vitbench: images: name a folder, a list, a Parquet file or the URL of a store: snakemake classify --config "
+            "images=PATH"
         )
     try:
         # A Snakemake without the locked environment has no reader of Parquet: there the job says it, after the model.
         if importlib.util.find_spec("duckdb"):
             from vitbench.classify.listing import kind_of
 
-            kind_of(Path(os.path.abspath(os.path.expanduser(config["images"]))))
+            images = config["images"]
+            kind_of(
+                images
+                if is_url(images)
+                else os.path.abspath(os.path.expanduser(images))
+            )
         out = Path(get_out())
         return choose_for(GRID.config, out, config["variant"], config["batch_size"])
     except UserError as error:
@@ -248,7 +254,7 @@ def get_sizes_of(wildcards):
 
 def get_classified(wildcards):
     """What labelling needs besides the images: the model as the variant loads it, its logits checked, jars, packages,
-    and Spark started once.
+    those that read an object store, and Spark started once.
     """
     chosen = get_chosen()
     grid, needs = chosen.grid, chosen.grid.needs(chosen.cell)
@@ -258,6 +264,8 @@ def get_classified(wildcards):
         grid.packages(chosen.cell),
     ]
     found = {"parts": [str(part) for part in parts if part]}
+    if is_url(config["images"]):
+        found["reader"] = f"resources/environments/{LOCK}"
     if needs.export:
         folder = f"resources/models/{grid.model.slug}"
         found["logits"] = f"{folder}/logits-{needs.export}.json"

@@ -17,6 +17,7 @@ from vitbench.classify.folder import Folder
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks.declaration import CHECKPOINT
+from vitbench.inputs.object_store import is_url
 from vitbench.measure.supervisor import Cancelled
 from vitbench.plan import configuration
 
@@ -27,8 +28,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="example: python scripts/classify_images.py --images ~/Pictures --variant onnxruntime/int8 --out labels "
         "(docs/classify.md)",
     )
-    where = "folder, text list of paths, or Parquet file (or folder of them) of paths, or of path and content"
-    parser.add_argument("--images", required=True, type=Path, help=where)
+    where = (
+        "folder, text list of paths, Parquet file (or folder of them) of paths, or of path and content, or the URL of "
+        "an object store"
+    )
+    parser.add_argument("--images", required=True, help=where)
     parser.add_argument("--out", type=Path, default=Path("classified"), help="folder of the job (default: classified)")
     parser.add_argument("--model", help="name in resources/models.yaml or under `define`, or a checkpoint's folder")
     parser.add_argument("--variant", help="framework/variant (default: by this machine's records, or the baseline)")
@@ -56,7 +60,7 @@ def requested(options: argparse.Namespace) -> job.Request:
             raise UserError(f"{name}: {given}; it is {least} at least")
     if not 0 <= options.most_refused <= 1:
         raise UserError(f"most_refused: {options.most_refused}; it is a share, between 0 and 1")
-    images = absolute(options.images)
+    images = options.images if is_url(options.images) else str(absolute(Path(options.images)))
     listing.kind_of(images)
     return job.Request(images, absolute(options.out), options.most_refused, options.part_images, options.threads)
 

@@ -30,7 +30,7 @@ from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line
-from vitbench.present.campaign_tables import PARTS, quiet, share
+from vitbench.present.campaign_tables import PARTS, quiet, scaled, scaling, share
 from vitbench.present.charts import CHARTS
 from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
 from vitbench.present.labels import number as quantity
@@ -41,7 +41,7 @@ from vitbench.records.archive import Packed, open_archive
 # Today's.
 PROTOCOL = yaml.safe_load((HOME / "config" / "config.yaml").read_text(encoding="utf-8"))["protocol"]
 # The page shows what the campaign says of itself; what it says of the series is for docs/published.md.
-_TARGETS = ("figures", "sizes", "sustained", "advice")
+_TARGETS = ("figures", "sizes", "sustained", "scaling", "advice")
 SHOWN = {name: chart.title for name, chart in CHARTS.items() if chart.target in _TARGETS}
 
 
@@ -64,9 +64,13 @@ class Campaign:
         return HOME / "docs" / "images" / self.name
 
     def has(self, part: str) -> bool:
-        """Whether its page has this part, or this chart: none of a table without rows, or of a sweep not made."""
+        """Whether its page has this part, or this chart: none of a table without rows, of a sweep that was not made, or
+        of one number of workers.
+        """
         if part == "batch_sweep":
             return any(role_of(dataset) == "sample" for dataset in self.tables["runs"]["dataset"])
+        if part == "scaling":
+            return len(scaled(self.tables["scaling"])) > 0
         return part not in self.tables or len(self.tables[part]) > 0
 
     @property
@@ -209,6 +213,7 @@ BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
     "comparisons": lambda campaign, page: comparisons(campaign),
     "advice": lambda campaign, page: best_table(campaign.tables["advice"]),
     "steps": lambda campaign, page: steps_table(campaign.tables["steps"]),
+    "scaling": lambda campaign, page: scaling(campaign.tables["scaling"]),
 } | {f"chart {chart}": lambda campaign, page, chart=chart: [picture(campaign, page, chart)] for chart in SHOWN}
 
 

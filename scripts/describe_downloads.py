@@ -20,6 +20,7 @@ PARTS = {
     "tensorflow-cpu": "jars of Spark NLP with TensorFlow",
     "onnx-cpu": "jars of Spark NLP with ONNX, if asked for",
     "openvino": "OpenVINO, if asked for",
+    "object-stores": "what reads images in an object store, if asked for",
     "tensorflow-gpu": "jars with TensorFlow for a GPU, if asked for",
     "onnx-gpu": "jars with ONNX for a GPU, if asked for",
 }

@@ -28,7 +28,7 @@ RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
 # The parts of envs/downloads.json that uv installs: for a first run, and for variants that are measured if asked for.
 ENVIRONMENTS = ("default", "tensorflow-export")
-BESIDE = {"openvino": "OpenVINO"}
+BESIDE = {"openvino": "OpenVINO", "object-stores": "readers of object stores"}
 
 # What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
 # home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or

@@ -30,9 +30,10 @@ from vitbench.inputs.jars import file_name
 PYTHON = "3.11"
 UNIVERSAL = ("--universal", "--python-version", PYTHON)
 WITHOUT_ADDRESSES = ("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header")
-# Beside the default environment, and on its path: lists nothing that it has, nor these, which nothing here imports.
+# Beside the default environment, and on its path, when asked for: OpenVINO, and what reads an object store. They list
+# nothing that it has, nor these, which nothing here imports.
 # openvino-telemetry reports the use of OpenVINO to Intel.
-BESIDE = {"openvino": ("openvino-telemetry",)}
+BESIDE = {"openvino": ("openvino-telemetry",), "object-stores": ()}
 MEASURED = ("default", "tensorflow-export", *BESIDE)
 LOCKED = (*MEASURED, "docs")  # the last is of MkDocs, which no run needs
 

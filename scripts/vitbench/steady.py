@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ class Passes:
     """How long a repeat warms up and how many timed passes follow: the key `passes` of the configuration."""
 
     warm_images: int
-    """least images of the passes before the timed ones, pass 0 included"""
+    """least images of the passes before the timed ones, pass 0 included, all workers together"""
     warm_seconds: float
     """least seconds of these passes"""
     shift: float
@@ -61,6 +61,11 @@ class Passes:
     """seconds of all passes after which warm-up ends anyway, and nothing is extended"""
     short_passes: int = 0
     """passes over a few images after pass 0, of a framework that plans each pass anew; none before protocol 4"""
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], workers: int) -> Passes:
+        """The key `passes` of a configuration for a cell with so many workers: each has to see `warm_images` images."""
+        return cls(**{**settings, "warm_images": settings["warm_images"] * workers})
 
     def how_many(self, images: int) -> int:
         """Timed passes over a data set of so many images: known before the first of them, whatever they take."""

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import classify_images
-import duckdb
 import planted
 import pytest
+from example_job import IMAGES, asked, bad_files, pictures
 from PIL import Image as Pillow
 
 from vitbench.classify import choice, job, listing, worker
-from vitbench.classify.folder import Folder, Job
 from vitbench.errors import UserError
-from vitbench.frameworks import Task
 from vitbench.inputs import contents, parquet
 from vitbench.measure import supervisor
-from vitbench.measure.processes import machine_lock, marked
+from vitbench.measure.processes import machine_lock
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 
 HERE = Path(__file__).parent
-# Good ones of a folder, and images of a part: three parts, the last smaller.
-IMAGES, PART = 11, 4
 
 
 @pytest.fixture(autouse=True)
@@ -40,84 +32,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
-
-
-def pictures(folder: Path, images: int = IMAGES) -> dict[str, str]:
-    """Write photographs, each of a size of its own, half of them of a form that is rendered; id → the right label."""
-    folder.mkdir(parents=True)
-    right = {}
-    for number in range(images):
-        width, name = 10 + number, f"{number:02d} é.{'jpg' if number % 2 else 'png'}"
-        Pillow.new("RGB", (width, 8), (number, 0, 0)).save(folder / name)
-        right[name] = f"{width}x8"
-    return right
-
-
-def bad_files(folder: Path) -> set[str]:
-    """Write files that are no images, one in each of the first two parts; their ids."""
-    (folder / "00 empty.jpg").touch()
-    (folder / "05 text.jpg").write_text("no image")
-    return {"00 empty.jpg", "05 text.jpg"}
-
-
-@dataclass
-class Asked:
-    """A job of the framework of the tests."""
-
-    request: job.Request
-    chosen: Any
-    settings: dict[str, Any]
-
-    @property
-    def folder(self) -> Folder:
-        return Folder(self.request.out)
-
-    @property
-    def said(self) -> list[str]:
-        """What the adapter has said so far."""
-        log = Path(self.settings["log"])
-        return log.read_text().splitlines() if log.exists() else []
-
-    def begin(self) -> tuple[Folder, Job, worker.Start]:
-        folder, what = job.open_job(self.request, self.chosen)
-        task = Task(self.settings, "cpu", 1, 3, 1, [], "", "model", [], "natives", str(job.temporary_of(folder)))
-        start = worker.Start(str(folder.root), "labelling_adapter", asdict(task), self.request.most_refused)
-        return folder, what, start
-
-    def label(self) -> None:
-        """Label in this process, from an empty folder as the one that the process has that is started for it."""
-        shutil.rmtree("parts", ignore_errors=True)
-        folder, _, start = self.begin()
-        worker.label(folder, start)
-
-    def run(self) -> int:
-        """Label in a process of its own, after which nothing is left of it."""
-        folder, what, start = self.begin()
-        try:
-            return job.run(folder, what, start)
-        finally:
-            assert marked(start.task["temporary"]) == [] and not Path(start.task["temporary"]).exists()
-
-    def conclude(self) -> dict[str, Any]:
-        return job.conclude(self.folder, self.folder.read_job(), "as asked for")
-
-    def labels(self) -> dict[str, str]:
-        """id → label, after a look that no id is there twice."""
-        rows = self.rows("labels")
-        assert len({row[0] for row in rows}) == len(rows)
-        return {row[0]: row[1] for row in rows}
-
-    def rows(self, what: str) -> list[tuple]:
-        files = sorted((self.request.out / what).glob("*.parquet"))
-        return duckdb.sql(f"select * from {parquet.relation(files)} order by id").fetchall() if files else []
-
-
-def asked(images: Path, most_refused: float = 1.0, part_images: int = PART, **settings) -> Asked:
-    out = images.parent / "out"
-    settings = {"log": str(images.parent / "said.log")} | settings
-    grid = SimpleNamespace(model=SimpleNamespace(slug="tiny-1234"), definition=lambda _cell: {"told": True})
-    chosen = SimpleNamespace(grid=grid, cell=None, variant="fake/told")
-    return Asked(job.Request(images, out, most_refused, part_images, threads=1), chosen, settings)
 
 
 def test_each_image_gets_its_own_label_once_and_what_is_none_is_set_aside(tmp_path):
@@ -396,9 +310,9 @@ def test_parquet_files_whose_rows_are_no_images_by_id_are_refused(tmp_path, colu
 def test_parquet_files_without_paths_are_refused_before_anything_is_begun(tmp_path):
     parquet.write(tmp_path / "images.parquet", {"file": "varchar", "content": "blob"}, [("a", b"x")])
     with pytest.raises(UserError, match="images: .* has no column path, only file, content; give it one"):
-        listing.kind_of(tmp_path / "images.parquet")
+        listing.kind_of(str(tmp_path / "images.parquet"))
     parquet.write(tmp_path / "list.parquet", {"path": "varchar"}, [("a.jpg",)])
-    assert listing.kind_of(tmp_path / "list.parquet") == listing.FILES
+    assert listing.kind_of(str(tmp_path / "list.parquet")) == listing.FILES
 
 
 def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):
@@ -406,7 +320,7 @@ def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):
     for number in (1, 0):
         rows = [(f"{number}-{row}", bytes([row])) for row in range(100)]
         parquet.write(tmp_path / "spark [out]" / f"part-{number}.parquet", contents.COLUMNS, rows)
-    assert listing.kind_of(tmp_path / "spark [out]") == listing.CONTENTS
+    assert listing.kind_of(str(tmp_path / "spark [out]")) == listing.CONTENTS
     read = list(contents.read(tmp_path / "spark [out]"))
     assert read == [(f"{number}-{row}", bytes([row])) for number in (0, 1) for row in range(100)]
     assert contents.check(tmp_path / "spark [out]") == 200
@@ -416,7 +330,7 @@ def test_a_job_starts_each_part_where_the_one_before_ended(tmp_path):
     (tmp_path / "images").mkdir()
     for number in range(10):
         (tmp_path / "images" / f"{number}.jpg").touch()
-    assert listing.write(tmp_path / "images", tmp_path / "list.jsonl") == 10
+    assert listing.write(str(tmp_path / "images"), tmp_path / "list.jsonl", None) == 10
     parts = dict(listing.parts(tmp_path / "list.jsonl", 4, ()))
     assert [[image for image, _ in parts[number]] for number in (0, 1, 2)] == [
         ["0.jpg", "1.jpg", "2.jpg", "3.jpg"],

@@ -154,6 +154,13 @@ def test_slots_and_their_threads_are_the_cores(place, labels, threads_a_slot, sl
     assert (described["slots"], described["threads"]) == (slots, 2 // slots)
 
 
+@pytest.mark.parametrize(("wanted", "taken"), [(1, 1), (2, 2), (7, 2)])
+def test_fewer_slots_leave_cores_idle_and_more_than_fit_are_not_taken(place, labels, wanted, taken):
+    predictions, described = run(place, "onnxruntime/float32", slots=wanted)
+    assert {one.id: one.label for one in predictions} == labels
+    assert (described["slots"], described["threads"]) == (taken, 1)
+
+
 def test_a_batch_of_one_image_gives_the_same_labels(place, labels):
     predictions, described = run(place, "huggingface/pipeline", batch_size=1)
     assert {one.id: one.label for one in predictions} == labels

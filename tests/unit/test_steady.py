@@ -31,7 +31,8 @@ from vitbench.steady import (
     without_spikes,
 )
 
-LIMITS = Passes(**yaml.safe_load((HOME / "config" / "config.yaml").read_text())["passes"])
+SETTINGS = yaml.safe_load((HOME / "config" / "config.yaml").read_text())["passes"]
+LIMITS = Passes.of(SETTINGS, workers=1)
 # Seconds a pass over photos-16 at batch size 8 on a Zen 5 of two cores, pass 0 first, measured under protocol 2.
 TENSORFLOW = [5.58, 2.61, 3.14, 3.09, 3.13, 2.15, 1.99, 2.07, 2.58, 2.11, 2.08, 2.04, 1.94, 2.32, 1.95, 1.96, 1.94]
 ANOTHER_PROCESS = [6.31, 3.22, 3.07, 3.08, 2.00, 1.93, 2.00, 2.07, 1.96]
@@ -168,6 +169,12 @@ def test_there_are_at_least_so_many_images_and_seconds_before_the_timed_passes()
     assert course.begin == 10
     course = run(repeat(0.5), images=1000, limits=replace(LIMITS, warm_images=100, warm_seconds=2))
     assert course.begin == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_each_of_several_workers_sees_the_images_of_warm_up(workers):
+    course = run(repeat(4.0), images=32, limits=Passes.of(SETTINGS, workers))
+    assert course.begin == workers * SETTINGS["warm_images"] / 32
 
 
 def test_warm_up_waits_while_the_run_time_compiles_more_than_usual():

@@ -42,11 +42,11 @@ class Job:
     """What is labelled, by what, and in which parts. What may differ when a job goes on is not in it."""
 
     images: str
-    """absolute path of what was named"""
+    """absolute path, or URL, of what was named"""
     kind: str
-    """`listing.FILES` or `listing.CONTENTS`"""
+    """`listing.FILES`, `listing.CONTENTS` or `listing.OBJECTS`"""
     state: list[list[str | int]]
-    """`listing.state_of` contents; empty for files, whose list is kept"""
+    """`listing.state_of` contents; empty for files and objects, whose list is kept"""
     total: int
     part_images: int
     model: str

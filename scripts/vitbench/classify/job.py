@@ -14,10 +14,11 @@ from vitbench.classify.choice import Chosen
 from vitbench.classify.folder import Folder, Job
 from vitbench.classify.worker import Start
 from vitbench.errors import UserError
-from vitbench.files import RESOURCES
+from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
 from vitbench.frameworks.declaration import CHECKPOINT
-from vitbench.inputs import contents, datasets
+from vitbench.inputs import contents, datasets, packages
+from vitbench.inputs.object_store import LOCK, Store, is_url
 from vitbench.measure.processes import machine_lock
 from vitbench.measure.repeat import parts_of, task_without_images
 from vitbench.measure.supervisor import alone, run_marked, stoppable
@@ -34,8 +35,8 @@ SAID = 1
 class Request:
     """What a user asks for."""
 
-    images: Path
-    """absolute: a folder, a list of paths, or Parquet files of path and content"""
+    images: str
+    """absolute path of a folder, a list of paths, or Parquet files of path and content; or URL of an object store"""
     out: Path
     """absolute: the folder of the job, which is made, or one that is to go on"""
     most_refused: float
@@ -53,9 +54,9 @@ def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
     folder = Folder(request.out)
     kind = listing.kind_of(request.images)
     job = Job(
-        images=str(request.images),
+        images=request.images,
         kind=kind,
-        state=listing.state_of(request.images) if kind == listing.CONTENTS else [],
+        state=listing.state_of(Path(request.images)) if kind == listing.CONTENTS else [],
         total=0,
         part_images=request.part_images,
         model=chosen.grid.model.slug,
@@ -80,8 +81,11 @@ def _begin(folder: Folder, request: Request, job: Job) -> Job:
     folder.root.mkdir(parents=True, exist_ok=True)
     readiness.check_writable(folder.root)
     readiness.check_disk(folder.root)
-    packed = job.kind == listing.CONTENTS
-    total = contents.check(request.images) if packed else listing.write(request.images, folder.listed)
+    if job.kind == listing.CONTENTS:
+        total = contents.check(Path(job.images))
+    else:
+        reader = reader_of(job.images)
+        total = listing.write(job.images, folder.listed, Store(job.images, reader) if reader else None)
     job = replace(job, total=total)
     folder.write_job(job)
     return job
@@ -107,6 +111,19 @@ def _check_same(folder: Folder, begun: Job, job: Job) -> None:
             f"images: the Parquet files of {job.images} are others than when the job in {folder.root} was begun: name "
             "another `out`, or remove that folder"
         )
+
+
+def reader_of(images: str) -> str | None:
+    """Folder of the packages that read the store of this URL; None of a path.
+
+    Raises:
+        UserError: they are missing, or others than those of their lock.
+    """
+    if not is_url(images):
+        return None
+    environment = Path(RESOURCES / "environments" / LOCK)
+    packages.verify(HOME / "envs" / f"{LOCK}.txt", environment)
+    return str(environment.resolve())
 
 
 def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
@@ -216,4 +233,4 @@ def start_of(chosen: Chosen, folder: Folder, request: Request) -> Start:
     """What the worker is told; UserError as of `task_of`."""
     task = task_of(chosen, folder, request.threads)
     module = ADAPTERS[chosen.cell.framework](task.variant)
-    return Start(str(folder.root), module, asdict(task), request.most_refused)
+    return Start(str(folder.root), module, asdict(task), request.most_refused, reader_of(request.images))

@@ -1,4 +1,5 @@
-"""What is to be labelled: the files of a folder, those that a list names, or what Parquet files hold themselves.
+"""What is to be labelled: the files of a folder, those that a list names, what Parquet files hold themselves, or the
+objects of a store.
 
 What is an image is not said here: `vitbench.inputs.images` looks into each when its part comes.
 """
@@ -14,21 +15,27 @@ from pathlib import Path
 from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.inputs import contents, path_lists, sources
+from vitbench.inputs.object_store import Store, is_url
 
-# Files, by their paths; or the contents of images, in Parquet files.
-FILES, CONTENTS = "files", "contents"
-# An image to be labelled: its id, and the path of its file.
+# Files, by their paths; the contents of images, in Parquet files; or objects, which become files when their part comes.
+FILES, CONTENTS, OBJECTS = "files", "contents", "objects"
+# An image to be labelled: its id, and the path of its file, or in its store.
 Given = tuple[str, str]
 
 
-def kind_of(place: Path) -> str:
-    """FILES or CONTENTS: what `place` is. A folder that holds a Parquet file is one of those.
+def kind_of(images: str) -> str:
+    """FILES, CONTENTS or OBJECTS: what a path, or a URL, names. A folder that holds a Parquet file is one of those.
 
     Raises:
         UserError: there is nothing that can be read, or Parquet files that are none or have no column of paths.
     """
+    if is_url(images):
+        return OBJECTS
+    place = Path(images)
     if not place.exists():
-        raise UserError(f"images: {place} does not exist; name a folder, a list of paths, or a Parquet file")
+        raise UserError(
+            f"images: {place} does not exist; name a folder, a list of paths, a Parquet file, or the URL of a store"
+        )
     if not os.access(place, os.R_OK):
         raise UserError(f"images: {place} cannot be read; give yourself the right to")
     if not (contents.files_of(place) if place.is_dir() else path_lists.is_parquet(place)):
@@ -43,23 +50,30 @@ def kind_of(place: Path) -> str:
 
 
 def state_of(place: Path) -> list[list[str | int]]:
-    """Name and bytes of each Parquet file of contents: what tells that they are no longer those of before."""
-    return [[file.name, file.stat().st_size] for file in contents.files_of(place)]
+    """Name, bytes and a digest of what each Parquet file of contents says of itself: whether they are those of before.
+
+    What it says of itself, its footer, holds where each group of rows lies, and the least and greatest of each column.
+    """
+    return [[file.name, file.stat().st_size, contents.footer_sha256(file)] for file in contents.files_of(place)]
 
 
-def write(place: Path, to: Path) -> int:
-    """Write the files that `place`, an absolute path, names to `to`, one JSON [id, path] a line; how many there are.
+def write(images: str, to: Path, store: Store | None) -> int:
+    """Write what `images`, an absolute path or a URL, names to `to`, one JSON [id, path] a line; how many there are.
 
     The id is the path within the folder, or what the list says, with bytes that are no text written out (\\udcff). All
     of it is in memory meanwhile.
 
+    Args:
+        store: what lies under the URL; None of a path.
+
     Raises:
-        UserError: there is none, or the list is none.
+        UserError: there is none, or the list is none, or the store cannot be read.
     """
-    if place.is_dir() and not contents.files_of(place):
-        found = [(one.name, one.path) for one in sources.in_folder(place)]
+    place = Path(images)
+    if store or (place.is_dir() and not contents.files_of(place)):
+        found = list(store.find()) if store else [(one.name, one.path) for one in sources.in_folder(place)]
         if not found:
-            raise UserError(f"images: no file below {place} has an image's name (.jpg, .png, …); name another folder")
+            raise UserError(f"images: no file below {images} has an image's name (.jpg, .png, …); name another folder")
     else:
         found = [(one.name, one.path) for one in path_lists.read(place)]
     seen: set[str] = set()
@@ -67,7 +81,7 @@ def write(place: Path, to: Path) -> int:
         for name, path in found:
             image = name.encode("utf-8", "backslashreplace").decode()
             if image in seen:
-                raise UserError(f"images: {place} names two images that are both written {image!r}; rename one")
+                raise UserError(f"images: {images} names two images that are both written {image!r}; rename one")
             seen.add(image)
             lines.write(f"{json.dumps([image, str(path)])}\n")
     return len(found)

@@ -27,6 +27,7 @@ from vitbench.frameworks.cluster import threads_and_slots
 from vitbench.frameworks.declaration import BYTES
 from vitbench.inputs import contents, datasets
 from vitbench.inputs.datasets import Handling, Image, Opened
+from vitbench.inputs.object_store import Store
 from vitbench.inputs.sources import Source
 from vitbench.measure.harness import check_pass, is_our_bug, says_out_of_memory
 from vitbench.progress import Progress
@@ -34,6 +35,7 @@ from vitbench.progress import Progress
 # Parts are opened here, below the folder that this process runs in.
 PARTS = "parts"
 OpenEach = Callable[[Iterable[Opened]], Iterator[Image]]
+Fetch = Callable[[Iterable[str], Path], list[str]] | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Start:
     task: dict[str, Any]
     """the fields of a `Task`, but for its images"""
     most_refused: float
+    reader: str | None
+    """folder of the packages that read an object store; None of files"""
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,13 @@ def label(folder: Folder, start: Start) -> None:
     job, done = folder.read_job(), folder.done()
     reasons, first = folder.refusals()
     place, threads = Path(PARTS).resolve(), start.task["threads"]
+    fetch: Fetch = None
     if job.kind == listing.CONTENTS:
         given = listing.unpacked(Path(job.images), job.part_images, done, place)
     else:
         given = listing.parts(folder.listed, job.part_images, done)
+        if start.reader:
+            fetch = Store(job.images, start.reader).fetch
     left = job.total - sum(map(job.size_of, done))
     labeller = Labeller(job, start)
     with (
@@ -158,7 +165,7 @@ def label(folder: Folder, start: Start) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         progress.start_at(job.total - left, job.total)
-        prepare = partial(opened, open_each, place, job.kind == listing.CONTENTS)
+        prepare = partial(opened, open_each, place, job.kind != listing.FILES, fetch)
         for part in in_advance(pool, prepare, given):
             folder.write_part(part.number, labeller.label(part) if part.images else [], part.refused)
             shutil.rmtree(part.place)
@@ -173,9 +180,16 @@ def label(folder: Folder, start: Start) -> None:
         labeller.close()
 
 
-def opened(open_each: OpenEach, place: Path, ours: bool, given: tuple[int, list[listing.Given]]) -> Part:
-    """Open the images of a part, below `place`; files that are ours are moved there, others linked."""
+def opened(open_each: OpenEach, place: Path, ours: bool, fetch: Fetch, given: tuple[int, list[listing.Given]]) -> Part:
+    """Open the images of a part, below `place`; files that are ours are moved there, others linked.
+
+    Args:
+        fetch: brings objects of a store, by their paths there, into a folder that it makes; None of files.
+    """
     number, images = given
+    if fetch is not None:
+        names, paths = zip(*images, strict=True)
+        images = list(zip(names, fetch(paths, place / f"fetched-{number:06d}"), strict=True))
     folder = place / f"part-{number:06d}"
     (folder / "images").mkdir(parents=True)
     handling = Handling(folder, raw=False, move=ours)

@@ -73,7 +73,7 @@ def in_program(program: str, definition: dict[str, Any], before: str) -> str:
 def described(definition: dict[str, Any]) -> str:
     """What a record's `setting` says of a variant's decoder; nothing of Pillow."""
     decoder = definition.get("decoder", PIL)
-    return "" if decoder == PIL else f", decoder {decoder}"
+    return "" if decoder == PIL else f", decoder {decoder} (Pillow for what is no plain JPEG)"
 
 
 def versions(definition: dict[str, Any]) -> dict[str, str]:

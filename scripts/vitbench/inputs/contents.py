@@ -5,6 +5,8 @@ Whoever reads them lists and opens some hundred files, not a million.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,20 @@ MOST_BYTES = 100_000_000
 def files_of(path: Path) -> list[Path]:
     """The Parquet files of `path`, which is one or a folder of them, in the order in which they are read."""
     return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+
+
+def footer_sha256(file: Path) -> str:
+    """SHA-256 of a Parquet file's footer, whose length its last eight bytes hold: where its rows lie, and how many.
+
+    Apache Parquet format, "File format". Content of the same length in the same places has the same footer, unless the
+    file states the least and greatest of its columns.
+    """
+    with open(file, "rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, size - 8))
+        length = int.from_bytes(handle.read(4), "little")
+        handle.seek(max(0, size - 8 - length))
+        return hashlib.sha256(handle.read()).hexdigest()
 
 
 def check(path: Path) -> int:

@@ -123,7 +123,7 @@ def prepare(
         known=known,
         task=task,
         labels=accuracy.expected(labels, matched),
-        passes=Passes(**grid.config["passes"]),
+        passes=Passes.of(grid.config["passes"], cell.workers),
         limits=quiet.Limits(**grid.config["quiet"]),
         reference=quiet.reference(records, canaries or []),
         timeout_seconds=60 * grid.config["timeout_minutes"],

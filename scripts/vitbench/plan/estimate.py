@@ -76,10 +76,10 @@ def seconds(
         name: dataset.definition.get("megapixels", 0) / assumed["megapixels_decoded_per_second"]
         for name, dataset in grid.datasets.items()
     }
-    limits = Passes(**grid.config["passes"])
     total = 0.0
     measured: dict[tuple[str | int, ...], list[_Measured]] = {}
     for cell, _ in to_measure:
+        limits = Passes.of(grid.config["passes"], cell.workers)
         key = (cell.framework, cell.variant, cell.device, cell.workers)
         if key not in measured:
             measured[key] = _measured(grid, cell, read)

@@ -10,6 +10,7 @@ import pandas
 from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import cell_name
 from vitbench.present.advice import best_table, steps_table
+from vitbench.present.charts.scaling import PUBLISHED
 
 Form = Callable[[float], str]
 Columns = dict[str, tuple[str, Form | None]]
@@ -144,6 +145,23 @@ def _sustained(frame: pandas.DataFrame) -> list[str]:
     return table(_variant(trends(frame)), columns)
 
 
+def scaled(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """The rows of the table `scaling` that are of variants which the campaign has with several numbers of workers."""
+    own = frame[frame.source != PUBLISHED]
+    return own[own.groupby(["framework", "variant", "device"]).workers.transform("nunique") > 1]
+
+
+def scaling(frame: pandas.DataFrame) -> list[str]:
+    """What more workers bring: a row a variant and number of workers."""
+    columns: Columns = {"variant": ("variant", None), "workers": ("workers", number(0)), "blocks": ("n", number(0))}
+    columns |= {"throughput": ("images/s", number(2)), "speedup": ("times as fast as its fewest", number(2))}
+    columns |= {"speedup_low": ("low", number(2)), "speedup_high": ("high", number(2))}
+    columns |= {"efficiency": ("efficiency", number(2)), "efficiency_low": ("low", number(2))}
+    columns |= {"efficiency_high": ("high", number(2)), "start_seconds": ("start, s", number(1))}
+    columns |= {"load_seconds": ("load, s", number(1)), "reason": ("remark", None)}
+    return table(_variant(scaled(frame)), columns)
+
+
 def quiet(runs: pandas.DataFrame) -> list[str]:
     """What the quiet probes saw of all repeats, and how many are flagged or were measured again."""
     rows = [
@@ -176,6 +194,7 @@ PARTS: dict[str, tuple[str, Callable[[pandas.DataFrame], Iterable[str]]]] = {
     "total_time": ("Hours for a million images", _total_time),
     "data_set_sizes": ("Data sets of several sizes", _data_set_sizes),
     "sustained": ("Minute by minute", _sustained),
+    "scaling": ("What more workers bring", scaling),
     "physics": ("Physics", _physics),
     "effective_batches": ("Batches", _batches),
     "time_budget": (

@@ -137,7 +137,7 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
         }
         if record["measuring"].get("passes"):
             passes = [Pass(one["seconds"], one["settling_seconds"]) for one in record["passes"]]
-            course = follow(Passes(**record["measuring"]["passes"]), record["images"], passes)
+            course = follow(Passes.of(record["measuring"]["passes"], record["workers"]), record["images"], passes)
             expected[UNSTEADY] = not course.settled
             if [one["phase"] for one in record["passes"]] != course.phases() or not _alike(
                 record["steady"], course.steady()

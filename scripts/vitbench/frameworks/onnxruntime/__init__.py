@@ -7,6 +7,7 @@ from typing import Any
 from vitbench.frameworks.declaration import Framework, Needs, divisors
 from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.huggingface import refuses
+from vitbench.frameworks.onnxruntime import slots
 from vitbench.frameworks.onnxruntime.snippets import snippet
 
 LIBRARY = "ONNX Runtime"
@@ -37,10 +38,7 @@ FRAMEWORK = Framework(
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
             "decoder": SETTING,
-            "threads_a_slot": {
-                "oneOf": [{"enum": ["cores"]}, {"type": "integer", "minimum": 1}],
-                "description": "of one batch; as many batches at a time as go into the cores",
-            },
+            **slots.SETTINGS,
             "quantization": {
                 "enum": ["dynamic", "static"],
                 "description": "products in int8, ranges measured batch by batch or beforehand; left out: float32",

@@ -16,6 +16,7 @@ from typing import Any
 
 from vitbench.frameworks import Plain, Prediction, Task, Unavailable, decoders
 from vitbench.frameworks.onnxruntime import LIBRARY, precision, proof
+from vitbench.frameworks.onnxruntime.slots import slots_and_threads
 
 
 class Adapter(Plain):
@@ -26,9 +27,7 @@ class Adapter(Plain):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        wanted = task.variant["threads_a_slot"]
-        self.threads = task.threads if wanted == "cores" else min(wanted, task.threads)
-        self.slots = max(1, task.threads // self.threads)
+        self.slots, self.threads = slots_and_threads(task.variant, task.threads)
         self.batches: Counter[int] = Counter()
 
     def start(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
+from vitbench.frameworks.onnxruntime.slots import slots_and_threads
 
 # How a program ends that has the logits of a batch: labels and scores, batches in as many slots at a time.
 IN_SLOTS = """\
@@ -75,10 +76,9 @@ QUANTISED = {None: "", "dynamic": DYNAMIC, "static": STATIC}
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
-    wanted = definition["threads_a_slot"]
-    threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
+    slots, threads = slots_and_threads(definition, setting.cores)
     program = (PROGRAM + IN_SLOTS).format(
-        slots=max(1, setting.cores // threads),
+        slots=slots,
         threads=threads,
         batch_size=setting.batch_size,
         quantised=QUANTISED[definition.get("quantization")],

@@ -6,6 +6,7 @@ from typing import Any
 
 from vitbench.frameworks import onnxruntime
 from vitbench.frameworks.declaration import Framework, Needs, divisors
+from vitbench.frameworks.onnxruntime import slots
 from vitbench.frameworks.openvino.snippets import snippet
 
 LIBRARY = "OpenVINO"
@@ -33,7 +34,7 @@ FRAMEWORK = Framework(
         "properties": {
             "image_processor": OWN["image_processor"],
             "decoder": OWN["decoder"],
-            "threads_a_slot": OWN["threads_a_slot"],
+            **slots.SETTINGS,
             "precision": {
                 "enum": ["float32", "bfloat16", "int8"],
                 "description": "of the matrix products; int8: what is not quantised runs in float32",

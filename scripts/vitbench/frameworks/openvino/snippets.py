@@ -6,6 +6,7 @@ from typing import Any
 
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
+from vitbench.frameworks.onnxruntime.slots import slots_and_threads
 from vitbench.frameworks.onnxruntime.snippets import IN_SLOTS
 
 # In which OpenVINO is to compute what a variant does not quantise.
@@ -62,10 +63,9 @@ QUANTISED = """
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
-    wanted = definition["threads_a_slot"]
-    threads = setting.cores if wanted == "cores" else min(wanted, setting.cores)
+    slots, threads = slots_and_threads(definition, setting.cores)
     program = (PROGRAM + IN_SLOTS).format(
-        slots=max(1, setting.cores // threads),
+        slots=slots,
         threads=threads,
         batch_size=setting.batch_size,
         quantised=QUANTISED if definition["precision"] == "int8" else "",

@@ -1,0 +1,180 @@
+"""Images in an object store: listed once, fetched part by part, labelled like files; a store that is none in one line.
+
+What reads stores is installed from its lock. The store of most tests is a folder by its file:// URL. That of the last
+ones is S3 as moto serves it: VITBENCH_S3 names a folder in which moto[server] is installed, as .ci/run does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from socket import socket
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from example_job import IMAGES, asked, bad_files, pictures
+
+from vitbench.classify import job
+from vitbench.errors import UserError
+from vitbench.files import HOME
+from vitbench.inputs import packages
+from vitbench.inputs.object_store import LOCK, Store, is_url
+from vitbench.measure import supervisor
+
+MOTO = os.environ.get("VITBENCH_S3")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Work in a folder of its own, and let a process that labels find the adapter of the tests."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PYTHONPATH", str(HOME / "tests" / "unit"))
+    monkeypatch.delenv(supervisor.ORDERED_BY, raising=False)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> str:
+    """The packages of the lock, where a run has them."""
+    folder = tmp_path_factory.mktemp("environments") / LOCK
+    packages.install(HOME / "envs" / f"{LOCK}.txt", folder)
+    return str(folder)
+
+
+@pytest.fixture
+def installed(reader, monkeypatch) -> str:
+    """The same, as a job finds them in the folder that it works in."""
+    place = Path("resources/environments")
+    place.mkdir(parents=True)
+    (place / LOCK).symlink_to(reader)
+    return reader
+
+
+def test_a_url_is_told_from_a_path():
+    assert is_url("s3://bucket/photos") and is_url("ABFSS://a@b/c") and is_url("file:///photos")
+    assert not is_url("/photos/s3:/x") and not is_url("s3:photos") and not is_url("C://photos")
+
+
+def test_what_is_listed_are_the_names_of_images_below_the_url(tmp_path, reader):
+    for name in ("b.jpg", "a [1]*.png", "below/c.JPEG", ".hidden.jpg", "below/notes.txt"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    store = Store(f"file://{tmp_path}/images/", reader)
+    found = dict(store.find())
+    assert list(found) == ["a [1]*.png", "b.jpg", "below/c.JPEG"]
+    (tmp_path / "images" / "b.jpg").unlink()
+    files = store.fetch(found.values(), tmp_path / "fetched")
+    assert [Path(file).exists() for file in files] == [True, False, True]
+    assert Path(files[0]).read_text() == "a [1]*.png" and Path(files[2]).read_text() == "below/c.JPEG"
+    assert list(dict(Store(f"file://{tmp_path}/images/below/c.JPEG", reader).find())) == ["c.JPEG"]
+
+
+def test_objects_are_labelled_like_files_and_one_that_is_gone_is_set_aside(tmp_path, installed):
+    right = pictures(tmp_path / "images")
+    bad = bad_files(tmp_path / "images")
+    one = asked(f"file://{tmp_path}/images", place=tmp_path, fail_in=1)
+    assert one.run() == job.SAID  # a part is done
+    gone = max(right)
+    (tmp_path / "images" / gone).unlink()
+    assert one.run() == 0
+    del right[gone]
+    assert one.labels() == right
+    assert {row[0] for row in one.rows("quarantine")} == {*bad, gone}
+    assert one.conclude()["total"] == IMAGES + len(bad)
+    assert [path.name for path in (tmp_path / "images").iterdir() if path.stat().st_size == 8] == ["05 text.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("file://{folder}/nothing", "file://.*/nothing"),
+        ("gopher://photos", "nothing here reads gopher://photos"),
+        ("s3://me:secret@bucket/photos", "would keep the password"),
+    ],
+)
+def test_a_store_that_cannot_be_read_is_one_line_before_anything_is_begun(tmp_path, installed, url, words):
+    one = asked(url.format(folder=tmp_path), place=tmp_path)
+    with pytest.raises(UserError, match=words) as refused:
+        job.open_job(one.request, one.chosen)
+    assert "secret" not in str(refused.value) and not (tmp_path / "out" / "job.json").exists()
+
+
+def test_what_reads_stores_is_made_before_a_job_begins(tmp_path):
+    one = asked("s3://bucket/photos", place=tmp_path)
+    with pytest.raises(UserError, match=f"environments/{LOCK} are missing: make them"):
+        job.open_job(one.request, one.chosen)
+
+
+# --- S3
+
+real = pytest.mark.skipif(not MOTO, reason="VITBENCH_S3 names no folder with moto[server]")
+
+
+@pytest.fixture
+def endpoint(tmp_path) -> Iterator[str]:
+    """The address of a server of S3, in which everybody may write."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    with open(tmp_path / "moto.log", "w") as log:
+        server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": MOTO}, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                urlopen(address, timeout=5).close()
+                break
+            except URLError:
+                assert server.poll() is None, (tmp_path / "moto.log").read_text()
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def keys(endpoint, monkeypatch) -> None:
+    """As a user of AWS says who may read what."""
+    values = {"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in (values | {"AWS_ENDPOINT_URL": endpoint}).items():
+        monkeypatch.setenv(name, value)
+
+
+def put(folder: Path, bucket: str) -> None:
+    """Write the files of a folder into a bucket of its own."""
+    code = """
+import boto3, pathlib, sys
+store, bucket = boto3.client("s3"), sys.argv[2]
+store.create_bucket(Bucket=bucket)
+for file in pathlib.Path(sys.argv[1]).iterdir():
+    store.upload_file(str(file), bucket, "my photos/" + file.name)
+"""
+    subprocess.run([sys.executable, "-c", code, folder, bucket], env={**os.environ, "PYTHONPATH": MOTO}, check=True)
+
+
+@real
+def test_a_bucket_of_s3_is_labelled_like_the_files_in_it(tmp_path, installed, keys):
+    right = pictures(tmp_path / "images")
+    bad = bad_files(tmp_path / "images")
+    put(tmp_path / "images", "photos")
+    one = asked("s3://photos/my photos", place=tmp_path, kill_in=1)
+    with pytest.raises(UserError, match="killed.*1 of 4 parts are done"):
+        one.run()
+    assert one.run() == 0
+    assert one.labels() == right and {row[0] for row in one.rows("quarantine")} == bad
+    assert "a-secret" not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json*"))
+
+
+@real
+def test_a_bucket_that_is_none_is_one_line(tmp_path, installed, keys):
+    one = asked("s3://elsewhere/photos", place=tmp_path)
+    with pytest.raises(UserError, match="(cannot be read|has an image's name)"):
+        job.open_job(one.request, one.chosen)
