@@ -235,7 +235,10 @@ def get_page_tables(wildcards):
         name: f"<results>/{wildcards.source}{name}.csv"
         for name in (*MEASURED_ALONE, "disagreements", "replication", "slowest_stage")
     }
-    more |= {name: f"<results>/{wildcards.source}provenance/{name}.json" for name in ("grid", "checks")}
+    more |= {
+        name: f"<results>/{wildcards.source}provenance/{name}.json"
+        for name in ("grid", "checks")
+    }
     return get_sheets(wildcards) | get_published_runs(wildcards) | more
 
 
