@@ -23,6 +23,7 @@ def describe(series: published.Series, speedups: pandas.DataFrame) -> dict[str, 
         "machine": ", ".join(about["environments"]),
         "machine_text": "published numbers, hardware as stated",
         "model": about["model"],
+        "variants": list(dict.fromkeys(runs.framework + "/" + runs.variant)),
         "protocol": "of the series",
         "date": about["date"],
         "datasets": {

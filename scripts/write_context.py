@@ -50,6 +50,8 @@ def main(runs: pandas.DataFrame, speedup: pandas.DataFrame, archive: Folder, out
         "model_note": "seeded weights" if seeded else "",
         "label_note": "times are valid, labels are not" if seeded and _unknown_to_seeded(archive.grid) else "",
         "protocol": config["protocol"],
+        "baseline": config["baseline"],
+        "variants": list(dict.fromkeys(runs.framework + "/" + runs.variant)),
         "repeats": repeats_of(config["repeats"], "full"),
         "date": max(record["started"] for record in read)[:10],
         "datasets": {

@@ -110,7 +110,8 @@ def _make(variants, sizes, repeats, devices, failed, flags, verdict, floor) -> T
         "versions": {"transformers": "5.23.0", "torch": "2.15.0", "spark-nlp": "5.5.3", "pyspark": "3.5.9"},
         "answer": "Spark NLP 5.5.3 (TensorFlow, oneDNN, as in the article) was 1.56 times as fast as Hugging Face's"
         " pipeline on 48 photographs [range 1.49–1.62, faster in 3 of 3 blocks; no verdict below 5]",
-        "vitbench": "", "notes": [], "quiet": {"gemm_slower": 0.15, "decode_slower": 0.4},
+        "vitbench": "", "notes": [], "baseline": variants[0], "variants": list(variants),
+        "quiet": {"gemm_slower": 0.15, "decode_slower": 0.4},
     }  # fmt: skip
     return Tables(runs, summary, best, _parity(pairs, images), _speedup(pairs, images, verdict, floor), context)
 

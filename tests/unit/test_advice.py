@@ -280,6 +280,17 @@ def test_a_mark_of_memory_is_filled_where_memory_is_told_apart_whatever_the_time
     assert not hollow(5) and hollow(4)
 
 
+def test_a_variant_looks_the_same_on_every_chart_however_few_it_shows(monkeypatch):
+    steps = stepped(steady(HF, 10.0), steady(LOADER, 6.0))
+    context = CONTEXT | {"variants": [HF, WORKERS, "onnxruntime/int8", LOADER]}
+    shown = []
+    monkeypatch.setattr(step_chart.ladder, "draw", lambda groups, *_, **__: shown.extend(groups))
+    step_chart.draw(steps, context)
+    ((_, rungs),) = shown
+    key = tuple(LOADER.split("/"))
+    assert rungs[-1].mark == style.marks_of(context, [])[key] != style.marks([("huggingface", "pipeline"), key])[key]
+
+
 def test_a_page_without_anything_to_advise_says_so():
     nothing = typed([], "advice"), typed([], "steps")
     page = written(*nothing)

@@ -192,6 +192,19 @@ def test_the_ring_is_where_the_table_says_and_the_lines_meet_there(monkeypatch):
     assert "n = 5 repeats" in shown and row["verdict"] in shown and "range of the blocks" in shown
 
 
+def test_of_many_pairs_those_with_the_baseline_are_shown_and_nothing_touches(monkeypatch):
+    variants = (*SIX, "huggingface/dataloader", "onnxruntime/int8", "onnxruntime/float32")
+    run = example(variants, repeats=5)
+    table = meetings(run)
+    assert len(table) > break_even_chart.MOST_PAIRS
+    figure = break_even_chart.draw(run.runs, table, run.context)
+    shown = [line for line in words(figure, monkeypatch).splitlines() if ", after " in line and "batch size" in line]
+    assert len(shown) == len(variants) - 1 and all("huggingface/pipeline," in line for line in shown)
+    assert f"{len(table) - len(shown)} more pairs" in words(figure, monkeypatch)
+    assert len([part for part in figure.axes[0].collections if list(part.get_sizes()) == [130]]) <= len(shown)
+    assert collisions(figure, monkeypatch) == []
+
+
 def test_lines_are_dashed_where_nothing_was_measured(monkeypatch):
     run = example(TWO, repeats=5)
     figure = break_even_chart.draw(run.runs, meetings(run), run.context)

@@ -58,7 +58,8 @@ def measured(verdict: str, floor: float | None = 1.05) -> pandas.DataFrame:
 
 def tabled(runs: pandas.DataFrame) -> Tables:
     """Everything that the analysis makes of these runs, the first variant of the table as baseline."""
-    return analysed(Tables(runs, *(pandas.DataFrame(),) * 4, example(TWO).context), baseline=_first(runs))
+    context = example(TWO).context | {"variants": list(dict.fromkeys(runs.framework + "/" + runs.variant))}
+    return analysed(Tables(runs, *(pandas.DataFrame(),) * 4, context), baseline=_first(runs))
 
 
 def _first(runs: pandas.DataFrame) -> str:
@@ -82,7 +83,7 @@ def sentences(run: Tables) -> list[str]:
 def drawn(run: Tables) -> str:
     """The data of the charts that set the two against each other: those of the files, and those of the page."""
     groups = [(name, [asdict(row) for row in rows]) for name, rows in chart._groups(run.speedup, run.summary)]
-    given = looks(zip(run.summary.framework, run.summary.variant, strict=True))
+    given = looks(run.context, zip(run.summary.framework, run.summary.variant, strict=True))
     page = [
         comparison.strip(comparison.shown_first(run.speedup), "who is faster"),
         comparison.every(run.speedup).parts[0],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import seaborn
@@ -74,6 +74,17 @@ def marks(variants: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mark]:
         color = homes.pop(framework, None) or next(others)
         given[framework, variant] = Mark(color, MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
     return given
+
+
+def marks_of(context: Mapping[str, Any], others: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Mark]:
+    """A mark for each variant of a set of records, and for `others` after them: each chart, and the page, has the same
+    for the same variant, whichever of them it shows.
+
+    Args:
+        context: holds `variants`, each as framework/variant.
+    """
+    own = [tuple(name.split("/", 1)) for name in context["variants"]]
+    return marks([*own, *others])
 
 
 @cache

@@ -20,7 +20,7 @@ HEADINGS = ("ratio [95%]", "RAM at most, MB", "images/s", "labels as the baselin
 def draw(advice: pd.DataFrame, context: dict) -> Figure:
     """Draw the table `advice`."""
     found = advice[advice["candidate"] != ""]
-    marks = style.marks(zip(found["framework"], found["variant"], strict=True))
+    marks = style.marks_of(context, zip(found["framework"], found["variant"], strict=True))
     groups = [
         (f"{row.objective}, {hardware_of(row)}", [_rung(row, marks[row.framework, row.variant])])
         for row in found.itertuples(index=False)

@@ -16,7 +16,7 @@ THROUGHPUT = panels.Quantity("throughput", "throughput_low", "throughput_high", 
 def draw(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, context: dict) -> Figure:
     """Draw the rows of the data set `sample`; `best` is the table `best_batch_size`."""
     sample, repeats = summary[summary["dataset"] == "sample"], runs[runs["dataset"] == "sample"]
-    marks = style.marks(zip(summary["framework"], summary["variant"], strict=True))
+    marks = style.marks_of(context, zip(summary["framework"], summary["variant"], strict=True))
     title = f"Throughput by batch size: {style.dataset_title(context, 'sample')}"
     chosen = {
         (row.framework, row.variant, row.device, row.workers): row.kept if pd.notna(row.kept) else row.batch_size

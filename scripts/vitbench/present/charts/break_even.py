@@ -18,7 +18,9 @@ from vitbench.present.labels import count, hardware_of, name_of, number, number_
 
 PLOT, HEIGHT, LEFT = 6.2, 3.9, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
+SPACING = 0.8  # of the legend, in heights of a letter
 MOST_IMAGES = 1e9  # beyond this no number of images is of use
+MOST_PAIRS = 15  # of more of them those with the baseline are shown
 HEADERS = ("break-even, images", "range of the blocks", "n", "verdict")
 
 
@@ -33,11 +35,13 @@ def draw(runs: pd.DataFrame, table: pd.DataFrame, context: dict) -> Figure:
             axes.set_xticks([])
             style.say(axes, "There is no usable repeat of the full run: no total time.")
             return page.figure
-        marks = style.marks(zip(runs["framework"], runs["variant"], strict=True))
+        marks = style.marks_of(context, zip(runs["framework"], runs["variant"], strict=True))
         parts: dict[str, dict[str, pd.DataFrame]] = {}
         for name, repeats in cells.items():
             parts.setdefault(hardware_of(Cell.parse(name)), {})[name] = repeats
-        rows = {hardware: _rows(table, part) for hardware, part in parts.items()}
+        pairs = {hardware: _shown(table, part, context["baseline"]) for hardware, part in parts.items()}
+        left_out = {hardware: len(_of(table, part)) - len(pairs[hardware]) for hardware, part in parts.items()}
+        rows = {hardware: _rows(pairs[hardware], left_out[hardware]) for hardware in parts}
         names = max([2.6, *(style.text_width(text, style.SMALL) for each in rows.values() for text, _ in each)]) + 0.1
         numbers = [numbers for each in rows.values() for _, numbers in each]
         columns = [
@@ -47,22 +51,25 @@ def draw(runs: pd.DataFrame, table: pd.DataFrame, context: dict) -> Figure:
             )
             for at, header in enumerate(HEADERS)
         ]
-        keys = {hardware: _keys(part, marks, _any_crossing(table, part)) for hardware, part in parts.items()}
+        keys = {hardware: _keys(part, marks, _any_crossing(pairs[hardware])) for hardware, part in parts.items()}
+        heights = {hardware: max(HEIGHT, _height(each)) for hardware, each in keys.items()}
         key_width = max(style.text_width(text, style.SMALL) for each in keys.values() for key in each
                         for text in key.get_label().split("\n")) + 0.6  # fmt: skip
         width = 2 * style.MARGIN + max(LEFT + PLOT + key_width, names + sum(columns) + 0.25 * len(columns))
-        room = {hardware: HEAD + HEIGHT + BELOW + ROW * (len(rows[hardware]) + 1) + 0.15 for hardware in parts}
+        room = {
+            hardware: HEAD + heights[hardware] + BELOW + ROW * (len(rows[hardware]) + 1) + 0.15 for hardware in parts
+        }
         page = style.Page(width, sum(room.values()), title, _caption(cells, table, context))
         top = page.top
         for hardware, part in parts.items():
             page.text(style.MARGIN + LEFT, top, hardware, weight="bold")
-            axes = page.axes(style.MARGIN + LEFT, top + HEAD, PLOT, HEIGHT)
-            _panel(axes, part, _of(table, part), marks)
+            axes = page.axes(style.MARGIN + LEFT, top + HEAD, PLOT, heights[hardware])
+            _panel(axes, part, pairs[hardware], marks)
             axes.legend(
                 handles=keys[hardware], loc="upper left", bbox_to_anchor=(1 + 0.1 / PLOT, 1), frameon=False,
-                fontsize=style.SMALL, borderaxespad=0, borderpad=0, labelspacing=0.8, handlelength=2.4,
+                fontsize=style.SMALL, borderaxespad=0, borderpad=0, labelspacing=SPACING, handlelength=2.4,
             )  # fmt: skip
-            _write_rows(page, top + HEAD + HEIGHT + BELOW, rows[hardware], names, columns)
+            _write_rows(page, top + HEAD + heights[hardware] + BELOW, rows[hardware], names, columns)
             top += room[hardware]
         return page.figure
 
@@ -72,10 +79,19 @@ def _of(table: pd.DataFrame, part: dict) -> pd.DataFrame:
     return table[table["early"].isin(part)].sort_values("break_even", kind="stable", na_position="last")
 
 
-def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
-    """Words and aligned numbers of each pair."""
+def _shown(table: pd.DataFrame, part: dict, baseline: str) -> pd.DataFrame:
+    """The pairs of one panel that the chart shows: all, or, where they are many, those with the baseline variant."""
+    pairs = _of(table, part)
+    if len(pairs) <= MOST_PAIRS:
+        return pairs
+    of_baseline = pairs[["early", "late"]].map(lambda name: name.startswith(f"{baseline}/")).any(axis=1)
+    return pairs[of_baseline] if of_baseline.any() else pairs.head(MOST_PAIRS)
+
+
+def _rows(pairs: pd.DataFrame, left_out: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Words and aligned numbers of each pair, and how many more there are."""
     rows = []
-    for row in _of(table, part).itertuples(index=False):
+    for row in pairs.itertuples(index=False):
         late, early = Cell.parse(row.late), Cell.parse(row.early)
         pair = f"{name_of(late)}, after {name_of(early)}"
         meets = math.isfinite(row.break_even)
@@ -87,6 +103,8 @@ def _rows(table: pd.DataFrame, part: dict) -> list[tuple[str, tuple[str, ...]]]:
         reason = row.reason.partition("extrapolated")[0].rstrip("; ")  # that stands beside the number
         words = row.verdict + (f": {reason}" if reason else "")
         rows.append((pair, (found, spread, number_of(row.blocks), style.wrap(words, 4.2, style.SMALL, most=1)[0])))
+    if left_out:
+        rows.append((f"{left_out} more pairs: the table break_even", ("", "", "", "")))
     return rows or [("There is no pair of cells on this hardware.", ("", "", "", ""))]
 
 
@@ -98,8 +116,14 @@ def _images(value: float) -> str:
     return f"{round(value / 10**digits) * 10**digits:,.0f}"
 
 
-def _any_crossing(table: pd.DataFrame, part: dict) -> bool:
-    return bool(_of(table, part)["break_even"].notna().any())
+def _any_crossing(pairs: pd.DataFrame) -> bool:
+    return bool(pairs["break_even"].notna().any())
+
+
+def _height(keys: list[Line2D]) -> float:
+    """Inches that a legend of these keys takes."""
+    lines = sum(1 + key.get_label().count("\n") for key in keys)
+    return style.SMALL * style.LINE * (lines + SPACING * len(keys))
 
 
 def _panel(axes: Axes, part: dict[str, pd.DataFrame], pairs: pd.DataFrame, marks: dict) -> None:

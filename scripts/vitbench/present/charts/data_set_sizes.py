@@ -31,7 +31,7 @@ def draw(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> Figure:
             axes.set_xticks([])
             style.say(axes, "There is no usable repeat on a data set of the role `sizes`: see config/sizes.yaml.")
             return page.figure
-        marks = style.marks(zip(sizes["framework"], sizes["variant"], strict=True))
+        marks = style.marks_of(context, zip(sizes["framework"], sizes["variant"], strict=True))
         parts = [(device, rows, _rows(total[total["device"] == device])) for device, rows in measured.groupby("device")]
         every = [row for _, _, rows in parts for row in rows]
         names = max(style.text_width(name, style.SMALL) for name, _ in every) + 0.1

@@ -44,7 +44,7 @@ def draw(runs: pd.DataFrame, context: dict) -> Figure:
         key_width = max(style.text_width(key.get_label(), style.SMALL) for key in keys) + 0.5
         width = style.MARGIN * 2 + LEFT + len(roles) * (PLOT + BETWEEN) + key_width
         page = style.Page(width, len(groups) * (HEAD + HEIGHT + FOOT) + 0.45, title, _caption(lines, context))
-        marks = style.marks(zip(runs["framework"], runs["variant"], strict=True))
+        marks = style.marks_of(context, zip(runs["framework"], runs["variant"], strict=True))
         for column, role in enumerate(roles):
             left = style.MARGIN + LEFT + column * (PLOT + BETWEEN)
             page.text(left, page.top, f"{role.capitalize()}: {style.dataset_title(context, role)}", weight="bold")

@@ -29,7 +29,7 @@ def draw(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> Figure:
             axes.set_xticks([])
             style.say(axes, "No cell of the full run was measured, or the peak of this machine is not known.")
             return page.figure
-        marks = style.marks(zip(summary["framework"], summary["variant"], strict=True))
+        marks = style.marks_of(context, zip(summary["framework"], summary["variant"], strict=True))
         names = [_name(row) for row in full.itertuples(index=False)]
         ceilings = [percentage(row.throughput / row.decode_ceiling) for row in full.itertuples(index=False)]
         left = max(style.text_width(line, size) for lines in names

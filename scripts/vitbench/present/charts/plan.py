@@ -38,7 +38,7 @@ def draw(plan: pd.DataFrame, context: dict) -> Figure:
         page = style.Page(width, HEAD + height + BELOW, title, caption)
         panels = [page.axes(style.MARGIN + LEFT + at, page.top + HEAD, WIDTH, height) for at in (0, WIDTH + BETWEEN)]
         paid = "usd" if plan["usd"].notna().all() else "machine_hours"
-        marks = style.marks(_marked(rows.iloc[0]) for _, rows in groups)
+        marks = style.marks_of(context, (_marked(rows.iloc[0]) for _, rows in groups))
         for (_, rows), name in zip(groups, names, strict=True):
             for axes, column in zip(panels, ("hours", paid), strict=True):
                 _line(axes, rows.sort_values("machines"), column, marks[_marked(rows.iloc[0])], name)

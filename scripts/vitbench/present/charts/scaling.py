@@ -49,7 +49,7 @@ def draw(scaling: pd.DataFrame, fits: pd.DataFrame, context: dict) -> Figure:
         page = style.Page(width, body, title, _caption(scaling, shown, fits, context))
         panels = [page.axes(style.MARGIN + LEFT + at, page.top + HEAD, WIDTH, height) for at in (0, WIDTH + BETWEEN)]
         ours = (_marked(key) for key, _ in shown.groupby(WHO, sort=False) if key[0] != PUBLISHED)
-        marks = style.marks(ours)
+        marks = style.marks_of(context, ours)
         for key, cells in shown.groupby(WHO, sort=False):
             law = fits[(fits[WHO] == pd.Series(key, index=WHO)).all(axis=1) & (fits["law"] == USL)]
             mark = THEIRS[key[3]] if key[0] == PUBLISHED else marks[_marked(key)]

@@ -17,7 +17,7 @@ HEADINGS = ("this step [95%]", "in all", "images/s", "labels as the baseline's")
 
 def draw(steps: pd.DataFrame, context: dict) -> Figure:
     """Draw the table `steps`."""
-    marks = style.marks(zip(steps["framework"], steps["variant"], strict=True))
+    marks = style.marks_of(context, zip(steps["framework"], steps["variant"], strict=True))
     groups = [
         (f"{title(framework)}, {hardware_of(way.iloc[0])}", [_rung(row, marks) for row in way.itertuples(index=False)])
         for (framework, _, _), way in steps.groupby(["framework", "device", "workers"], sort=False)

@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame, context: dict) -> Figure:
         beside = max(style.text_width(name, style.SMALL) for name in names) + 0.6
         width = style.MARGIN * 2 + LEFT + WIDTH + beside
         page = style.Page(width, len(known) * (HEIGHT + GAP) + 0.35, title, _caption(table, context))
-        marks = style.marks(zip(table["framework"], table["variant"], strict=True))
+        marks = style.marks_of(context, zip(table["framework"], table["variant"], strict=True))
         first = None
         for place, column in enumerate(known):
             axes = page.axes(style.MARGIN + LEFT, page.top + place * (HEIGHT + GAP), WIDTH, HEIGHT)

@@ -33,7 +33,7 @@ TITLE = "Wall time: the full run at each variant's best batch size, the sample b
 def draw(summary: pd.DataFrame, runs: pd.DataFrame, context: dict) -> Figure:
     """Draw both data sets: the upper panel is `full`, the panels under it (one a device) are `sample`."""
     full, sample = (summary[summary["dataset"] == role] for role in ("full", "sample"))
-    marks = style.marks(zip(summary["framework"], summary["variant"], strict=True))
+    marks = style.marks_of(context, zip(summary["framework"], summary["variant"], strict=True))
     names = [_name(row) for row in full.itertuples(index=False)]
     numbers = [_numbers(row) for row in full.itertuples(index=False)]
     left = max([panels.LEFT] + [style.text_width(name, style.SMALL) + 0.15 for name in names])

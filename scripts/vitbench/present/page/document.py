@@ -83,7 +83,7 @@ def of_measured(
         published: the published runs, to set the article's ratio beside ours; None for a campaign.
     """
     runs, summary, speedup = tables["runs"], tables["summary"], tables["speedup"]
-    given = looks(zip(summary["framework"], summary["variant"], strict=True))
+    given = looks(context, zip(summary["framework"], summary["variant"], strict=True))
     ours = comparison.shown_first(speedup)
     shown = ours
     if published is not None and len(ours):

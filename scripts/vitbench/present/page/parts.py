@@ -33,9 +33,9 @@ class Look(NamedTuple):
 Looks = dict[tuple[str, str], Look]
 
 
-def looks(variants: Iterable[tuple[str, str]]) -> Looks:
-    """A look for each (framework, variant): the colours and marks of the charts (`style.marks`)."""
-    given = style.marks(variants)
+def looks(context: Mapping[str, Any], others: Iterable[tuple[str, str]]) -> Looks:
+    """A look for each (framework, variant): the colours and marks of the charts (`style.marks_of`)."""
+    given = style.marks_of(context, others)
     return {
         key: Look(INK if mark.color == BLACK else mark.color, GLYPHS[mark.marker], bool(mark.dashes))
         for key, mark in given.items()
