@@ -48,7 +48,7 @@ rule check_ready:
         devices=GRID.config["devices"],
         batch_sizes=get_batch_sizes(),
         wants_spark=any(GRID.jars(cell) for cell in GRID.sweep),
-        canary_seconds=GRID.config["quiet"]["canary_seconds"],
+        quiet=GRID.config["quiet"],
     message:
         "checking the machine, and reading every file once, before the first measurement"
     script:

@@ -11,8 +11,8 @@ from vitbench.inputs.datasets import read_all, valid_images
 from vitbench.measure import quiet
 from vitbench.plan import readiness
 
-# Canaries of this check: before the first record, they alone say how fast this machine is.
-CANARIES = 5
+# Canaries of this check, and the seconds that it waits for as many that agree.
+CANARIES, PATIENCE = 5, 60.0
 
 
 def main(
@@ -21,7 +21,7 @@ def main(
     devices: list[str],
     batch_sizes: list[int],
     wants_spark: bool,
-    canary_seconds: float,
+    limits: dict[str, float],
     parts: Iterable[Path],
     out: Path,
 ) -> None:
@@ -60,7 +60,7 @@ def main(
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),
         "bytes_read": read,
-        "canaries": [quiet.canary(canary_seconds) for _ in range(CANARIES)],
+        "canaries": quiet.first_canaries(quiet.Limits(**limits), CANARIES, PATIENCE),
     }
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 
@@ -74,7 +74,7 @@ if __name__ == "__main__":
         snakemake.params.devices,
         snakemake.params.batch_sizes,
         snakemake.params.wants_spark,
-        snakemake.params.canary_seconds,
+        snakemake.params.quiet,
         list(map(Path, snakemake.input.parts)),
         Path(snakemake.output[0]),
     )

@@ -91,7 +91,7 @@ def check(grid: Grid, threads: int) -> Path:
         grid.config["devices"],
         sorted({cell.batch_size for cell in grid.sweep}),
         False,
-        grid.config["quiet"]["canary_seconds"],
+        grid.config["quiet"],
         sorted(parts),
         ready,
     )

@@ -116,6 +116,21 @@ def test_a_slow_canary_is_taken_again_and_the_faster_counts(monkeypatch):
     assert quiet.patient_canary(None, LIMITS) == {"gemm_gflops": 1, "decode_per_second": 1}
 
 
+def test_what_is_usual_is_taken_where_canaries_agree_and_a_busy_minute_is_waited_out(monkeypatch):
+    busy, quiet_rates = [116.0, 98.0, 67.0, 67.0, 76.0], [310.0, 315.0, 305.0, 300.0, 312.0, 308.0]
+    monkeypatch.setattr(quiet, "BETWEEN_TAKES", 0)
+
+    def first(rates: list[float], patience: float) -> list[float]:
+        coming = iter(rates)
+        monkeypatch.setattr(quiet, "canary", lambda _: USUAL | {"gemm_gflops": next(coming)})
+        return [one["gemm_gflops"] for one in quiet.first_canaries(LIMITS, 5, patience)]
+
+    assert first(busy + quiet_rates, 60) == quiet_rates[:5]
+    assert first(quiet_rates, 60) == quiet_rates[:5]
+    # Where they never agree, the last ones are better than none: what is usual is learnt from the repeats.
+    assert first(busy + quiet_rates, -1) == busy
+
+
 def test_a_hiccup_does_not_slow_the_canary_and_a_neighbour_that_stays_does(monkeypatch):
     now, lengths = [0.0], []
     monkeypatch.setattr(quiet.time, "perf_counter", lambda: now[0])

@@ -128,6 +128,7 @@ def test_a_model_of_the_hub_counts_as_a_download(tmp_path, monkeypatch):
     assert hub - seeded == estimate.weight_bytes(estimate.VIT_BASE)
 
 
+QUIET = load(HOME / "config" / "config.yaml")["quiet"]
 SEEDED_AND_HUB = ("vit-base-seeded", "vit-base-patch16-224")
 
 
@@ -137,7 +138,7 @@ SEEDED_AND_HUB = ("vit-base-seeded", "vit-base-patch16-224")
 @pytest.fixture
 def gate(tmp_path, monkeypatch):
     """Checks a data set of so many images, on this machine or one that is a little different."""
-    monkeypatch.setattr(check_ready.quiet, "canary", lambda _: {})
+    monkeypatch.setattr(check_ready.quiet, "first_canaries", lambda *_: [])
     monkeypatch.setattr(machine, "check_configured", lambda *_: None)
 
     def gate(images: int = 3, devices=("cpu",), batch_sizes=(1,), wants_spark=False) -> dict:
@@ -150,7 +151,7 @@ def gate(tmp_path, monkeypatch):
         for n in range(images):
             (manifest.parent / "images" / f"{n}.jpg").write_text("x")
         out = tmp_path / "ready.json"
-        check_ready.main("auto", machine.cores(), list(devices), list(batch_sizes), wants_spark, 0.1, [manifest], out)
+        check_ready.main("auto", machine.cores(), list(devices), list(batch_sizes), wants_spark, QUIET, [manifest], out)
         return json.loads(out.read_text())
 
     return gate

@@ -116,6 +116,22 @@ def patient_canary(known: dict[str, float] | None, limits: Limits) -> dict[str, 
     return taken
 
 
+def first_canaries(limits: Limits, count: int, patience: float) -> list[dict[str, float]]:
+    """`count` canaries in a row, each part of which is within its limit of the fastest of them; after `patience`
+    seconds the last ones, whatever they are.
+
+    Before the first record they alone say what is usual here: a busy minute must not pass for it.
+    """
+    taken, end = [canary(limits.canary_seconds) for _ in range(count)], time.monotonic() + patience
+    while time.monotonic() < end:
+        fastest = {name: max(one[name] for one in taken) for name in CANARY}
+        if not any(slower(one, fastest, limits) for one in taken):
+            break
+        time.sleep(BETWEEN_TAKES)
+        taken = [*taken[1:], canary(limits.canary_seconds)]
+    return taken
+
+
 def reference(folder: Path, more: Iterable[dict[str, Any]] = ()) -> dict[str, float] | None:
     """Medians of the canaries so far, and their number (`canaries`); None if there is none.
 

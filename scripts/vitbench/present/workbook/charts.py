@@ -23,6 +23,7 @@ from vitbench.present.workbook.sheets import FIRST_ROW, Formula, Row, Sheets
 # Makes a chart once more, for another sheet: a chart object stands on one sheet only.
 Drawing = Callable[[], Any]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")  # as in the other charts
+GREY = "#9A9A9A"
 MARKERS = ("circle", "square", "triangle", "diamond", "star", "plus", "x")
 DASHES = ("solid", "dash", "round_dot", "dash_dot", "long_dash", "square_dot", "long_dash_dot")
 STAGE_COLORS = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7", "#B8B8B8")  # as in the other chart
@@ -158,8 +159,9 @@ def _speedup_drawing(
 ) -> Drawing:
     def draw() -> Any:
         chart = sheets.book.add_chart({"type": "line"})
-        # Filled: claimed; hollow: inconclusive; without a verdict: the range and no point.
-        for column, marker, fill in ((1, "circle", COLORS[1]), (2, "circle", "#FFFFFF"), (3, "none", "#FFFFFF")):
+        # Coloured: claimed; grey: inconclusive, since LibreOffice draws no border that a hollow one would have; without
+        # a verdict: the range and no point.
+        for column, marker, fill in ((1, "circle", COLORS[1]), (2, "circle", GREY), (3, "none", "#FFFFFF")):
             if data.iloc[:, column].notna().any():
                 chart.add_series(
                     {
