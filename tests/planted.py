@@ -76,7 +76,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
     # A second worker saves a fifth: no more, or it would be faster than the planted machine can multiply.
     seconds = each * images * (1.1 if size == 1 else 1.0) * 0.8 ** (cell.workers - 1)
     seconds *= noise.uniform(0.99, 1.01)
-    course = Course(Passes(**grid.config["passes"]), images)
+    course = Course(Passes.of(grid.config["passes"], cell.workers), images)
     while course.add(Pass(round(seconds * noise.uniform(0.999, 1.001) * (1 if course.passes else 1.3), 6), 0.0)):
         pass
     times = [one.seconds for one in course.passes]

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import socket
 from urllib.error import URLError
@@ -23,7 +23,7 @@ from vitbench.classify import job
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import packages
-from vitbench.inputs.object_store import LOCK, Store, is_url
+from vitbench.inputs.object_store import GONE, LOCK, Store, is_url
 from vitbench.measure import supervisor
 
 MOTO = os.environ.get("VITBENCH_S3")
@@ -69,9 +69,9 @@ def test_what_is_listed_are_the_names_of_images_below_the_url(tmp_path, reader):
     found = dict(store.find())
     assert list(found) == ["a [1]*.png", "b.jpg", "below/c.JPEG"]
     (tmp_path / "images" / "b.jpg").unlink()
-    files = store.fetch(found.values(), tmp_path / "fetched")
-    assert [Path(file).exists() for file in files] == [True, False, True]
-    assert Path(files[0]).read_text() == "a [1]*.png" and Path(files[2]).read_text() == "below/c.JPEG"
+    fetched = store.fetch(found.values(), tmp_path / "fetched")
+    assert [reason for _, reason in fetched] == ["", GONE, ""]
+    assert [Path(file).read_text() for file, reason in fetched if not reason] == ["a [1]*.png", "below/c.JPEG"]
     assert list(dict(Store(f"file://{tmp_path}/images/below/c.JPEG", reader).find())) == ["c.JPEG"]
 
 
@@ -85,7 +85,8 @@ def test_objects_are_labelled_like_files_and_one_that_is_gone_is_set_aside(tmp_p
     assert one.run() == 0
     del right[gone]
     assert one.labels() == right
-    assert {row[0] for row in one.rows("quarantine")} == {*bad, gone}
+    reasons = {row[0]: row[1] for row in one.rows("quarantine")}
+    assert reasons.keys() == {*bad, gone} and reasons[gone] == GONE
     assert one.conclude()["total"] == IMAGES + len(bad)
     assert [path.name for path in (tmp_path / "images").iterdir() if path.stat().st_size == 8] == ["05 text.jpg"]
 
@@ -95,7 +96,10 @@ def test_objects_are_labelled_like_files_and_one_that_is_gone_is_set_aside(tmp_p
     [
         ("file://{folder}/nothing", "file://.*/nothing"),
         ("gopher://photos", "nothing here reads gopher://photos"),
-        ("s3://me:secret@bucket/photos", "would keep the password"),
+        ("s3://me:secret@bucket/photos", "holds a password"),
+        ("s3://me:sec/ret@bucket/photos", "holds a password"),
+        ("abfs://photos@account.dfs.core.windows.net/a?sig=secret", "holds a password"),
+        ("s3://bu[cket/photos", "images: .*bu.cket"),
     ],
 )
 def test_a_store_that_cannot_be_read_is_one_line_before_anything_is_begun(tmp_path, installed, url, words):
@@ -107,7 +111,7 @@ def test_a_store_that_cannot_be_read_is_one_line_before_anything_is_begun(tmp_pa
 
 def test_what_reads_stores_is_made_before_a_job_begins(tmp_path):
     one = asked("s3://bucket/photos", place=tmp_path)
-    with pytest.raises(UserError, match=f"environments/{LOCK} are missing: make them"):
+    with pytest.raises(UserError, match=f"is missing .*environments/{LOCK}.*snakemake classify"):
         job.open_job(one.request, one.chosen)
 
 
@@ -117,47 +121,75 @@ real = pytest.mark.skipif(not MOTO, reason="VITBENCH_S3 names no folder with mot
 
 
 @pytest.fixture
-def endpoint(tmp_path) -> Iterator[str]:
-    """The address of a server of S3, in which everybody may write."""
+def port() -> int:
     with socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with open(tmp_path / "moto.log", "w") as log:
-        server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": MOTO}, stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            try:
-                urlopen(address, timeout=5).close()
-                break
-            except URLError:
-                assert server.poll() is None, (tmp_path / "moto.log").read_text()
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
+        return free.getsockname()[1]
 
 
 @pytest.fixture
-def keys(endpoint, monkeypatch) -> None:
-    """As a user of AWS says who may read what."""
+def server(tmp_path, port) -> Iterator[subprocess.Popen]:
+    """A server of S3, in which everybody may write."""
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    with open(tmp_path / "moto.log", "w") as log:
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": MOTO}, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
+                break
+            except URLError:
+                assert process.poll() is None, (tmp_path / "moto.log").read_text()
+                time.sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def keys(server, port, monkeypatch) -> Callable[..., None]:
+    """As a user of AWS says who may read what; writes keys with their names as content into a bucket, or deletes it."""
     values = {"AWS_ACCESS_KEY_ID": "a-key", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in (values | {"AWS_ENDPOINT_URL": endpoint}).items():
+    for name, value in (values | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}).items():
         monkeypatch.setenv(name, value)
+
+    def change(bucket: str, names: list[str] = (), delete: bool = False) -> None:
+        by_boto3(CHANGE, bucket, "delete" if delete else "", *names)
+
+    return change
+
+
+CHANGE = """
+import boto3, sys
+bucket, delete, *names = sys.argv[1:]
+there = boto3.resource("s3").Bucket(bucket)
+if delete:
+    there.objects.all().delete()
+    there.delete()
+else:
+    there.create()
+for name in names:
+    there.put_object(Key=name, Body=name.encode())
+"""
+PUT = """
+import boto3, pathlib, sys
+there = boto3.resource("s3").Bucket(sys.argv[2])
+there.create()
+for file in pathlib.Path(sys.argv[1]).iterdir():
+    there.upload_file(str(file), "my photos/" + file.name)
+"""
+
+
+def by_boto3(code: str, *arguments: str | Path) -> None:
+    """Run a program in a Python that has boto3, as moto brings it."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": MOTO}, check=True)
 
 
 def put(folder: Path, bucket: str) -> None:
     """Write the files of a folder into a bucket of its own."""
-    code = """
-import boto3, pathlib, sys
-store, bucket = boto3.client("s3"), sys.argv[2]
-store.create_bucket(Bucket=bucket)
-for file in pathlib.Path(sys.argv[1]).iterdir():
-    store.upload_file(str(file), bucket, "my photos/" + file.name)
-"""
-    subprocess.run([sys.executable, "-c", code, folder, bucket], env={**os.environ, "PYTHONPATH": MOTO}, check=True)
+    by_boto3(PUT, folder, bucket)
 
 
 @real
@@ -170,11 +202,55 @@ def test_a_bucket_of_s3_is_labelled_like_the_files_in_it(tmp_path, installed, ke
         one.run()
     assert one.run() == 0
     assert one.labels() == right and {row[0] for row in one.rows("quarantine")} == bad
-    assert "a-secret" not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json*"))
+    written = [path.read_text() for path in (tmp_path / "out").glob("*.json*")]
+    assert written and "a-secret" not in "".join(written)
+
+
+@real
+def test_names_that_mean_something_to_a_url_or_to_arrow_are_names(tmp_path, reader, keys):
+    keys("photos", ["p#1/a.jpg", "p/b.jpg", "p [é]+%/c.jpg", "twice/d.jpg", "twice//d.jpg", "same", "same/e.jpg"])
+    for folder, name in (("p#1", "a.jpg"), ("p [é]+%25", "c.jpg"), ("same", "e.jpg"), ("same/", "e.jpg")):
+        assert [one for one, _ in Store(f"S3://photos/{folder}", reader).find()] == [name]
+    store = Store("s3://photos/twice", reader)
+    found = dict(store.find())
+    assert list(found) == ["/d.jpg", "d.jpg"]
+    (_, reason), (file, well) = store.fetch(found.values(), tmp_path / "fetched")
+    assert "refused by the store" in reason and not well and Path(file).read_bytes() == b"twice/d.jpg"
+
+
+@real
+def test_a_bucket_that_is_gone_ends_the_job_and_loses_nothing(tmp_path, installed, keys):
+    right = pictures(tmp_path / "images")
+    put(tmp_path / "images", "photos")
+    one = asked("s3://photos/my photos", place=tmp_path, kill_in=1)
+    with pytest.raises(UserError, match="1 of 3 parts are done"):
+        one.run()
+    before = one.labels()
+    keys("photos", delete=True)
+    assert one.run() == job.SAID
+    assert one.labels() == before and one.rows("quarantine") == []
+    put(tmp_path / "images", "photos")
+    assert one.run() == 0 and one.labels() == right
+
+
+@real
+def test_a_store_that_does_not_answer_any_more_ends_the_job(tmp_path, installed, keys, server, capfd):
+    pictures(tmp_path / "images")
+    put(tmp_path / "images", "photos")
+    one = asked("s3://photos/my photos", place=tmp_path, kill_in=1)
+    with pytest.raises(UserError, match="1 of 3 parts are done"):
+        one.run()
+    server.terminate()
+    server.wait()
+    before = one.labels()
+    assert one.run() == job.SAID
+    said = capfd.readouterr().err
+    assert "cannot be read" in said and "Traceback" not in said
+    assert one.labels() == before and one.rows("quarantine") == []
 
 
 @real
 def test_a_bucket_that_is_none_is_one_line(tmp_path, installed, keys):
     one = asked("s3://elsewhere/photos", place=tmp_path)
-    with pytest.raises(UserError, match="(cannot be read|has an image's name)"):
+    with pytest.raises(UserError, match="s3://elsewhere/photos cannot be read"):
         job.open_job(one.request, one.chosen)

@@ -292,6 +292,15 @@ def test_parquet_files_that_changed_since_are_another_job(tmp_path):
         one.begin()
 
 
+def test_parquet_files_of_the_same_name_and_size_are_told_apart(tmp_path):
+    states = []
+    for name in ("a.jpg", "b.jpg"):
+        parquet.write(tmp_path / "images.parquet", contents.COLUMNS, [(name, b"x")], "uncompressed")
+        states += listing.state_of(tmp_path / "images.parquet")
+    (_, size, digest), (_, same, other) = states
+    assert size == same and digest != other
+
+
 @pytest.mark.parametrize(
     ("columns", "rows", "words"),
     [

@@ -15,6 +15,7 @@ from tree import ROOT
 
 from vitbench.frameworks import Adapter, Unavailable, plans_each_pass, spark_profiler, spark_tasks
 from vitbench.frameworks.stages import STAGES
+from vitbench.inputs import onnx_forms
 from vitbench.records import record as records
 
 # Those that start interpreters or a compiler are in tests/smoke/test_engines_apart.py.
@@ -159,6 +160,21 @@ def test_fewer_slots_leave_cores_idle_and_more_than_fit_are_not_taken(place, lab
     predictions, described = run(place, "onnxruntime/float32", slots=wanted)
     assert {one.id: one.label for one in predictions} == labels
     assert (described["slots"], described["threads"]) == (taken, 1)
+
+
+@pytest.mark.parametrize(
+    ("sets", "overflow"),
+    [
+        (["avx", "avx2", "fma"], True),
+        (["avx2", "avx512f", "avx512bw"], True),
+        (["avx2", "avx512f", "avx512_vnni"], False),
+        (["avx2", "avx_vnni"], False),
+        (["asimd", "asimddp"], False),
+        ([], False),
+    ],
+)
+def test_weights_keep_within_seven_bits_where_sums_of_eight_overflow(sets, overflow):
+    assert onnx_forms.sums_overflow({"instruction_sets": sets}) is overflow
 
 
 def test_a_batch_of_one_image_gives_the_same_labels(place, labels):

@@ -122,6 +122,11 @@ def reader_of(images: str) -> str | None:
     if not is_url(images):
         return None
     environment = Path(RESOURCES / "environments" / LOCK)
+    if not environment.exists():
+        raise UserError(
+            f"images: what reads stores is missing ({environment}): `snakemake classify --config images=…` installs "
+            "it, or copy the images here"
+        )
     packages.verify(HOME / "envs" / f"{LOCK}.txt", environment)
     return str(environment.resolve())
 

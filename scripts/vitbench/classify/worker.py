@@ -35,7 +35,7 @@ from vitbench.progress import Progress
 # Parts are opened here, below the folder that this process runs in.
 PARTS = "parts"
 OpenEach = Callable[[Iterable[Opened]], Iterator[Image]]
-Fetch = Callable[[Iterable[str], Path], list[str]] | None
+Fetch = Callable[[Iterable[str], Path], list[tuple[str, str]]] | None
 
 
 @dataclass(frozen=True)
@@ -187,18 +187,20 @@ def opened(open_each: OpenEach, place: Path, ours: bool, fetch: Fetch, given: tu
         fetch: brings objects of a store, by their paths there, into a folder that it makes; None of files.
     """
     number, images = given
-    if fetch is not None:
-        names, paths = zip(*images, strict=True)
-        images = list(zip(names, fetch(paths, place / f"fetched-{number:06d}"), strict=True))
+    names, paths = zip(*images, strict=True)
+    given_to_us = place / f"fetched-{number:06d}" if fetch else Path(paths[0]).parent
+    brought = fetch(paths, given_to_us) if fetch else [(path, "") for path in paths]
     folder = place / f"part-{number:06d}"
     (folder / "images").mkdir(parents=True)
     handling = Handling(folder, raw=False, move=ours)
-    jobs = ((at, Source(Path(path), image, ""), handling) for at, (image, path) in enumerate(images, 1))
-    part = Part(number, folder, list(open_each(jobs)))
+    each = list(enumerate(zip(names, brought, strict=True), 1))
+    jobs = ((at, Source(Path(path), image, ""), handling) for at, (image, (path, reason)) in each if not reason)
+    rows = list(open_each(jobs))
+    rows += [Image(f"{at:06d}", "", "", 0, "", False, why, image) for at, (image, (_, why)) in each if why]
     if ours:
         # What is no image is left there, or what was rendered.
-        shutil.rmtree(Path(images[0][1]).parent)
-    return part
+        shutil.rmtree(given_to_us)
+    return Part(number, folder, rows)
 
 
 def in_advance(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

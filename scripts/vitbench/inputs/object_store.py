@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from vitbench.errors import UserError
 from vitbench.inputs import packages
@@ -18,17 +18,44 @@ from vitbench.inputs.sources import is_named_as_image
 
 # The lock under envs/ of what reads stores.
 LOCK = "object-stores"
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-# What a URL may hold as it is; all else, blanks and é, is written as %20 and the like.
-_AS_IT_IS = "%:/?#[]@!$&'()*+,;="
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.IGNORECASE | re.DOTALL)
+# Of a user, before the store's name; it may hold a slash that nobody wrote as %2F.
+_PASSWORD = re.compile(r"[^/@]*:[^@]*@")
+# What a URL may hold as it is; all else, blanks, # and é, is part of a name, and is written as %20 and the like.
+_AS_IT_IS = "%:/?@!$&'()*+,;="
+# What a URL may say of its store. Other keys of Arrow's are secrets, or may be.
+_KEYS = {"region", "scheme", "endpoint_override"}
 # Objects that are fetched at a time: what takes long is the way there and back.
 AT_A_TIME = 16
+GONE = "no longer in the store"
+# What an object is refused for, while others are not: another owner's, or one in cold storage.
+_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_OBJECT_STATE|Permission denied")
 Answer = TypeVar("Answer")
 
 
 def is_url(place: str) -> bool:
     """Whether this names a place in an object store, not a path."""
     return _URL.match(place) is not None
+
+
+def _as_arrow_reads_it(url: str) -> str:
+    """A URL with a lower scheme, in which only what means something to a URL stands as it is.
+
+    Raises:
+        UserError: it is none, or holds what must be told to nobody; that is not repeated.
+    """
+    scheme, rest = _URL.match(url).groups()
+    quoted = f"{scheme.lower()}://{quote(rest, safe=_AS_IT_IS)}"
+    try:
+        parts = urlsplit(quoted)
+    except ValueError as error:
+        raise UserError(f"images: {url} is no URL ({error}); name a path, or s3://bucket/folder") from error
+    if _PASSWORD.match(rest) or not parse_qs(parts.query, keep_blank_values=True).keys() <= _KEYS:
+        raise UserError(
+            f"images: this URL holds a password, or more than {', '.join(sorted(_KEYS))}, and job.json would keep it: "
+            "say it where the store's own tools read it"
+        )
+    return quoted
 
 
 class Store:
@@ -39,22 +66,23 @@ class Store:
         environment: folder of the packages of LOCK.
 
     Raises:
-        UserError: nothing here reads such a URL, or it holds a password.
+        UserError: nothing here reads such a URL, or it holds a secret.
     """
 
     def __init__(self, url: str, environment: str) -> None:
-        if urlsplit(url).password is not None:
-            raise UserError("images: job.json would keep the password in this URL; use the store's own keys")
+        quoted = _as_arrow_reads_it(url)
         packages.use(environment)
+        import pyarrow
         from pyarrow import fs
 
         self.url = url
+        # ArrowInvalid, of names that it does not take, is no OSError.
+        self._errors = (OSError, pyarrow.ArrowException)
         try:
-            self._files, self._root = fs.FileSystem.from_uri(quote(url, safe=_AS_IT_IS))
-        except (ValueError, NotImplementedError) as error:
-            raise UserError(f"images: nothing here reads {url} ({error}); copy the images here") from error
-        except OSError as error:
-            raise self._unreadable(error) from error
+            self._files, root = fs.FileSystem.from_uri(quoted)
+        except self._errors as error:
+            raise UserError(f"images: nothing here reads {url} ({_line(error)}); copy the images here") from error
+        self._root = str(root).rstrip("/")
 
     def find(self) -> Iterator[tuple[str, str]]:
         """(path below the URL, path in the store) of each object whose name looks like an image's, sorted.
@@ -63,21 +91,23 @@ class Store:
             UserError: the store does not answer, or does not let us in.
         """
         for path in sorted(self._asked(self._paths)):
-            name = path.removeprefix(self._root).lstrip("/") or PurePosixPath(path).name
+            name = path.removeprefix(self._root).removeprefix("/") or PurePosixPath(path).name
             if is_named_as_image(name):
                 yield name, path
 
     def _paths(self) -> list[str]:
-        """Of all objects below the URL, or of the one that it names."""
+        """Of all objects below the URL, or of the image that it names."""
         from pyarrow import fs
 
-        one = self._files.get_file_info(self._root)
-        below = [one] if one.is_file else self._files.get_file_info(fs.FileSelector(self._root, recursive=True))
+        if is_named_as_image(self._root) and self._files.get_file_info(self._root).is_file:
+            return [self._root]
+        below = self._files.get_file_info(fs.FileSelector(self._root, recursive=True))
         return [each.path for each in below if each.is_file]
 
-    def fetch(self, paths: Iterable[str], folder: Path) -> list[str]:
-        """Write these objects to `folder`, which is made; the paths of the files, in the same order. One that is gone
-        has no file.
+    def fetch(self, paths: Iterable[str], folder: Path) -> list[tuple[str, str]]:
+        """Write these objects to `folder`, which is made.
+
+        Returns: in the same order, (path of the file, ""), or ("", why it could not be read).
 
         Raises:
             UserError: the store does not answer, or does not let us in.
@@ -85,28 +115,45 @@ class Store:
         folder.mkdir(parents=True)
         wanted = [(path, folder / f"{number:06d}") for number, path in enumerate(paths)]
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            self._asked(lambda: list(pool.map(self._write, *zip(*wanted, strict=True))))
-        return [str(file) for _, file in wanted]
+            reasons = list(pool.map(self._write, *zip(*wanted, strict=True)))
+        if any(reasons):
+            self._check_there()
+        return [("", reason) if reason else (str(file), "") for (_, file), reason in zip(wanted, reasons, strict=True)]
 
-    def _write(self, path: str, file: Path) -> None:
+    def _write(self, path: str, file: Path) -> str:
+        """Write an object; why it cannot be read, where that is its own fault and not the store's."""
         try:
             with self._files.open_input_stream(path) as stream:
                 content = stream.read()
         except FileNotFoundError:
-            return
+            return GONE
+        except self._errors as error:
+            # Arrow has no class of its own for either.
+            if _REFUSED.search(str(error)) or not isinstance(error, OSError):
+                return f"refused by the store: {_line(error)}"
+            raise self._unreadable(error, path) from error
         file.write_bytes(content)
+        return ""
+
+    def _check_there(self) -> None:
+        """Raise UserError where what is gone, or refused, is the store and not single objects of it."""
+        from pyarrow import fs
+
+        if self._asked(lambda: self._files.get_file_info(self._root)).type == fs.FileType.NotFound:
+            raise UserError(f"images: {self.url} is no longer there; the parts that are done stay")
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         """What the store answers; what it, or the network, objects to is one line."""
         try:
             return ask()
-        except OSError as error:
-            if error.errno is not None and not isinstance(error, (FileNotFoundError, PermissionError, TimeoutError)):
-                raise  # of this machine's disk
-            raise self._unreadable(error) from error
+        except self._errors as error:
+            raise self._unreadable(error, self.url) from error
 
-    def _unreadable(self, error: OSError) -> UserError:
-        said = " ".join(str(error).split())[:300]
+    def _unreadable(self, error: Exception, what: str) -> UserError:
         return UserError(
-            f"images: {self.url} cannot be read ({said}); check its name, your right to read it and the network"
+            f"images: {what} cannot be read ({_line(error)}); check its name, your right to read it and the network"
         )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vitbench import machine
 from vitbench.errors import UserError
 from vitbench.files import staged
 
@@ -18,6 +19,8 @@ MODEL = "model.onnx"
 BESIDE = ("config.json", "preprocessor_config.json")
 # Where nearly all arithmetic is. The convolution of the patches stays in float32: it is 0.7% of ViT-B/16.
 QUANTISED = ("MatMul", "Gemm")
+# Flags of x86 processors that add products of int8 in 32 bits.
+VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
 # Crops that no data set holds (their role is their own), from which the ranges of a static quantisation are measured.
 CALIBRATION = {"images": 32, "seed": 1, "role": "calibration"}
 
@@ -44,6 +47,14 @@ def make(checkpoint: Path, export: Path, weights: str, folder: Path) -> None:
         float_model.unlink(missing_ok=True)
 
 
+def sums_overflow(processor: dict[str, Any]) -> bool:
+    """Whether a processor (`vitbench.machine.processor`) adds pairs of int8 products in 16 bits, so that weights have
+    to keep within 7: x86 without VNNI (ONNX Runtime, "Quantize ONNX models", "When and why do I need to try U8U8?").
+    """
+    sets = set(processor["instruction_sets"])
+    return "avx2" in sets and not sets & VNNI
+
+
 def _link(source: Path, target: Path) -> None:
     """A second name of a file or, on another disk, a copy: hundreds of MB need not be there twice."""
     with suppress(OSError):
@@ -60,7 +71,12 @@ def _quantise_dynamically(source: Path, target: Path, _: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
-        source, target, op_types_to_quantize=list(QUANTISED), per_channel=True, weight_type=QuantType.QInt8
+        source,
+        target,
+        op_types_to_quantize=list(QUANTISED),
+        per_channel=True,
+        reduce_range=sums_overflow(machine.processor()),
+        weight_type=QuantType.QInt8,
     )
     _check_quantised(target)
 
@@ -77,6 +93,7 @@ def _quantise_statically(source: Path, target: Path, checkpoint: Path) -> None:
         # Products with weights alone, as the dynamic one takes them.
         nodes_to_quantize=_with_weights(source),
         per_channel=True,
+        reduce_range=sums_overflow(machine.processor()),
         # Unsigned by signed is what the instructions for int8 multiply (VNNI, AMX).
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

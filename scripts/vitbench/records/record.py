@@ -198,9 +198,13 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
 
 
 def cores_of(record: dict[str, Any]) -> int | None:
-    """Cores that a repeat could use: of its machine, or of all workers of its cluster; None if nobody wrote it down."""
+    """Cores that a repeat could use: of its machine, or of all workers of its cluster, or as many as the slots that its
+    variant is held to have threads; None if nobody wrote it down.
+    """
     if cluster := record.get("cluster"):
         return record["workers"] * cluster["cores"]
+    if "slots" in record["identity"].get("definition", {}) and record["slots"]:
+        return record["slots"] * record["threads"]
     return record["environment"].get("cores")
 
 

@@ -52,7 +52,7 @@ def answer(loaded, paths):
 """
 
 DYNAMIC = """
-# Once: MatMul and Gemm in int8, their weights by channel.
+# Once: MatMul and Gemm in int8, their weights by channel. On an x86 processor without VNNI add reduce_range=True.
 QUANTISED = "path/to/model.int8.onnx"
 if not Path(QUANTISED).exists():
     from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -37,7 +37,8 @@ FRAMEWORK = Framework(
     color="#332288",
     settings={
         "required": OWN.settings["required"],
-        "properties": OWN.settings["properties"] | IN_SPARK,
+        # As many tasks at a time as go into an executor's cores.
+        "properties": {key: one for key, one in OWN.settings["properties"].items() if key != "slots"} | IN_SPARK,
     },
     start_and_load_seconds=12,
     planning_seconds=0.1,
