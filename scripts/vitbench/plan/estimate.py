@@ -70,7 +70,8 @@ def seconds(
     assumed = yaml.safe_load((HOME / "resources" / "estimates.yaml").read_text())
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     vector = next((name for name in ("avx512", "avx2") if name in flags), "other")
-    rate = assumed["gflops_per_core"][vector] * 1e9 * cores() / flop_per_image(_shape(grid))
+    here = cores()  # it reads files, and there may be ten thousand repeats
+    rate = assumed["gflops_per_core"][vector] * 1e9 * here / flop_per_image(_shape(grid))
     images = {dataset: _images(grid, dataset) for dataset in grid.datasets}
     decoding = {
         name: dataset.definition.get("megapixels", 0) / assumed["megapixels_decoded_per_second"]
@@ -89,14 +90,14 @@ def seconds(
             alike = [one for one in known if one.images == images[cell.dataset]] or known
             total += median(one.passing(images[cell.dataset], limits) for one in alike)
         else:
-            core_share = workers.share_of_machine(grid.config, cell, cores())
+            core_share = workers.share_of_machine(grid.config, cell, here)
             one = images[cell.dataset] * (1 / rate + decoding[cell.dataset]) / core_share
             passes = assumed["cold_pass_factor"] - 1 + sum(limits.expected(images[cell.dataset], one))
             framework = FRAMEWORKS[cell.framework]
             total += framework.start_and_load_seconds + passes * one
             total += assumed["cluster_seconds"] if grid.on_cluster(cell) else 0
             if framework.planning_seconds:  # a short pass has an image for each core
-                short = framework.planning_seconds + cores() * one / images[cell.dataset]
+                short = framework.planning_seconds + here * one / images[cell.dataset]
                 total += min(limits.short_passes * short, limits.most_seconds)
     return total
 
