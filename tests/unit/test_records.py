@@ -262,6 +262,12 @@ def test_predictions_come_back_whatever_their_labels_hold(tmp_path):
     assert records.read_predictions(path) == said
 
 
+@pytest.mark.parametrize(("definition", "slots", "cores"), [({}, 1, 4), ({"slots": 1}, 1, 1), ({"slots": 7}, 4, 4)])
+def test_a_variant_that_is_held_to_fewer_slots_could_use_no_more_cores(definition, slots, cores):
+    changes = {"slots": slots, "threads": 1, "environment": {"cores": 4}, "identity": {"definition": definition}}
+    assert records.cores_of(example_record(**changes)) == cores
+
+
 def test_predictions_lie_beside_their_record():
     path = records.predictions_path(Path("measurements/bs8/rep2.json"))
     assert path == Path("measurements/bs8/rep2.predictions.csv")
