@@ -40,9 +40,14 @@ def may_be_null() -> tuple[str, ...]:
 
 def kept(facts: dict[str, Any], part: str = "") -> dict[str, Any]:
     """Those of the facts that a record has a field for, or its part, or each entry of a part that is a list."""
-    properties = _validator().schema["properties"]
-    names = properties[part].get("items", properties[part])["properties"] if part else properties
-    return {name: value for name, value in facts.items() if name in names}
+    schema = _validator().schema
+    inside = schema
+    if part:
+        inside = schema["properties"][part]
+        inside = inside.get("items", inside)
+        if "$ref" in inside:
+            inside = schema["$defs"][inside["$ref"].rpartition("/")[2]]
+    return {name: value for name, value in facts.items() if name in inside["properties"]}
 
 
 def problems(record: Any) -> list[str]:
