@@ -71,7 +71,7 @@ def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictur
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ([], "images: name a folder, a list or a Parquet file"),
+        ([], "images: name a folder, a list, a Parquet file or the URL of a store"),
         (["images=nowhere"], "images: "),
         (["images=.", "variant=keras/plain"], "no such framework"),
         (["images=.", "model=./no-vit"], "model: no-vit is no folder"),

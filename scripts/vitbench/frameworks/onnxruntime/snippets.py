@@ -52,13 +52,19 @@ def answer(loaded, paths):
 """
 
 DYNAMIC = """
-# Once: MatMul and Gemm in int8, their weights by channel. On an x86 processor without VNNI add reduce_range=True.
+# Once: MatMul and Gemm in int8, their weights by channel, and of 7 bits where sums of 8 overflow: on x86 without VNNI.
 QUANTISED = "path/to/model.int8.onnx"
+CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 if not Path(QUANTISED).exists():
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
-        GRAPH, QUANTISED, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8
+        GRAPH,
+        QUANTISED,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        reduce_range="avx2" in CPU and "vnni" not in CPU and "amx_int8" not in CPU,
+        weight_type=QuantType.QInt8,
     )
 GRAPH = QUANTISED
 """
