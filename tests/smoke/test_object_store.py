@@ -172,6 +172,13 @@ else:
 for name in names:
     there.put_object(Key=name, Body=name.encode())
 """
+# Into storage from which an object must be restored first.
+COLD = """
+import boto3, sys
+bucket, *names = sys.argv[1:]
+for name in names:
+    boto3.client("s3").put_object(Bucket=bucket, Key=name, Body=b"cold", StorageClass="GLACIER")
+"""
 PUT = """
 import boto3, pathlib, sys
 there = boto3.resource("s3").Bucket(sys.argv[2])
@@ -216,6 +223,24 @@ def test_names_that_mean_something_to_a_url_or_to_arrow_are_names(tmp_path, read
     assert list(found) == ["/d.jpg", "d.jpg"]
     (_, reason), (file, well) = store.fetch(found.values(), tmp_path / "fetched")
     assert "refused by the store" in reason and not well and Path(file).read_bytes() == b"twice/d.jpg"
+
+
+@real
+def test_an_object_that_is_refused_is_set_aside_and_a_store_that_gives_nothing_ends_the_job(tmp_path, installed, keys):
+    right = pictures(tmp_path / "images")
+    put(tmp_path / "images", "photos")
+    cold = min(right)
+    by_boto3(COLD, "photos", f"my photos/{cold}")
+    one = asked("s3://photos/my photos", place=tmp_path)
+    assert one.run() == 0
+    del right[cold]
+    assert one.labels() == right
+    ((image, reason),) = [row[:2] for row in one.rows("quarantine")]
+    assert image == cold and reason.startswith("refused by the store: ")
+    by_boto3(COLD, "photos", *(f"my photos/{name}" for name in right))
+    store = Store("s3://photos/my photos", installed)
+    with pytest.raises(UserError, match="gives none of 11 objects: photos/my photos/.* refused by the store"):
+        store.fetch([path for _, path in store.find()], tmp_path / "fetched")
 
 
 @real

@@ -28,8 +28,6 @@ _KEYS = {"region", "scheme", "endpoint_override"}
 # Objects that are fetched at a time: what takes long is the way there and back.
 AT_A_TIME = 16
 GONE = "no longer in the store"
-# What an object is refused for, while others are not: another owner's, or one in cold storage.
-_REFUSED = re.compile(r"ACCESS_DENIED|INVALID_OBJECT_STATE|Permission denied")
 Answer = TypeVar("Answer")
 
 
@@ -83,6 +81,8 @@ class Store:
         except self._errors as error:
             raise UserError(f"images: nothing here reads {url} ({_line(error)}); copy the images here") from error
         self._root = str(root).rstrip("/")
+        # Whether it let us read any object yet.
+        self._gave = False
 
     def find(self) -> Iterator[tuple[str, str]]:
         """(path below the URL, path in the store) of each object whose name looks like an image's, sorted.
@@ -107,31 +107,39 @@ class Store:
     def fetch(self, paths: Iterable[str], folder: Path) -> list[tuple[str, str]]:
         """Write these objects to `folder`, which is made.
 
+        What is refused is asked for twice. It is the object's own fault (another owner's, cold storage, a name that
+        Arrow does not take) where the store still answers and others were read; Arrow's errors do not tell.
+
         Returns: in the same order, (path of the file, ""), or ("", why it could not be read).
 
         Raises:
-            UserError: the store does not answer, or does not let us in.
+            UserError: the store does not answer, or does not let us in, or gives none of several objects.
         """
         folder.mkdir(parents=True)
-        wanted = [(path, folder / f"{number:06d}") for number, path in enumerate(paths)]
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            reasons = list(pool.map(self._write, *zip(*wanted, strict=True)))
-        if any(reasons):
+        wanted = {path: folder / f"{number:06d}" for number, path in enumerate(paths)}
+        reasons = self._written(wanted)
+        if any(reasons.values()):
             self._check_there()
-        return [("", reason) if reason else (str(file), "") for (_, file), reason in zip(wanted, reasons, strict=True)]
+            reasons |= self._written({path: wanted[path] for path, why in reasons.items() if why not in ("", GONE)})
+        self._gave |= not all(reasons.values())
+        refused = [f"{path} {why}" for path, why in reasons.items() if why not in ("", GONE)]
+        if refused and not self._gave and len(wanted) > 1:
+            raise UserError(f"images: {self.url} gives none of {len(wanted)} objects: {refused[0]}")
+        return [("", reasons[path]) if reasons[path] else (str(file), "") for path, file in wanted.items()]
+
+    def _written(self, wanted: dict[str, Path]) -> dict[str, str]:
+        """Path of an object → why it could not be written to its file; nothing where it was."""
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            return dict(zip(wanted, pool.map(self._write, wanted, wanted.values()), strict=True))
 
     def _write(self, path: str, file: Path) -> str:
-        """Write an object; why it cannot be read, where that is its own fault and not the store's."""
         try:
             with self._files.open_input_stream(path) as stream:
                 content = stream.read()
         except FileNotFoundError:
             return GONE
         except self._errors as error:
-            # Arrow has no class of its own for either.
-            if _REFUSED.search(str(error)) or not isinstance(error, OSError):
-                return f"refused by the store: {_line(error)}"
-            raise self._unreadable(error, path) from error
+            return f"refused by the store: {_line(error)}"
         file.write_bytes(content)
         return ""
 
@@ -147,12 +155,10 @@ class Store:
         try:
             return ask()
         except self._errors as error:
-            raise self._unreadable(error, self.url) from error
-
-    def _unreadable(self, error: Exception, what: str) -> UserError:
-        return UserError(
-            f"images: {what} cannot be read ({_line(error)}); check its name, your right to read it and the network"
-        )
+            raise UserError(
+                f"images: {self.url} cannot be read ({_line(error)}); check its name, your right to read it and the "
+                "network"
+            ) from error
 
 
 def _line(error: Exception) -> str:

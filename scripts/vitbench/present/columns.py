@@ -335,7 +335,7 @@ COLUMNS = {
     "compare.candidate_repeats": "usable repeats in the candidate's set",
     "objective": "the aim: least time, least memory, or least time with every label as float32's",
     "terms": "what the baseline declares of the terms on which it is compared, `;` between them",
-    "cores": "of the machine, or of all workers of a cluster together",
+    "cores": "of the machine, or of all workers of a cluster together, or as many as a variant with `slots` is held to",
     "advice.candidate": "the best cell for this aim",
     "advice.baseline": "what it is compared with",
     "advice.speedup": "how many times as fast it is as the baseline; 1 of the baseline itself",
