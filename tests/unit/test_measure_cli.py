@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import measure
@@ -199,6 +200,15 @@ def test_images_that_the_barrier_read_on_another_node_are_read_on_this_one(place
 def test_a_repeat_has_the_minutes_of_the_configuration(place):
     prepared = repeat.prepare(place, place.find("sample", f"{HF}/bs8"), Path("rep0.json"), 1)
     assert prepared.timeout_seconds == 60 * place.config["timeout_minutes"]
+
+
+def test_each_of_several_workers_has_the_images_of_the_configuration_to_get_warm(place, monkeypatch):
+    one = place.find("sample", f"{HF}/bs8")
+    two = replace(one, workers=2)
+    # As where its framework runs on a cluster.
+    monkeypatch.setitem(place.places, (two, 0), len(place.places))
+    images = [repeat.prepare(place, cell, Path("rep0.json"), 1).passes.warm_images for cell in (one, two)]
+    assert images == [place.config["passes"]["warm_images"], 2 * place.config["passes"]["warm_images"]]
 
 
 def test_another_machine_than_the_configured_one_is_refused(place):

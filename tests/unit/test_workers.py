@@ -8,6 +8,7 @@ import planted
 import pytest
 
 from vitbench import machine
+from vitbench.campaigns import checker
 from vitbench.cells import BEST, Cell
 from vitbench.errors import UserError
 from vitbench.frameworks.cluster import Cluster
@@ -15,6 +16,8 @@ from vitbench.frameworks.declaration import SPARK
 from vitbench.plan import estimate, workers
 from vitbench.plan.configuration import resolve
 from vitbench.plan.grid import Grid
+from vitbench.records.archive import open_archive
+from vitbench.steady import Passes
 
 LINUX = "linux-x86_64"
 SPARK_KEYS = planted.CONFIG["spark"]
@@ -231,3 +234,23 @@ def test_more_workers_are_estimated_to_take_less_and_a_cluster_to_start_longer(t
     several, alone = grid([1, 2, 4]), grid()
     one, two, four = (estimate.seconds(several, [(cell("spark-onnxruntime", number), 0)]) for number in (1, 2, 4))
     assert one > two > four > estimate.seconds(alone, [(cell("spark-onnxruntime", 1), 0)])
+
+
+def test_an_estimate_knows_that_each_worker_has_to_get_warm(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(estimate, "cores", lambda: 4)
+    asked, several = [], grid([1, 4])
+    of = Passes.of
+    monkeypatch.setattr(Passes, "of", lambda settings, number: asked.append(number) or of(settings, number))
+    estimate.seconds(several, [(cell("spark-onnxruntime", number), 0) for number in (1, 4)])
+    assert asked == [1, 4]
+
+
+def test_the_checker_knows_that_each_worker_has_to_get_warm(tmp_path):
+    given = {"workers": [1, 2], "spark": SPARK_KEYS | {"worker_cores": 1, "worker_memory_gb": 0.5}}
+    several = Grid(resolve(copy.deepcopy(planted.CONFIG) | given), LINUX)
+    found, _, _ = checker.check(open_archive(planted.plant_run(tmp_path / "a run", several)))
+    assert [line for line in found if "phases" in line] == []
+    two = [one for one in several.sweep if one.workers == 2]
+    ends = {planted.record(several, one, 0)["steady"]["warm_up_images"] for one in two}
+    assert min(ends) >= 2 * several.config["passes"]["warm_images"]
