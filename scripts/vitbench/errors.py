@@ -43,6 +43,11 @@ class UserError(Exception):
     """Bad input or a missing part, said in one line: what is wrong, where, and what to do."""
 
 
+def one_line(error: BaseException) -> str:
+    """What an exception of somebody else's library says, to stand in a line of ours: 200 characters at most."""
+    return " ".join(str(error).split())[:200]
+
+
 def disk_problem(error: BaseException | None) -> str | None:
     """What an exception says of a disk, in one line with what to do; None where it, and what caused it, say nothing."""
     while error is not None:

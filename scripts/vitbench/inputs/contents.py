@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 from vitbench.files import sha256, staged
 from vitbench.inputs import parquet
 from vitbench.inputs.datasets import valid_images
@@ -58,8 +58,7 @@ def check(path: Path) -> int:
                 f'order by "{PATH}" limit 1'
             ).fetchone()
     except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"images: {path} is no Parquet file that can be read ({reason})") from error
+        raise UserError(f"images: {path} is no Parquet file that can be read ({one_line(error)})") from error
     if not rows:
         raise UserError(f"images: {path} holds no row; name a file of the columns {PATH} and {CONTENT}")
     if kind[0] != "BLOB":

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 from vitbench.files import sha256, write_atomically
 from vitbench.progress import Progress
 
@@ -326,5 +326,4 @@ def _short(error: Exception) -> str:
         if not isinstance(deeper, Exception):
             break
         inner = deeper
-    text = " ".join(str(inner).split())
-    return f"{type(error).__name__}: {text[:200]}"
+    return f"{type(error).__name__}: {one_line(inner)}"

@@ -14,7 +14,7 @@ import re
 import time
 from pathlib import Path
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 from vitbench.files import sha256
 
 HUB = re.compile(r"((?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*)@([0-9a-f]{40})")
@@ -130,7 +130,7 @@ def _explain(error: BaseException) -> tuple[str, bool]:
     from huggingface_hub import constants, errors
 
     where, cache = constants.ENDPOINT, constants.HF_HUB_CACHE
-    said = " ".join(str(error).split())[:200]
+    said = one_line(error)
     if isinstance(error, errors.GatedRepoError):
         return f"{where} gives it only to those who accepted its terms: do so there, then `hf auth login`", False
     if isinstance(error, errors.RepositoryNotFoundError):

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 from vitbench.files import staged
 from vitbench.inputs import checkpoints, hub, seeded
 from vitbench.inputs.checkpoints import Checkpoint, Preprocessing
@@ -187,10 +187,9 @@ def _read(folder: Path, definition: dict) -> tuple[PreTrainedModel, BaseImagePro
             ignore_mismatched_sizes=True,
         )
     except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"model {checkpoint.name}: cannot be loaded ({reason}); check that config.json and weights belong together "
-            "and that the download is complete"
+            f"model {checkpoint.name}: cannot be loaded ({one_line(error)}); check that config.json and weights belong "
+            "together and that the download is complete"
         ) from error
     _check_weights(checkpoint, model, report)
     return model.eval(), _processor(checkpoint.preprocessing)

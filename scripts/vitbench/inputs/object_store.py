@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 from vitbench.inputs import packages
 from vitbench.inputs.sources import is_named_as_image
 
@@ -79,7 +79,7 @@ class Store:
         try:
             self._files, root = fs.FileSystem.from_uri(quoted)
         except self._errors as error:
-            raise UserError(f"images: nothing here reads {url} ({_line(error)}); copy the images here") from error
+            raise UserError(f"images: nothing here reads {url} ({one_line(error)}); copy the images here") from error
         self._root = str(root).rstrip("/")
         # Whether it let us read any object yet.
         self._gave = False
@@ -139,7 +139,7 @@ class Store:
         except FileNotFoundError:
             return GONE
         except self._errors as error:
-            return f"refused by the store: {_line(error)}"
+            return f"refused by the store: {one_line(error)}"
         file.write_bytes(content)
         return ""
 
@@ -156,10 +156,6 @@ class Store:
             return ask()
         except self._errors as error:
             raise UserError(
-                f"images: {self.url} cannot be read ({_line(error)}); check its name, your right to read it and the "
+                f"images: {self.url} cannot be read ({one_line(error)}); check its name, your right to read it and the "
                 "network"
             ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from vitbench.errors import UserError
+from vitbench.errors import UserError, one_line
 
 PARQUET = b"PAR1"
 # How files that Windows writes may begin, the longer first: UTF-32 begins as UTF-16 does.
@@ -127,8 +127,8 @@ def _table(path: Path) -> Iterator[Any]:
         with duckdb.connect() as connection:
             yield connection.read_parquet(pattern)
     except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"data set: the list {path} is no Parquet file that can be read ({reason})") from error
+        said = one_line(error)
+        raise UserError(f"data set: the list {path} is no Parquet file that can be read ({said})") from error
 
 
 def _from_parquet(path: Path, column: str) -> list[tuple[str, str | None]]:
