@@ -193,7 +193,8 @@ def test_the_ring_is_where_the_table_says_and_the_lines_meet_there(monkeypatch):
 
 
 def test_of_many_pairs_those_with_the_baseline_are_shown_and_nothing_touches(monkeypatch):
-    variants = (*SIX, "huggingface/dataloader", "onnxruntime/int8", "onnxruntime/float32")
+    more = ("float32", "bfloat16", "int8", "int8-static", "float32-simplejpeg", "int8-simplejpeg")
+    variants = (*SIX, *(f"onnxruntime/{name}" for name in more))
     run = example(variants, repeats=5)
     table = meetings(run)
     assert len(table) > break_even_chart.MOST_PAIRS
