@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from vitbench import machine
+from vitbench import machine, processor
 from vitbench.errors import UserError
 
 X86 = """\
@@ -40,7 +40,7 @@ def test_a_processor_with_two_sockets_and_hyperthreads(tmp_path):
     for node in range(2):
         (system / f"node/node{node}").mkdir(parents=True)
     write(system / "cpu/smt/active", "1\n")
-    found = machine.processor(tmp_path)
+    found = processor.read(tmp_path)
     assert (found["logical"], found["physical"], found["sockets"], found["numa_nodes"]) == (8, 4, 2, 2)
     assert (found["vendor"], found["family"], found["model"], found["stepping"]) == ("GenuineIntel", "6", "143", "8")
     assert found["microcode"] == "0x2b000571" and "amx_bf16" in found["flags"].split()
@@ -52,13 +52,13 @@ def test_an_arm_processor_says_it_in_other_words(tmp_path):
     write(
         tmp_path / "proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd40\n"
     )
-    found = machine.processor(tmp_path)
+    found = processor.read(tmp_path)
     assert (found["vendor"], found["model"], found["flags"]) == ("0x41", "0xd40", "fp asimd")
     assert found["logical"] == 1 and found["physical"] is None
 
 
 def test_a_system_without_such_files_tells_little(tmp_path):
-    found = machine.processor(tmp_path)
+    found = processor.read(tmp_path)
     assert found["logical"] >= 1 and found["microcode"] is None and found["caches"] == {}
 
 
@@ -140,7 +140,7 @@ PROCESSORS = {
 
 def facts(tmp_path, cpuinfo, **more):
     write(tmp_path / "proc/cpuinfo", cpuinfo)
-    return {"processor": machine.processor(tmp_path), "cores": 2, "memory_bytes": 25276502016, "gpus": []} | more
+    return {"processor": processor.read(tmp_path), "cores": 2, "memory_bytes": 25276502016, "gpus": []} | more
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
@@ -153,7 +153,7 @@ def test_two_generations_under_one_name_have_two_ids(tmp_path):
     """The two processors that both came out as amd-epyc-2c-24g."""
     one, two = (facts(tmp_path / name, PROCESSORS[name][0]) for name in ("zen4", "zen5"))
     assert machine.identify(one, ["cpu"]) != machine.identify(two, ["cpu"])
-    assert machine.processor_line(one) != machine.processor_line(two)
+    assert processor.line(one) != processor.line(two)
 
 
 def test_two_arm_processors_that_archspec_does_not_know_have_two_ids(tmp_path):
@@ -169,7 +169,7 @@ def test_a_system_without_flags_is_named_by_archspec(monkeypatch):
     from archspec import cpu
 
     monkeypatch.setattr(cpu, "host", lambda: cpu.TARGETS["m1"])
-    assert machine.microarchitecture([]) == "m1"
+    assert processor.microarchitecture([]) == "m1"
     chip = {"microarchitecture": "m1", "instruction_sets": [], "name": "Apple M1 Pro"}
     known = {"processor": chip, "cores": 8, "memory_bytes": 2**34, "gpus": ["Apple M1 Pro GPU (mps)"]}
     assert machine.identify(known, ["cpu"]) == "m1-8c-16g"
@@ -190,13 +190,13 @@ def test_what_the_kernel_keeps_of_the_memory_does_not_change_the_id(least, most,
 
 def test_a_line_of_the_processor_changes_with_what_decides_speed_and_not_with_microcode(tmp_path):
     cpuinfo = PROCESSORS["zen4"][0]
-    line = machine.processor_line(facts(tmp_path, cpuinfo))
+    line = processor.line(facts(tmp_path, cpuinfo))
     assert line.startswith("zen4 (AuthenticAMD 25.17.1, ")
-    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("stepping", "microcode\t: 0x1\nstepping"))) == line
-    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("flags\t\t: fpu", "flags\t\t: fpu pku"))) == line
-    assert machine.processor_line(facts(tmp_path, cpuinfo.replace("stepping\t: 1", "stepping\t: 2"))) != line
-    assert machine.processor_line(facts(tmp_path, cpuinfo.replace(" avx512_bf16", ""))) != line
-    assert machine.processor_line({"machine": "AMD EPYC, 2 cores"}) is None  # a record of protocol 2
+    assert processor.line(facts(tmp_path, cpuinfo.replace("stepping", "microcode\t: 0x1\nstepping"))) == line
+    assert processor.line(facts(tmp_path, cpuinfo.replace("flags\t\t: fpu", "flags\t\t: fpu pku"))) == line
+    assert processor.line(facts(tmp_path, cpuinfo.replace("stepping\t: 1", "stepping\t: 2"))) != line
+    assert processor.line(facts(tmp_path, cpuinfo.replace(" avx512_bf16", ""))) != line
+    assert processor.line({"machine": "AMD EPYC, 2 cores"}) is None  # a record of protocol 2
 
 
 # --- what of it this process may use
@@ -254,8 +254,8 @@ def test_the_start_of_a_node_has_a_name_of_its_own_that_stays(monkeypatch):
     assert machine.fingerprint()["boot"] == machine.boot()
     names = set()
     for drawn in ("one", "another", "another"):
-        monkeypatch.setattr(machine, "_text", lambda file, drawn=drawn: drawn if file.name == "boot_id" else None)
+        monkeypatch.setattr(processor, "text_of", lambda file, drawn=drawn: drawn if file.name == "boot_id" else None)
         names.add(machine.boot())
     assert len(names) == 2 and {len(name) for name in names} == {8}
-    monkeypatch.setattr(machine, "_text", lambda file: None)
+    monkeypatch.setattr(processor, "text_of", lambda file: None)
     assert machine.boot() is None

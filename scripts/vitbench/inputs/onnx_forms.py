@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vitbench import machine
+from vitbench import processor
 from vitbench.errors import UserError
 from vitbench.files import staged
 
@@ -48,7 +48,7 @@ def make(checkpoint: Path, export: Path, weights: str, folder: Path) -> None:
 
 
 def sums_overflow(processor: dict[str, Any]) -> bool:
-    """Whether a processor (`vitbench.machine.processor`) adds pairs of int8 products in 16 bits, so that weights have
+    """Whether a processor (`vitbench.processor.read`) adds pairs of int8 products in 16 bits, so that weights have
     to keep within 7: x86 without VNNI (ONNX Runtime, "Quantize ONNX models", "When and why do I need to try U8U8?").
     """
     sets = set(processor["instruction_sets"])
@@ -75,7 +75,7 @@ def _quantise_dynamically(source: Path, target: Path, _: Path) -> None:
         target,
         op_types_to_quantize=list(QUANTISED),
         per_channel=True,
-        reduce_range=sums_overflow(machine.processor()),
+        reduce_range=sums_overflow(processor.read()),
         weight_type=QuantType.QInt8,
     )
     _check_quantised(target)
@@ -93,7 +93,7 @@ def _quantise_statically(source: Path, target: Path, checkpoint: Path) -> None:
         # Products with weights alone, as the dynamic one takes them.
         nodes_to_quantize=_with_weights(source),
         per_channel=True,
-        reduce_range=sums_overflow(machine.processor()),
+        reduce_range=sums_overflow(processor.read()),
         # Unsigned by signed is what the instructions for int8 multiply (VNNI, AMX).
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vitbench import machine
+from vitbench import processor
 from vitbench.errors import UserError
 from vitbench.files import HOME, plain_cell, write_atomically
 from vitbench.frameworks import multiplies_with, terms
@@ -185,7 +185,8 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["canary_decode"] = relative_canary(record["quiet"], "decode_per_second")
     row["suspect_because"] = "; ".join(record["quiet"]["findings"]) if record["quiet"] else ""
     for share in ("steal_share", "foreign_cpu_share"):
-        row[share] = record["quiet"]["during"][share] if record["quiet"] else None
+        spans = [record["quiet"].get(span) for span in ("during", "timed")] if record["quiet"] else []
+        row[share] = max((one[share] for one in spans if one and one[share] is not None), default=None)
     energy = record["energy"] or {"joules": None, "source": None}
     row["energy_joules"], row["energy_source"] = energy["joules"], energy["source"]
     hashes = record["hashes"]
@@ -197,7 +198,7 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     )
     row["cores"], row["machines"] = cores_of(record), machines_of(record)
     row["declared"] = ";".join(terms(record["framework"], definition))
-    row["processor"] = machine.processor_line(record["environment"]) or ""
+    row["processor"] = processor.line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
 

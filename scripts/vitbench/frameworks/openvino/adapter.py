@@ -10,7 +10,7 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import Any
 
-from vitbench import machine
+from vitbench import processor
 from vitbench.frameworks import Unavailable
 from vitbench.frameworks.onnxruntime import adapter
 from vitbench.frameworks.openvino import LIBRARY, proof
@@ -26,7 +26,7 @@ class Adapter(adapter.Adapter):
 
     def start(self) -> None:
         super().start()
-        if self.task.variant["precision"] == "bfloat16" and not BFLOAT16 & {*machine.processor()["instruction_sets"]}:
+        if self.task.variant["precision"] == "bfloat16" and not BFLOAT16 & {*processor.read()["instruction_sets"]}:
             raise Unavailable("this cpu has no products in bfloat16: leave the variant out")
 
     def import_engine(self) -> None:
