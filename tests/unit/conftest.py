@@ -1,8 +1,10 @@
 """Finished runs that nobody measured, for tests of what is made of them."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
+import example_runs
 import planted
 import pytest
 
@@ -26,3 +28,9 @@ def run(sound, tmp_path) -> Path:
 def sized(tmp_path_factory) -> Path:
     """The working directory of a finished run that measured data sets of several sizes, too."""
     return planted.plant_run(tmp_path_factory.mktemp("sizes") / "a run", Grid(planted.SIZED))
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Cells (`example_runs.cell`) → a runs table as it is read from its file."""
+    return partial(example_runs.runs_table, tmp_path / "runs.csv")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import planted
 import pytest
-from test_analysis import HF, TF, cell
+from example_runs import HF, TF, cell
 
 from vitbench import tables
 from vitbench.analysis import physics
