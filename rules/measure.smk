@@ -47,7 +47,7 @@ rule check_ready:
         machine=GRID.config["machine"],
         devices=GRID.config["devices"],
         batch_sizes=get_batch_sizes(),
-        wants_spark=any(GRID.jars(cell) for cell in GRID.sweep),
+        wants_spark=any(GRID.needs(cell).spark for cell in GRID.cells),
         quiet=GRID.config["quiet"],
     message:
         "checking the machine, and reading every file once, before the first measurement"
@@ -63,10 +63,11 @@ rule measure_peak:
         checkpoint="<resources>/models/{model}/checkpoint",
         manifest=str(GRID.manifest("sample")),
     output:
-        "measurements/{machine}/p{protocol}/{model}/peak.json",
+        "measurements/{machine}/p{protocol}/{model}/peak{beside}.json",
     log:
-        "<logs>/measure_peak/{machine}.p{protocol}.{model}.log",
+        "<logs>/measure_peak/{machine}.p{protocol}.{model}{beside}.log",
     wildcard_constraints:
+        beside=r"(\+[^/]+)?",
         machine=missing_only([str(GRID.peak)]),
     priority: 2_000_000
     conda:

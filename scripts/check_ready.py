@@ -9,6 +9,7 @@ from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
 from vitbench.inputs.datasets import read_all, valid_images
 from vitbench.measure import quiet
+from vitbench.measure.processes import machine_lock
 from vitbench.plan import readiness
 
 # Canaries of this check, and the seconds that it waits for as many that agree.
@@ -60,8 +61,10 @@ def main(
         "memory_bytes": machine.memory_bytes(),
         "gpus": list(machine.gpus()),
         "bytes_read": read,
-        "canaries": quiet.first_canaries(quiet.Limits(**limits), CANARIES, PATIENCE),
     }
+    # Beside another run's measurement they would disturb it, and be slow alike.
+    with machine_lock():
+        facts["canaries"] = quiet.first_canaries(quiet.Limits(**limits), CANARIES, PATIENCE)
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 
 

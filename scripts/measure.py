@@ -15,7 +15,7 @@ import psutil
 
 from vitbench import machine
 from vitbench.cells import BEST
-from vitbench.errors import exit_with_user_errors
+from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.inputs.datasets import read_all
 from vitbench.measure.repeat import choose, find, prepare
@@ -72,6 +72,8 @@ def warm_page_cache(grid: Grid, dataset: str, ready: dict[str, Any]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure the repeat; say what it was."""
     grid, cell = find(options.config, options.dataset, options.cell)
+    if options.ready and not options.ready.is_file():
+        raise UserError(f"--ready: there is no {options.ready}; `snakemake` writes it, or leave it out")
     ready = json.loads(options.ready.read_text()) if options.ready else {"canaries": []}
     repeat = prepare(grid, cell, options.out, options.threads, options.repeat, ready["canaries"])
     warm_page_cache(grid, cell.dataset, ready)

@@ -12,9 +12,10 @@ import sys
 import tarfile
 from pathlib import Path
 
-# What `snakemake import` needs of a run. Images are left out, wherever they lie: manifests name them by their hashes.
-KEPT = ("measurements", "results/provenance", "resources/datasets")
-IMAGES = "images"
+# What `snakemake import` needs of a run. Of data sets that is the manifest, which names images by their hashes: the
+# images themselves, as files or as contents of Parquet files, stay.
+DATASETS, MANIFEST = "resources/datasets", "manifest.csv"
+KEPT = ("measurements", "results/provenance", DATASETS)
 # Seconds that Snakemake has to end by itself, once it was told to stop; its repeat needs less than ten of them.
 PATIENCE = 60
 
@@ -55,13 +56,15 @@ def environment():
 def measure(checkout, run, options, minutes):
     """Run Snakemake in the folder `run`; its exit status. After so many minutes it is asked to stop, as by Ctrl-C."""
     snakemake = [str(checkout / ".venv/bin/python"), "-m", "snakemake", "--cores", "all"]
-    child = subprocess.Popen([*snakemake, "--directory", str(run), *options], cwd=checkout, env=environment())
+    command = [*snakemake, "--directory", str(run), *options]
+    child = subprocess.Popen(command, cwd=checkout, env=environment(), start_new_session=True)
     try:
         try:
             return child.wait(None if minutes is None else 60 * minutes)
         except subprocess.TimeoutExpired:
             print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
-        child.send_signal(signal.SIGINT)
+        # To its jobs as well, as a terminal does: Snakemake alone would wait until the repeat has ended.
+        os.killpg(child.pid, signal.SIGINT)
         return child.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         print(f"vitbench: Snakemake did not stop within {PATIENCE} s and is killed", flush=True)
@@ -79,6 +82,12 @@ def unpack(archive, run):
             earlier.extractall(run, filter="data")
 
 
+def kept(one):
+    """A file or folder that is to be packed; None where it is part of a data set, and not its manifest."""
+    inside = one.name.removeprefix(f"{DATASETS}/").split("/") if one.name.startswith(f"{DATASETS}/") else []
+    return None if len(inside) > 1 and inside[1:] != [MANIFEST] else one
+
+
 def pack(run, archive):
     """Write the records of `run` to `archive`, whole or not at all; how many there are.
 
@@ -88,7 +97,7 @@ def pack(run, archive):
     with tarfile.open(packed, "w:gz") as whole:
         for name in KEPT:
             if (run / name).exists():
-                whole.add(run / name, name, filter=lambda one: None if one.name.endswith(f"/{IMAGES}") else one)
+                whole.add(run / name, name, filter=kept)
     partial = archive.with_name(f".{archive.name}.partial")
     shutil.copyfile(packed, partial)
     partial.replace(archive)

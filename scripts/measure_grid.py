@@ -26,6 +26,7 @@ from vitbench.cells import SIZES, Cell, repeats_of, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.frameworks.declaration import CHECKPOINT
+from vitbench.inputs.java import find_java
 from vitbench.measure.supervisor import ORDERED_BY
 from vitbench.plan import configuration, estimate, time_left
 from vitbench.plan.grid import Grid
@@ -67,6 +68,8 @@ def check_possible(grid: Grid) -> None:
                 f"frameworks: {cell.framework}/{cell.variant} needs what the workflow makes (exports, jars): leave it "
                 "out here, or run `snakemake`"
             )
+    if any(grid.needs(cell).spark for cell in grid.cells):
+        find_java()
 
 
 def prepare(grid: Grid, threads: int) -> None:

@@ -39,8 +39,8 @@ def measure(grid: Grid, threads: int) -> dict[str, Any]:
     images = [manifest.parent / image.path for image in read_manifest(manifest) if image.valid]
     if not images:
         raise UserError(f"{manifest} lists no valid image: see its column `reason`")
-    for libraries in {str(Path(one).resolve()) for cell in grid.cells if (one := grid.packages(cell))}:
-        packages.use(libraries)
+    for folder in grid.beside:
+        packages.use(str(Path(folder).resolve()))
     with machine_lock():
         rates = [rate for device in grid.config["devices"] for rate in peak.measure_rates(shape, device, threads)]
         decode = peak.decode_rate(images)

@@ -103,7 +103,7 @@ def run(adapter: Any) -> tuple[list[Prediction], dict[str, Any]]:
     adapter.load()
     try:
         predictions, _ = harness.run_passes(
-            adapter, wanted, TWO_PASSES, Meter(adapter.task.device), lambda _event, **facts: told.append(facts)
+            adapter, wanted, TWO_PASSES, [Meter(adapter.task.device)], lambda _event, **facts: told.append(facts)
         )
         assert [(one["valid"], one["changed"]) for one in told] == [(len(wanted), [])] * 2
         return predictions, adapter.describe()

@@ -32,7 +32,7 @@ def run(smoke, measured_pipeline, java, tmp_path_factory):
     (folder / "resources" / "environments").mkdir()
     exporter = "resources/environments/tensorflow-export"
     (folder / exporter).symlink_to(smoke / exporter)
-    tree.smoke(folder, "results/summary.txt", "results/parity.csv", **java)
+    tree.smoke(folder, "results/summary.txt", "results/parity.csv", "results/physics.csv", **java)
     return folder
 
 
@@ -74,6 +74,12 @@ def test_precision_threads_and_short_passes_are_those_of_the_variants(measured):
         assert ("short_passes" in measured[name]) == name.startswith("sparknlp")
     assert "int8 (dynamic), 1 thread a task" in measured["sparknlp/onnx-int8"]["setting"]
     assert "oneDNN on, 1 thread a task" in measured["sparknlp/tensorflow-tuned"]["setting"]
+
+
+def test_each_is_held_against_what_its_own_library_can_do_here(run):
+    physics = tables.read(run / "results/physics.csv").set_index("variant")
+    assert physics.own_library.loc[["float32"]].eq("OpenVINO").all() and physics.own_gflops.loc[["float32"]].gt(0).all()
+    assert [path.name for path in run.glob("measurements/**/peak*")] == ["peak+openvino.json"]
 
 
 def test_nothing_is_left_running(run):

@@ -52,7 +52,7 @@ if __name__ == "__main__":
     for module, task in pickle.loads(bytes.fromhex(sys.argv[1])):
         print(json.dumps(answers(module, task)), flush=True)
 """
-# The same for a job of several parts: fewer images than processes, then more than there were at first.
+# The same for a job of several parts: fewer images than processes, at first and again, then more.
 PARTS = """
 import json, pickle, sys
 from dataclasses import replace
@@ -60,11 +60,11 @@ from importlib import import_module
 
 if __name__ == "__main__":
     [(module, task)] = pickle.loads(bytes.fromhex(sys.argv[1]))
-    adapter = import_module(module).Adapter(replace(task, images=task.images[:3]))
+    adapter = import_module(module).Adapter(replace(task, images=task.images[:1]))
     adapter.start()
     adapter.load()
     labels = {one.id: one.label for one in adapter.classify()}
-    for part in (task.images[3:4], task.images[4:]):
+    for part in (task.images[1:3], task.images[3:4], task.images[4:]):
         adapter.give(part, task.images_folder)
         labels |= {one.id: one.label for one in adapter.classify()}
     described = adapter.describe()

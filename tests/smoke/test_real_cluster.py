@@ -178,6 +178,8 @@ def test_a_cluster_answers_as_one_process_does_and_records_what_it_was(place, tm
         seen["processes"] = [len(processes(tmp_path, kind)) for kind in (MASTER, WORKER, EXECUTOR, DRIVER)]
         seen["cores"] = sorted(sorted(os.sched_getaffinity(one.pid)) for one in processes(tmp_path, EXECUTOR))
         seen["addresses"] = listening(tmp_path)
+        options = [one.cmdline() for kind in (EXECUTOR, DRIVER) for one in processes(tmp_path, kind)]
+        seen["kept"] = ["-XX:-UseDynamicNumberOfCompilerThreads" in " ".join(one) for one in options]
         seen["cpu"] = sum(sum(one.cpu_times()[:2]) for one in tree.processes_of(tmp_path))
         seen["foreign"] = [name for one in processes(tmp_path, EXECUTOR) for name in one.environ() if name in FOREIGN]
 
@@ -188,6 +190,7 @@ def test_a_cluster_answers_as_one_process_does_and_records_what_it_was(place, tm
     assert seen["cores"] == [sorted(cores) for cores in cores_of_each(workers, 1)]
     assert seen["addresses"] <= LOOPBACK and seen["addresses"]
     assert seen["foreign"] == []
+    assert seen["kept"] == [True] * (workers + 1)  # the threads whose CPU time is counted
     cluster = record["cluster"]
     assert (cluster["master"], cluster["executors"], cluster["cores"]) == ("standalone", workers, 1)
     assert cluster["here"] and cluster["pinned"] and cluster["why_lost"] == []

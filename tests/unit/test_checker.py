@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import check_records
 import planted
 import pytest
-from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shortened
+from tampering import change, paths, probed, reasons, refer, rewrite, scaled, shares, shortened
 
 from vitbench.campaigns import checker
 from vitbench.campaigns.checks.copies import check_answers
@@ -57,6 +57,26 @@ def test_without_a_peak_physics_is_not_checked(run):
     outrun_the_machine(run)
     found, made, not_made = checker.check(open_archive(run))
     assert found == [] and "physics" not in made and "physics: no peak.json of this machine and model" in not_made
+
+
+def test_the_highest_rate_of_all_libraries_is_the_peak(run):
+    path = next(run.glob("measurements/**/peak.json"))
+    beside = path.with_name("peak+openvino.json")
+    measured = path.read_text()
+
+    def times(factor: float) -> str:
+        changed = json.loads(measured)
+        for one in changed["rates"] + changed["peak"]:
+            one["gflops"] *= factor
+        return json.dumps(changed)
+
+    path.write_text(times(0.01))
+    assert "GFLOP/s of this machine" in " ".join(checker.check(open_archive(run))[0])
+    beside.write_text(measured)
+    assert checker.check(open_archive(run))[0] == []
+    beside.write_text(times(20))
+    (found,) = checker.check(open_archive(run))[0]
+    assert beside.name in found and "the fastest canary's" in found
 
 
 def edit_throughput(run):
@@ -464,6 +484,27 @@ def test_a_size_that_came_after_its_turn_among_the_others_is_named():
     ]
     assert out_of_turn(rows) == {"rep of 48"}
     assert out_of_turn(row for row in rows if row["record"] != "rep of 48") == set()
+
+
+@pytest.mark.parametrize(
+    ("factor", "foreign", "told"),
+    [
+        (1, 0.01, None),
+        (0.5, 0.01, "counters of the timed passes over"),
+        (1, 0.4, "40.0% of the CPU in the timed passes"),
+    ],
+)
+def test_what_was_taken_from_the_timed_passes_is_made_again_of_its_counters(run, factor, foreign, told):
+    path = paths(run, "full", "sparknlp", "rep1")[0]
+    record = json.loads(path.read_text())
+    elapsed = factor * sum(one["seconds"] for one in record["passes"] if one["phase"] == "timed") + 0.01
+    counters = {"elapsed": elapsed, "cores": 2, "busy": 2 * elapsed, "steal": 0.0, "own_cpu_seconds": 2 * elapsed}
+    counters["own_cpu_seconds"] -= 2 * elapsed * foreign
+    timed = shares(counters) | {"throttled_seconds": 0.0}
+    change(path, quiet=record["quiet"] | {"timed": timed})
+    assert any(told in one for one in reasons(run)) if told else reasons(run) == []
+    change(path, quiet=record["quiet"] | {"timed": timed | {"foreign_cpu_share": 0.0}})
+    assert any("foreign_cpu_share 0.0, expected" in one for one in reasons(run))
 
 
 @pytest.mark.parametrize("slug", ["../elsewhere", "sample-photos-32-00000000", None])

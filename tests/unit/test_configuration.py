@@ -92,6 +92,8 @@ BAD = {
         {"variants": {"huggingface": {"mine": DATALOADER | {"decoder": "opencv"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "tensorflow_threads": 1}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "quantization": "dynamic"}}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "onnx_threads": 1}}}},
+        {"variants": {"sparknlp": {"mine": {"engine": "onnx", "onednn": True}}}},
         {"variants": {"sparknlp": {"mine": READY_MADE | {"quantization": "dynamic"}}}},
         {"variants": {"spark-huggingface": {"mine": {"image_processor": "pil", "threads_a_slot": 1}}}},
         {"variants": {"spark-onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": "cores"}}}},

@@ -197,6 +197,17 @@ def test_energy_of_passes_that_became_warm_up_is_left_out(tmp_path):
     assert record["energy"]["joules"] == 3.0 and record["steady"]["extensions"] == 1
 
 
+def test_what_others_took_is_counted_of_the_timed_passes_apart(tmp_path):
+    plan = {"settling": [0, 0, 9, 0], "seconds": [0.2] * 7}
+    record = measure(tmp_path, plan, passes=few_passes(timed=3, extensions=1, settling=0.5))
+    timed = [one["seconds"] for one in record["passes"] if one["phase"] == "timed"]
+    assert len(timed) == 3 and len(record["passes"]) == 7
+    probed = record["quiet"]
+    assert sum(timed) <= probed["timed"]["counters"]["elapsed"] < probed["during"]["counters"]["elapsed"]
+    assert probed["timed"]["counters"].keys() == probed["during"]["counters"].keys()
+    assert probed["timed"].keys() == probed["during"].keys() - {"holders"}
+
+
 def test_passes_have_phases_and_the_timed_ones_alone_make_the_value(tmp_path):
     seconds = [0.3, 0.2, 0.2, 0.05, 0.05, 0.05]
     record = measure(tmp_path, {"seconds": seconds}, passes=few_passes(warm_images=18, timed=3))

@@ -122,7 +122,7 @@ def test_reading_back_what_was_written_is_no_part_of_a_pass_and_what_is_read_is_
     images = ["a", "b"]
     adapter = Writes(images, seconds=0.5)
     predictions, course = harness.run_passes(
-        adapter, images, tiny.TWO_PASSES, Meter("cpu"), lambda _event, **facts: told.append(facts)
+        adapter, images, tiny.TWO_PASSES, [Meter("cpu")], lambda _event, **facts: told.append(facts)
     )
     assert [one.id for one in predictions] == images
     assert [one["valid"] for one in told] == [2] * len(course.passes)

@@ -183,6 +183,8 @@ def test_the_record_says_on_what_it_was_measured(place):
 def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):
     canaries = [{"gemm_gflops": speed, "decode_per_second": 2 * speed} for speed in (1.0, 2.0, 6.0)]
     Path("ready.json").write_text(json.dumps({"canaries": canaries}))
+    with pytest.raises(UserError, match="there is no redy.json"):
+        recorded("--cell", f"{HF}/bs8", "--ready", "redy.json")
     reference = recorded("--cell", f"{HF}/bs8", "--ready", "ready.json")["quiet"]["reference"]
     assert reference == {"gemm_gflops": 2.0, "decode_per_second": 4.0, "canaries": 3}
 

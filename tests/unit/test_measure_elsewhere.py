@@ -22,7 +22,8 @@ records.mkdir(parents=True, exist_ok=True)
 there = len(list(records.glob("rep*.json")))
 (records / f"rep{there}.json").write_text(json.dumps({"asked": asked, "java": os.environ.get("JAVA_HOME")}))
 for name in ("results/provenance/grid.json", "results/runs.csv", "reports/page.html", "resources/models/a/weights",
-             "resources/datasets/one/manifest.csv", "resources/datasets/one/images/1.jpg"):
+             "resources/datasets/one/manifest.csv", "resources/datasets/one/images/1.jpg",
+             "resources/datasets/one/bytes-2-0a1b2c3d/part-0.parquet"):
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     (run / name).write_text("x")
 if "--sleep" in asked:

@@ -233,6 +233,18 @@ def test_what_only_the_workflow_can_prepare_is_said_before_anything_is_done(mach
     assert not Path("results").exists()
 
 
+def test_where_there_is_no_java_nothing_is_measured_before_that_is_said(machine, monkeypatch):
+    Path("mine.yaml").write_text(CONFIG.replace("huggingface/dataloader", "spark-huggingface/float32"))
+    monkeypatch.setattr(measure_grid, "find_java", missing_java)
+    with pytest.raises(UserError, match="no Java here"):
+        measured()
+    assert not Path("results").exists()
+
+
+def missing_java():
+    raise UserError("no Java here")
+
+
 def test_a_script_that_fails_is_told_by_its_last_line(tmp_path):
     with pytest.raises(UserError, match="--cell"):
         measure_grid.run("measure.py", [], tmp_path / "log", None)

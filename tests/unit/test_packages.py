@@ -17,6 +17,7 @@ from vitbench.inputs import packages
 from vitbench.measure import repeat
 from vitbench.plan import estimate
 from vitbench.plan.grid import Grid
+from vitbench.records import peak_file
 
 ENVS = Path(lock.__file__).parents[1] / "envs"
 OPENVINO = {"frameworks": ["huggingface/pipeline", "openvino/float32"], "baseline": "huggingface/pipeline"}
@@ -96,6 +97,13 @@ def test_only_the_variants_that_need_packages_have_them_fetched(tmp_path, monkey
     before = estimate.to_prepare(with_them)[1]
     Path(folders["openvino"]).mkdir(parents=True)
     assert before - estimate.to_prepare(with_them)[1] > 10e6
+
+
+def test_what_the_machine_can_do_is_measured_again_with_libraries_that_the_file_says_nothing_of():
+    without, with_them = Grid(planted.CONFIG, "linux-x86_64"), Grid(planted.CONFIG | OPENVINO, "linux-x86_64")
+    assert (without.peak.name, with_them.peak.name) == ("peak.json", "peak+openvino.json")
+    assert without.peak.parent == with_them.peak.parent and peak_file.is_peak(str(with_them.peak))
+    assert not peak_file.is_peak(str(with_them.record(with_them.cells[0], 0)))
 
 
 def test_a_repeat_is_refused_without_its_packages_before_anything_starts(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from example_records import PATIENT, example_record, example_repeat, few_passes
 
 from vitbench.errors import UserError
 from vitbench.frameworks import ADAPTERS
-from vitbench.measure import quiet, supervisor
+from vitbench.measure import processes, quiet, supervisor
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked
 from vitbench.measure.quiet import Limits
 from vitbench.records import record as records
@@ -47,9 +47,13 @@ def burn(seconds: float, burnt: Event, enough: Event) -> None:
 # --- judgement
 
 
+def findings(before: dict, after: dict, taken: dict, known: dict | None, **more) -> list[str]:
+    return quiet.findings({"before": before, "after": after, "during": taken} | more, known, LIMITS)
+
+
 def test_a_quiet_machine_has_no_findings():
-    assert quiet.findings(QUIET, QUIET, NOTHING_TAKEN, USUAL, LIMITS) == []
-    assert quiet.findings(QUIET, QUIET, NOTHING_TAKEN, None, LIMITS) == []
+    assert findings(QUIET, QUIET, NOTHING_TAKEN, USUAL) == []
+    assert findings(QUIET, QUIET, NOTHING_TAKEN, None) == []
 
 
 @pytest.mark.parametrize(
@@ -68,17 +72,27 @@ def test_a_quiet_machine_has_no_findings():
         ({"free_memory_bytes": 1.5e9}, {}, {}, "1.5 GB free before (limit 4)"),
         ({}, {"on_battery": True}, {}, "on battery power"),
         ({"foreign_gpu_processes": ["train"]}, {}, {}, "other processes on the GPU: train"),
+        ({}, {"foreign_gpu_processes": ["train"]}, {}, "other processes on the GPU: train"),
     ],
 )
 def test_each_disturbance_is_one_finding_with_its_number(before, after, taken, words):
-    found = quiet.findings(QUIET | before, QUIET | after, NOTHING_TAKEN | taken, USUAL, LIMITS)
+    found = findings(QUIET | before, QUIET | after, NOTHING_TAKEN | taken, USUAL)
     assert len(found) == 1 and words in found[0]
+
+
+@pytest.mark.parametrize("share", ["steal_share", "foreign_cpu_share"])
+def test_what_hits_the_timed_passes_alone_is_little_of_the_whole_and_a_finding(share):
+    little, much = NOTHING_TAKEN | {share: 0.01}, NOTHING_TAKEN | {share: 0.4}
+    assert findings(QUIET, QUIET, little, USUAL, timed=little) == []
+    (found,) = findings(QUIET, QUIET, little, USUAL, timed=much)
+    assert "took 40.0% of the CPU in the timed passes (limit" in found
+    assert "in the timed passes" not in " ".join(findings(QUIET, QUIET, much, USUAL, timed=little))
 
 
 def test_what_a_system_does_not_tell_is_no_finding_and_named():
     dumb = QUIET | {"on_battery": None, "clock_mhz": None}
     taken = dict.fromkeys(NOTHING_TAKEN) | {"holders": []}
-    assert quiet.findings(dumb, dumb, taken, USUAL, LIMITS) == []
+    assert findings(dumb, dumb, taken, USUAL) == []
     silent = quiet.unavailable("cpu", dumb, taken)
     assert {"clock_mhz", "on_battery", "steal_share", "foreign_cpu_share"} <= set(silent)
     assert "foreign_gpu_processes" not in silent and "foreign_gpu_processes" in quiet.unavailable("gpu", dumb, taken)
@@ -86,7 +100,7 @@ def test_what_a_system_does_not_tell_is_no_finding_and_named():
 
 def test_a_faster_canary_is_no_finding():
     fast = QUIET | {"gemm_gflops": 150.0, "decode_per_second": 300.0}
-    assert quiet.findings(fast, fast, NOTHING_TAKEN, USUAL, LIMITS) == []
+    assert findings(fast, fast, NOTHING_TAKEN, USUAL) == []
 
 
 # --- what is measured
@@ -215,7 +229,8 @@ def test_what_never_became_a_record_is_in_no_reference(tmp_path):
 
 
 def test_another_process_is_seen_measured_and_named():
-    begin, own, processes = quiet.cpu_counters(), quiet.tree_cpu_seconds(), quiet.cpu_by_process()
+    spans, processes = quiet.Spans(), quiet.cpu_by_process()
+    spans.start()
     burnt, enough = multiprocessing.get_context("spawn").Event(), multiprocessing.get_context("spawn").Event()
     other = multiprocessing.get_context("spawn").Process(target=burn, args=(1.0, burnt, enough))
     since = time.monotonic()
@@ -223,8 +238,9 @@ def test_another_process_is_seen_measured_and_named():
     burnt.wait()  # however busy the machine is, it has then had its second
     seconds = time.monotonic() - since
     named = quiet.holders(processes, quiet.cpu_by_process(), seconds, ours=[os.getpid()])
-    children = quiet.tree_cpu_seconds() - own  # the tree of this process holds the other one
-    taken = quiet.during(begin, quiet.cpu_counters(), own_cpu_seconds=0.0, held_by=named)
+    spans.stop()
+    children = spans.counted["own_cpu_seconds"]  # the tree of this process holds the other one
+    taken = quiet.taken(spans.counted | {"own_cpu_seconds": 0.0})
     enough.set()
     other.join()
     assert any(f"({other.pid})" in line for line in named)
@@ -258,6 +274,22 @@ def test_what_bears_the_mark_is_ours_even_where_its_parent_is_gone(tmp_path, mon
             kill_marked(str(tmp_path))
 
 
+def test_what_bears_the_mark_and_has_a_tmp_of_its_own_holds_another_lock_and_is_none_of_ours(tmp_path, monkeypatch):
+    """As jobs on one node under Slurm have it, services of systemd, and containers that share their processes."""
+    sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1000)"]
+    bearer = subprocess.Popen(sleeper, env=os.environ | {MARK: str(tmp_path)}, stdout=subprocess.PIPE)
+    try:
+        bearer.stdout.readline()
+        assert [one.pid for one in marked(str(tmp_path))] == [bearer.pid]
+        seen = processes._lock_of
+        there = {bearer.pid: (-1, -1)}
+        monkeypatch.setattr(processes, "_lock_of", lambda pid, folder: there.get(pid) or seen(pid, folder))
+        assert marked(str(tmp_path)) == []
+    finally:
+        bearer.kill()
+        bearer.wait()
+
+
 def test_what_is_dead_and_not_yet_collected_holds_nothing():
     dead = subprocess.Popen([sys.executable, "-c", "sum(range(10**7))"])
     while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
@@ -267,13 +299,33 @@ def test_what_is_dead_and_not_yet_collected_holds_nothing():
 
 
 def test_what_was_used_by_the_repeat_itself_is_not_foreign():
-    begin = {"elapsed": 0.0, "busy": 100.0, "steal": None, "throttled": 1.0}
-    end = {"elapsed": 10.0, "busy": 112.0, "steal": None, "throttled": 1.5}
-    taken = quiet.during(begin, end, own_cpu_seconds=11.0, held_by=[])
+    counted = {"elapsed": 10.0, "busy": 12.0, "steal": None, "throttled": 0.5, "own_cpu_seconds": 11.0}
+    taken = quiet.taken(counted)
     assert taken["foreign_cpu_share"] == pytest.approx(1 / (10 * quiet.machine.cores()))
     assert taken["throttled_seconds"] == 0.5 and taken["steal_share"] is None
     counted = {"elapsed": 10.0, "cores": quiet.machine.cores(), "busy": 12.0, "steal": None, "own_cpu_seconds": 11.0}
     assert taken["counters"] == counted
+
+
+def test_spans_add_up_and_can_be_forgotten(monkeypatch):
+    told = iter([0.0, 3.0, 10.0, 14.0, 20.0, 21.0])
+    counters = {"busy": 1.0, "steal": None, "throttled": 0.0, "own_cpu_seconds": 2.0}
+    monkeypatch.setattr(quiet.Spans, "_read", staticmethod(lambda: counters | {"elapsed": next(told)}))
+    spans = quiet.Spans()
+    for expected in (3.0, 7.0):
+        spans.start()
+        spans.stop()
+        assert spans.counted == {
+            "busy": 0.0,
+            "steal": None,
+            "throttled": 0.0,
+            "own_cpu_seconds": 0.0,
+            "elapsed": expected,
+        }
+    spans.forget()
+    spans.start()
+    spans.stop()
+    assert spans.counted["elapsed"] == 1.0
 
 
 def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monkeypatch):
@@ -283,9 +335,8 @@ def test_counters_of_a_host_of_which_we_have_a_part_are_not_taken_for_ours(monke
 
 def test_what_the_hypervisor_took_is_a_share_of_all_cores(monkeypatch):
     monkeypatch.setattr(quiet.machine, "cores", lambda: 4)
-    begin = {"elapsed": 0.0, "busy": 0.0, "steal": 1.0, "throttled": None}
-    end = {"elapsed": 10.0, "busy": 30.0, "steal": 5.0, "throttled": None}
-    taken = quiet.during(begin, end, own_cpu_seconds=28.0, held_by=[])
+    counted = {"elapsed": 10.0, "busy": 30.0, "steal": 4.0, "throttled": None, "own_cpu_seconds": 28.0}
+    taken = quiet.taken(counted)
     assert taken["steal_share"] == pytest.approx(4 / 40) and taken["foreign_cpu_share"] == pytest.approx(2 / 40)
 
 

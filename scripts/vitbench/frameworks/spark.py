@@ -124,6 +124,9 @@ def start_session(
         "-XX:-UsePerfData",  # no file in the system's temporary folder
         f"-XX:ErrorFile={temporary / 'java_error.log'}",
     ]
+    if executors and here:
+        # What they took is counted by thread there, and a thread that ends between two passes would take it along.
+        java_options.append("-XX:-UseDynamicNumberOfCompilerThreads")
     log4j = temporary / "log4j2.properties"
     log4j.write_text(LOG4J)
     java_options.append(f"-Dlog4j2.configurationFile={log4j.as_uri()}")

@@ -269,7 +269,7 @@ class Adapter(InsideSpark):
     def short_pass(self) -> int:
         self.run(self.few_images())
         self.forget()
-        return len(self.shares)
+        return sum(1 for share in self.shares if share)
 
     def classify(self) -> Iterator[Prediction]:
         answers = self.run(self.images())

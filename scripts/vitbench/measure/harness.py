@@ -15,7 +15,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from vitbench.files import HOME, safe_cell
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.measure.energy import Meter
 from vitbench.measure.processes import own_processes
-from vitbench.measure.quiet import cpu_counters, tree_cpu_seconds
+from vitbench.measure.quiet import Spans
 from vitbench.steady import Course, Pass, Passes
 
 INSTRUMENTED_PASSES = 3
@@ -70,11 +70,16 @@ def check_pass(predictions: list[Prediction], wanted: list[str]) -> dict[str, An
 
 
 def run_passes(
-    adapter: Adapter, wanted: list[str], limits: Passes, meter: Meter, report: Callable[..., None], short: int = 0
+    adapter: Adapter,
+    wanted: list[str],
+    limits: Passes,
+    meters: Sequence[Meter | Spans],
+    report: Callable[..., None],
+    short: int = 0,
 ) -> tuple[list[Prediction], Course]:
     """Run passes until the timed ones have ended, reporting each; returns the last pass's predictions and the course.
 
-    `meter` gets the spans of the timed passes. So many `short` passes follow pass 0, unless that alone took as long as
+    `meters` get the spans of the timed passes. So many `short` passes follow pass 0, unless that alone took as long as
     all passes may: planning is nothing beside such a pass.
     """
     course = Course(limits, len(wanted))
@@ -87,7 +92,7 @@ def run_passes(
     while more:
         predictions: list[Prediction] = []
         first, timed = None, course.begin
-        if timed is not None:
+        for meter in meters if timed is not None else ():
             meter.start()
         begin = time.perf_counter()
         for prediction in adapter.classify():
@@ -96,7 +101,7 @@ def run_passes(
             predictions.append(prediction)
         seconds = time.perf_counter() - begin
         # From here on the clock is off.
-        if timed is not None:
+        for meter in reversed(meters) if timed is not None else ():
             meter.stop()
         settled, settling = settling, adapter.settling_seconds()
         collected, collecting = collecting, adapter.collecting_seconds()
@@ -105,7 +110,7 @@ def run_passes(
         written = list(adapter.written())
         predictions += written
         more = course.add(Pass(seconds, settling - settled))
-        if course.begin != timed:
+        for meter in meters if course.begin != timed else ():
             meter.forget()
         now = {prediction.id: prediction.label for prediction in predictions}
         changed = sorted(image for image in now if labels.get(image, now[image]) != now[image])
@@ -180,9 +185,10 @@ def tell_failure(error: Exception, report: Callable[..., None]) -> int:
     return 0
 
 
-def measured(meter: Meter, cpu: dict[str, Any], used_before: float) -> dict[str, Any]:
-    """What an ordinary repeat has used by the end of its passes; `cpu` holds the counters at its begin."""
-    cpu = cpu | {"end": cpu_counters(), "own_seconds": tree_cpu_seconds() - used_before}
+def measured(meter: Meter, whole: Spans, timed: Spans) -> dict[str, Any]:
+    """What an ordinary repeat has used by the end of its passes, where the span of the `whole` repeat ends."""
+    whole.stop()
+    cpu = {"during": whole.counted, "timed": timed.counted}
     used = {"peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
     return {"cpu": cpu, "peak_memory_mb": memory_mb(HIGHEST)} | used
 
@@ -201,7 +207,8 @@ def main(arguments: list[str]) -> int:
     """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
     task, launched = Task(**job["task"]), job["launched"]
-    begun, used_before = {"begin": cpu_counters()}, tree_cpu_seconds()
+    whole, timed = Spans(), Spans()
+    whole.start()
     with open("events.jsonl", "w") as events:
 
         def report(event: str, **facts: Any) -> None:
@@ -218,9 +225,9 @@ def main(arguments: list[str]) -> int:
             report("loaded", seconds=time.perf_counter() - begin)
             wanted = [image for image, _ in task.images]
             predictions, course = run_passes(
-                adapter, wanted, Passes(**job["passes"]), meter, report, job["short_passes"]
+                adapter, wanted, Passes(**job["passes"]), (timed, meter), report, job["short_passes"]
             )
-            facts = profiled(adapter, course) if job["profile"] else measured(meter, begun, used_before)
+            facts = profiled(adapter, course) if job["profile"] else measured(meter, whole, timed)
             description = adapter.describe()
             adapter.close()
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not

@@ -25,6 +25,20 @@ def _lock_folder(variables: Mapping[str, str]) -> str:
     return os.path.realpath(variables.get(LOCK, "/tmp"))
 
 
+def _lock_of(pid: int, folder: str) -> tuple[int, int] | str | None:
+    """What tells the folder that a process locks from every other; None where that cannot be seen.
+
+    Two processes may each have a /tmp of their own, as Slurm, systemd and containers make them: they hold two locks.
+    """
+    if not Path("/proc/self/root").exists():
+        return folder
+    try:
+        found = os.stat(f"/proc/{pid}/root{folder}")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def machine_lock() -> Iterator[int]:
     """Hold the one lock of this machine; waits, and says so, while another measurement runs, whoever's it is.
@@ -49,12 +63,14 @@ def marked(value: str | None = None) -> list[psutil.Process]:
 
     They were started under the same lock as this process: those of another one are none of its business.
     """
-    found, own_lock = [], _lock_folder(os.environ)
+    found, own_lock = [], _lock_of(os.getpid(), _lock_folder(os.environ))
     for process in psutil.process_iter():
         try:
             variables = process.environ() if process.pid != os.getpid() else {}
-            mark = variables.get(MARK) if MARK in variables and _lock_folder(variables) == own_lock else None
-            if mark is not None and value in (None, mark) and process.status() != psutil.STATUS_ZOMBIE:
+            mark = variables.get(MARK)
+            if mark is None or value not in (None, mark) or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if _lock_of(process.pid, _lock_folder(variables)) == own_lock:
                 found.append(process)
         except psutil.Error:  # gone meanwhile, or another user's
             continue

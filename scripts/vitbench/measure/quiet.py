@@ -233,7 +233,7 @@ def power_mode(system: Path = Path("/sys")) -> str | None:
 
 
 def gpu_processes() -> list[str] | None:
-    """Processes that compute on a GPU, before ours start; None where the driver's tool does not tell."""
+    """Processes that compute on a GPU, while none of ours does; None where the driver's tool does not tell."""
     try:
         answer = subprocess.run(
             ["nvidia-smi", "--query-compute-apps=pid,process_name", "--format=csv,noheader"],
@@ -306,28 +306,54 @@ def holders(before: dict, after: dict, seconds: float, ours: Iterable[int] = ())
     return [f"{name} ({pid}): {share:.0%} of a core" for share, name, pid in reversed(taken) if share >= HOLDER]
 
 
-def during(begin: dict[str, Any], end: dict[str, Any], own_cpu_seconds: float, held_by: list[str]) -> dict[str, Any]:
-    """What was taken from a repeat between two `cpu_counters`, of which it used `own_cpu_seconds` itself.
+class Spans:
+    """What `cpu_counters` and `tree_cpu_seconds` count, added up over spans from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self.counted: dict[str, float | None] | None = None
+        """seconds; None while no span has ended"""
+
+    def start(self) -> None:
+        """Begin a span, with the clock off: it looks at every process."""
+        self.begun = self._read()
+
+    def stop(self) -> None:
+        """End the span that `start` began."""
+        span = {name: _both(end, self.begun[name], -1) for name, end in self._read().items()}
+        before = self.counted or dict.fromkeys(span, 0.0)
+        self.counted = {name: _both(before[name], seconds, 1) for name, seconds in span.items()}
+
+    def forget(self) -> None:
+        """Leave all spans so far out."""
+        self.counted = None
+
+    @staticmethod
+    def _read() -> dict[str, float | None]:
+        return {**cpu_counters(), "own_cpu_seconds": tree_cpu_seconds()}
+
+
+def _both(one: float | None, other: float | None, sign: int) -> float | None:
+    """Sum or difference of two counts, of which none is below 0; None where one is not known."""
+    return None if one is None or other is None else max(0.0, one + sign * other)
+
+
+def taken(counted: dict[str, float | None]) -> dict[str, Any]:
+    """What was taken from a repeat, by what `Spans` counted.
 
     `counters` are the seconds that the shares are made of, so that anybody can make them again.
     """
-    elapsed, cores = end["elapsed"] - begin["elapsed"], machine.cores()
-
-    def difference(name: str) -> float | None:
-        return None if begin[name] is None or end[name] is None else max(0.0, end[name] - begin[name])
-
-    busy, steal, throttled = difference("busy"), difference("steal"), difference("throttled")
+    cores = machine.cores()
+    whole, busy, steal, own = counted["elapsed"] * cores, counted["busy"], counted["steal"], counted["own_cpu_seconds"]
     return {
-        "steal_share": None if steal is None else steal / (elapsed * cores),
-        "throttled_seconds": throttled,
-        "foreign_cpu_share": None if busy is None else max(0.0, busy - own_cpu_seconds) / (elapsed * cores),
-        "holders": held_by,
+        "steal_share": None if steal is None else steal / whole,
+        "throttled_seconds": counted["throttled"],
+        "foreign_cpu_share": None if busy is None else max(0.0, busy - own) / whole,
         "counters": {
-            "elapsed": elapsed,
+            "elapsed": counted["elapsed"],
             "cores": cores,
             "busy": busy,
             "steal": steal,
-            "own_cpu_seconds": own_cpu_seconds,
+            "own_cpu_seconds": own,
         },
     }
 
@@ -335,13 +361,15 @@ def during(begin: dict[str, Any], end: dict[str, Any], own_cpu_seconds: float, h
 # --- judgement --------------------------------------------------------------------------------------------------------
 
 
-def findings(before: dict, after: dict, taken: dict, known: dict | None, limits: Limits) -> list[str]:
+def findings(probed: dict[str, Any], known: dict | None, limits: Limits) -> list[str]:
     """Why a repeat is suspect, one line each; empty if it is not.
 
     Args:
-        before, after: probes. taken: see `during`. known: the canaries' reference, None if there is none yet.
+        probed: the probes `before` and `after`, and what was `taken` in the whole repeat (`during`) and, where that was
+            counted, in its timed passes alone (`timed`): what hits these alone is little of the whole.
+        known: the canaries' reference, None if there is none yet.
     """
-    found = []
+    before, after, found = probed["before"], probed["after"], []
     for name, words in (("gemm_gflops", "GEMM, GFLOP/s"), ("decode_per_second", "JPEG decodes a second")):
         slowest = min(before[name], after[name])
         if name in slower(before, known, limits) + slower(after, known, limits):
@@ -349,22 +377,31 @@ def findings(before: dict, after: dict, taken: dict, known: dict | None, limits:
                 f"canary {1 - slowest / known[name]:.0%} slower than usual ({words}: {slowest:.0f}, usually "
                 f"{known[name]:.0f}; limit {limits.slower(name):.0%})"
             )
-    if (taken["steal_share"] or 0) > limits.steal:
-        found.append(f"the hypervisor took {taken['steal_share']:.1%} of the CPU (limit {limits.steal:.0%})")
-    if taken["throttled_seconds"]:
-        found.append(f"a cgroup's quota held processes back for {taken['throttled_seconds']:.2f} s")
-    if (taken["foreign_cpu_share"] or 0) > limits.foreign_cpu:
-        named = f": {', '.join(taken['holders'][:3])}" if taken["holders"] else ""
-        found.append(
-            f"other processes took {taken['foreign_cpu_share']:.1%} of the CPU (limit {limits.foreign_cpu:.0%}){named}"
-        )
+    share, where = largest(probed, "steal_share")
+    if share > limits.steal:
+        found.append(f"the hypervisor took {share:.1%} of the CPU{where} (limit {limits.steal:.0%})")
+    if seconds := probed["during"]["throttled_seconds"]:
+        found.append(f"a cgroup's quota held processes back for {seconds:.2f} s")
+    share, where = largest(probed, "foreign_cpu_share")
+    if share > limits.foreign_cpu:
+        holding = probed["during"]["holders"]
+        named = f": {', '.join(holding[:3])}" if holding else ""
+        found.append(f"other processes took {share:.1%} of the CPU{where} (limit {limits.foreign_cpu:.0%}){named}")
     if before["free_memory_bytes"] < limits.free_memory_gb * 1e9:
         found.append(f"{before['free_memory_bytes'] / 1e9:.1f} GB free before (limit {limits.free_memory_gb:g})")
     if before["on_battery"] or after["on_battery"]:
         found.append("on battery power")
-    if before["foreign_gpu_processes"]:
-        found.append(f"other processes on the GPU: {', '.join(before['foreign_gpu_processes'])}")
+    # Ours have ended by the second probe.
+    if others := sorted({*(before["foreign_gpu_processes"] or ()), *(after["foreign_gpu_processes"] or ())}):
+        found.append(f"other processes on the GPU: {', '.join(others)}")
     return found
+
+
+def largest(probed: dict[str, Any], share: str) -> tuple[float, str]:
+    """The largest of a share in the whole repeat and in its timed passes, 0 where neither is known; and words of where
+    that is, if not in the whole."""
+    whole, timed = probed["during"][share] or 0.0, (probed.get("timed") or {}).get(share) or 0.0
+    return (timed, " in the timed passes") if timed > whole else (whole, "")
 
 
 def unavailable(device: str, before: dict, taken: dict) -> list[str]:

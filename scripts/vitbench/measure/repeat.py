@@ -92,6 +92,7 @@ def prepare(
     for path, what in ((model, "model"), (checkpoint, "model's checkpoint")):
         if not path.exists():
             raise UserError(f"the {what} {path} is missing: make it with `snakemake prepare`")
+    checkpoints.check_source(grid.model.definition, checkpoint.parent)
     parts = parts_of(grid, cell, threads)
     labels = {image.id: image.label for image in images}
     matched = accuracy.match(labels.values(), checkpoints.labels(checkpoint))

@@ -136,8 +136,8 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     """Run the repeat once, between two probes of the machine; its record, still without `attempts`."""
     begin, started = time.monotonic(), datetime.now(UTC)
     device = repeat.task.device
-    processes = quiet.cpu_by_process()
     before = quiet.probe(device, repeat.reference, repeat.limits)
+    processes = quiet.cpu_by_process()
     launched = time.monotonic()
     exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
@@ -148,10 +148,11 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     record = repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, tail)
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
-    taken = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share")) | {"holders": held_by}
-    if cpu:
-        taken = quiet.during(cpu["begin"], cpu["end"], cpu["own_seconds"], held_by)
-    found = quiet.findings(before, after, taken, repeat.reference, repeat.limits) if cpu else []
+    unknown = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share"))
+    taken = {span: quiet.taken(counted) for span, counted in cpu.items()} if cpu else {"during": unknown}
+    taken["during"]["holders"] = held_by
+    probed = {"before": before, "after": after, **taken}
+    found = quiet.findings(probed, repeat.reference, repeat.limits) if cpu else []
     if found:
         record["flags"] = [*record["flags"], "suspect"]
     for line in held_by:
@@ -159,11 +160,9 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     return record | {
         "total_seconds": time.monotonic() - begin,
         "quiet": {
-            "before": before,
-            "after": after,
-            "during": taken,
+            **probed,
             "reference": repeat.reference,
-            "unavailable": quiet.unavailable(device, before, taken) + _unprobed(events) if cpu else [],
+            "unavailable": quiet.unavailable(device, before, taken["during"]) + _unprobed(events) if cpu else [],
             "findings": found,
             "seconds": launched - begin + time.monotonic() - ended,
         },

@@ -252,10 +252,19 @@ class Grid:
             / f"bs{cell.batch_size}"
         )
 
-    @property
+    @cached_property
+    def beside(self) -> list[PurePosixPath]:
+        """Folders of all packages that cells need beside the environment."""
+        return sorted({folder for cell in self.cells if (folder := self.packages(cell))})
+
+    @cached_property
     def peak(self) -> PurePosixPath:
-        """Path of what the machine can do at most with the model's arithmetic."""
-        return MEASUREMENTS / self.config["machine"] / f"p{self.config['protocol']}" / self.model.slug / "peak.json"
+        """Path of what the machine can do at most with the model's arithmetic, in all libraries that cells bring.
+
+        Its name says which are not of this environment: a file that was made without them says nothing of them.
+        """
+        name = "+".join(["peak", *(folder.name for folder in self.beside)])
+        return MEASUREMENTS / self.config["machine"] / f"p{self.config['protocol']}" / self.model.slug / f"{name}.json"
 
     def record(self, cell: Cell, repeat: int) -> PurePosixPath:
         """Path of the record of one repeat."""

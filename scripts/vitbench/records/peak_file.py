@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
+
+NAME = re.compile(r"peak(\+[^/]+)?\.json")
+
+
+def is_peak(path: str) -> bool:
+    """Whether this is the path of what a machine can do at most, with whatever libraries beside the environment."""
+    return NAME.fullmatch(PurePosixPath(path).name) is not None
+
+
+def together(several: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The content of a peak.json with the rates of all these, which are of one machine and model."""
+    rates = [rate for one in several for rate in one["rates"]]
+    return {**several[0], "rates": rates, "peak": peaks(rates)}
 
 
 def peaks(rates: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,8 +16,6 @@ from vitbench.records import peak_file
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
 
-# What the machine can do at most, in the folder of a model.
-PEAK = "peak.json"
 # By how much the best library at the model's shapes may beat the canary's GEMM at its fastest. On a Zen 4 it did 1.2
 # times as much, beside seven busy neighbours 2.5 times; a machine of many cores, which the canary's small matrices do
 # not fill, may show several times that.
@@ -88,8 +86,8 @@ def check_precision(evidence: Evidence) -> Iterable[str]:
 
 def check_physics(evidence: Evidence) -> Iterable[str]:
     """Nothing is faster than the machine's arithmetic, and that is about what the canaries say."""
-    peaks: dict[str, dict[str, Any]] = {}
-    for place in (path for path in evidence.archive.paths() if PurePosixPath(path).name == PEAK):
+    files: dict[str, dict[str, Any]] = {}
+    for place in filter(peak_file.is_peak, evidence.archive.paths()):
         try:
             peak = evidence.archive.document(place)
         except UserError as error:
@@ -98,7 +96,11 @@ def check_physics(evidence: Evidence) -> Iterable[str]:
         if found := peak_file.problems(peak):
             yield from (f"{place}: {one}; expected what peak.schema.yaml says" for one in found)
         else:
-            peaks[str(PurePosixPath(place).parent)] = peak
+            files[place] = peak
+    by_folder: dict[str, list[dict[str, Any]]] = {}
+    for place, peak in files.items():
+        by_folder.setdefault(_folder(place), []).append(peak)
+    peaks = {folder: peak_file.together(several) for folder, several in by_folder.items()}
     below: dict[str, list[Record]] = {folder: [] for folder in peaks}
     for path, record in evidence.good.items():
         if record["precision"] not in (None, *peak_file.precisions()):
@@ -108,7 +110,7 @@ def check_physics(evidence: Evidence) -> Iterable[str]:
             continue
         below[folder].append(record)
         if record["precision"] == "int8" and physics.peak_of(peaks[folder], record["device"], "int8") is None:
-            yield f"{path}: precision int8, expected one that {folder}/{PEAK} holds a rate of: measure that again"
+            yield f"{path}: precision int8, expected one that peak.json in {folder} holds a rate of: measure that again"
         elif bound := _bound(peaks[folder], record):
             flop = peaks[folder]["flop_per_image"]
             if physics.impossible(record["throughput"], flop, bound["gflops"]):
@@ -117,10 +119,14 @@ def check_physics(evidence: Evidence) -> Iterable[str]:
                     f"{bound['gflops'] * 1e9 / flop:.2f}, which are all {bound['gflops']:.0f} GFLOP/s of this machine "
                     f"({bound['library']}, {bound['precision']})"
                 )
-    for folder, records in below.items():
-        yield from _beyond_the_canaries(f"{folder}/{PEAK}", peaks[folder], records)
+    for place, peak in files.items():
+        yield from _beyond_the_canaries(place, peak, below[_folder(place)])
     if not any(below.values()):
         raise NotChecked("no peak.json of this machine and model")
+
+
+def _folder(place: str) -> str:
+    return str(PurePosixPath(place).parent)
 
 
 def _bound(peak: dict[str, Any], record: Record) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from vitbench import machine
+from vitbench import processor
 from vitbench.campaigns.checks import NotChecked, Record, text, variant
 from vitbench.cells import SIZES, repeats_of, role_of
 
@@ -20,7 +20,7 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
     """One machine, protocol, model and, for each data set and variant, the same files."""
     facts: dict[str, Callable[[Record], tuple[Any, Any]]] = {
         "machine": lambda one: ("", one["machine"]),
-        "processor": lambda one: ("", machine.processor_line(one["environment"])),
+        "processor": lambda one: ("", processor.line(one["environment"])),
         "the machine's description": lambda one: ("", one["environment"].get("machine")),
         "protocol": lambda one: ("", one["protocol"]),
         "model": lambda one: ("", (one["model"], one["identity"].get("model"))),

@@ -14,6 +14,7 @@ from vitbench.errors import UserError
 from vitbench.measure import quiet
 from vitbench.records.archive import Packed
 from vitbench.records.record import seconds_of_passes
+from vitbench.steady import TIMED
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -27,6 +28,8 @@ OTHERS_AT_MOST = 0.25
 SHORT = 30 * 60.0
 # What `check_ready` measures before the first repeat, and what a repeat that is started by hand may go without.
 CANARIES_BEFORE = 5
+# Seconds that reading the counters at the ends of a pass may take.
+LOOKING = 2.0
 # Shares are ratios of the same numbers: what differs by more was not computed from them.
 PRECISION = 1e-6
 
@@ -46,14 +49,29 @@ def check_probes(evidence: Evidence) -> Iterable[str]:
         if found is None:
             yield f"{path}: no quiet probes, expected those before and after"
             continue
-        yield from _wrong_shares(path, record, found["during"])
+        if "counters" not in found["during"]:
+            yield f"{path}: no counters, expected those that the shares of other processes are made of"
+            continue
+        yield from _wrong_shares(path, found["during"])
+        counted, inside = found["during"]["counters"], (record["load_seconds"] or 0) + seconds_of_passes(record)
+        if not inside <= counted["elapsed"] + 1 <= record["total_seconds"] + 2:
+            yield (
+                f"{path}: counters over {counted['elapsed']:.1f} s, expected more than loading and passes "
+                f"({inside:.1f} s) and less than the whole ({record['total_seconds']:.1f} s)"
+            )
+        if timed := found.get("timed"):
+            yield from _wrong_shares(path, timed)
+            inside = sum(one["seconds"] for one in record["passes"] if one["phase"] == TIMED)
+            if not inside <= timed["counters"]["elapsed"] + PRECISION <= inside + LOOKING * record["timed_passes"]:
+                yield (
+                    f"{path}: counters of the timed passes over {timed['counters']['elapsed']:.1f} s, expected these "
+                    f"passes ({inside:.1f} s)"
+                )
 
 
-def _wrong_shares(path: str, record: Record, during: dict[str, Any]) -> Iterable[str]:
-    counted = during.get("counters")
-    if counted is None:
-        yield f"{path}: no counters, expected those that the shares of other processes are made of"
-        return
+def _wrong_shares(path: str, during: dict[str, Any]) -> Iterable[str]:
+    """The shares of the whole repeat, or of its timed passes, that do not follow from their counters."""
+    counted = during["counters"]
     whole = counted["elapsed"] * (counted["cores"] or 1)
     busy, steal = counted["busy"], counted["steal"]
     expected = {
@@ -65,12 +83,6 @@ def _wrong_shares(path: str, record: Record, during: dict[str, Any]) -> Iterable
         if (stated is None) != (value is None) or (value is not None and not isclose(stated, value, abs_tol=PRECISION)):
             shown = "none" if value is None else f"{value:.6g}"
             yield f"{path}: {name} {stated}, expected {shown} from its counters"
-    inside = (record["load_seconds"] or 0) + seconds_of_passes(record)
-    if not inside <= counted["elapsed"] + 1 <= record["total_seconds"] + 2:
-        yield (
-            f"{path}: counters over {counted['elapsed']:.1f} s, expected more than loading and passes ({inside:.1f} s) "
-            f"and less than the whole ({record['total_seconds']:.1f} s)"
-        )
 
 
 def check_limits(evidence: Evidence) -> Iterable[str]:
@@ -88,15 +100,16 @@ def check_limits(evidence: Evidence) -> Iterable[str]:
             continue
         if path in evidence.planned and wanted:
             strict = quiet.Limits(**_stricter(own, wanted))
-            for line in quiet.findings(found["before"], found["after"], found["during"], found["reference"], strict):
+            for line in quiet.findings(found, found["reference"], strict):
                 yield f"{path}: {line}, expected the flag `suspect` by the limits of the configuration"
         if len(blocks[_cell(record)]) < LEAST_BLOCKS:
             continue
         for name in ("foreign_cpu_share", "steal_share"):
-            if (found["during"][name] or 0) > OTHERS_AT_MOST:
+            share, where = quiet.largest(found, name)
+            if share > OTHERS_AT_MOST:
                 yield (
-                    f"{path}: {name} {found['during'][name]:.0%}, expected at most {OTHERS_AT_MOST:.0%} of a repeat "
-                    "that is not flagged `suspect`, whatever its limits"
+                    f"{path}: {name} {share:.0%}{where}, expected at most {OTHERS_AT_MOST:.0%} of a repeat that is not "
+                    "flagged `suspect`, whatever its limits"
                 )
 
 

@@ -180,7 +180,7 @@ def _findings(record: Record) -> list[str]:
     found, limits = record["quiet"], record["measuring"].get("quiet")
     if not limits:
         return []
-    return quiet.findings(found["before"], found["after"], found["during"], found["reference"], quiet.Limits(**limits))
+    return quiet.findings(found, found["reference"], quiet.Limits(**limits))
 
 
 def check_attempts(evidence: Evidence) -> Iterable[str]:

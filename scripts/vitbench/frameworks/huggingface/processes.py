@@ -11,6 +11,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -22,10 +23,11 @@ _own: Any = None
 
 
 def shares(images: list[Any], count: int) -> list[list[Any]]:
-    """`images` in `count` runs whose lengths differ by one at most, in order; fewer where there are fewer images."""
-    count = min(count, len(images))
-    cuts = [len(images) * number // count for number in range(count + 1)]
-    return [images[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    """`images` in `count` runs whose lengths differ by one at most, in order; with fewer images the last are empty."""
+    filled = max(1, min(count, len(images)))
+    cuts = [len(images) * number // filled for number in range(filled + 1)]
+    runs = [images[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+    return runs + [[]] * (count - filled)
 
 
 def _start(module: str, task: Task) -> None:
@@ -51,6 +53,7 @@ class Adapter(Plain):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.threads = task.variant["threads_a_process"]
+        # As many as the machine takes, also where the first part of a job has fewer images: the next one has more.
         self.shares = shares(task.images, max(1, task.threads // self.threads))
 
     def start(self) -> None:
@@ -68,7 +71,13 @@ class Adapter(Plain):
     def _all(self, function: Callable[..., Any], arguments: list[tuple]) -> list[Any]:
         """Call a function in each process at the same time; what each returns."""
         begun = [process.submit(function, *given) for process, given in zip(self.processes, arguments, strict=True)]
-        return [one.result() for one in begun]
+        try:
+            return [one.result() for one in begun]
+        except BrokenProcessPool as error:
+            # Whoever calls may have a pool of its own, of which this says nothing.
+            raise MemoryError(
+                f"one of {len(begun)} processes was killed, most often for lack of memory: fewer of them need less"
+            ) from error
 
     def _each(self, method: str) -> list[Any]:
         return self._all(_call, [(method,)] * len(self.processes))
@@ -78,9 +87,7 @@ class Adapter(Plain):
 
     def give(self, images: list[tuple[str, str]], folder: str, contents: str | None = None) -> None:
         super().give(images, folder, contents)
-        cut = shares(images, len(self.processes))
-        # Where there are fewer images than processes, some get none.
-        self.shares = cut + [[]] * (len(self.processes) - len(cut))
+        self.shares = shares(images, len(self.processes))
         self._all(_give, [(share, folder) for share in self.shares])
 
     def classify(self) -> Iterator[Prediction]:
@@ -99,13 +106,13 @@ class Adapter(Plain):
         sizes: Counter[str] = Counter()
         for one in told:
             sizes.update(one["effective_batch_sizes"])
-        rows = Counter(str(len(share)) for share in self.shares)
+        rows = Counter(str(len(share)) for share in self.shares if share)
         each = f"{self.threads} thread{'' if self.threads == 1 else 's'} each"
         return told[0] | {
             "setting": f"{told[0]['setting']}, {len(self.shares)} processes, {each}",
             "threads": self.threads,
             "slots": len(self.shares),
-            "partitions": len(self.shares),
+            "partitions": rows.total(),
             "partition_rows": dict(rows),
             "effective_batch_sizes": dict(sorted(sizes.items(), key=lambda item: int(item[0]))),
         }

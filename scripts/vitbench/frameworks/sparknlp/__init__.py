@@ -46,6 +46,8 @@ FRAMEWORK = Framework(
         "dependentRequired": {"pretrained": ["of"], "of": ["pretrained"]},
         "dependentSchemas": {
             "tensorflow_threads": {"properties": {"engine": {"const": "tensorflow"}}},
+            "onednn": {"properties": {"engine": {"const": "tensorflow"}}},
+            "onnx_threads": {"properties": {"engine": {"const": "onnx"}}},
             # What is ready-made is not quantised here.
             "quantization": {"properties": {"engine": {"const": "onnx"}, "pretrained": {"not": {}}}},
         },

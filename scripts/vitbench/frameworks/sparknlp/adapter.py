@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from vitbench import machine
 from vitbench.frameworks import Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import Cluster, Executors
 from vitbench.frameworks.declaration import COLLECT, PARQUET
@@ -39,7 +40,9 @@ class Adapter(InsideSpark):
         cores = cluster.cores if cluster else task.threads
         # Tasks that the node, or an executor, runs at a time; None: one a core.
         self.at_a_time = max(1, cores // self.threads) if self.threads else None
-        self.local = f"local[{self.at_a_time or '*'}]"
+        # The article's own words where it may use all cores.
+        some = task.threads if task.threads < machine.cores() else None
+        self.local = f"local[{self.at_a_time or some or '*'}]"
         self.place = cluster.words if cluster else self.local
         self._name_files()
 
