@@ -18,6 +18,7 @@ from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs.object_store import is_url
+from vitbench.measure.repeat import parts_of
 from vitbench.measure.supervisor import Cancelled
 from vitbench.plan import configuration
 
@@ -84,7 +85,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{chosen.grid.model.name} by {chosen.variant} on the {chosen.cell.device}: {chosen.why}", flush=True)
     checkpoint = missing_checkpoint(chosen)
     # What is missing is said before the images are listed, and what is wrong with these before a model is made.
-    start = None if checkpoint else job.start_of(chosen, Folder(request.out), request)
+    start = None
+    if checkpoint:
+        parts_of(chosen.grid, chosen.cell, request.threads)
+    else:
+        start = job.start_of(chosen, Folder(request.out), request)
     folder, what = job.open_job(request, chosen)
     if checkpoint:
         import build_checkpoint  # with torch, which nothing else here takes

@@ -152,14 +152,14 @@ def spark_problem(folder: Path) -> str:
     return user_problem() or name_problem(folder) or noexec_problem(folder)
 
 
-def name_problem(folder: Path) -> str:
-    """Whether the name of a folder, or of one around it, means something else to Spark than a name."""
+def name_problem(folder: Path, remedy: str = "rename that folder, or run with --directory elsewhere") -> str:
+    """Whether the name of a folder, or of one around it, means something else to Spark than a name, and what to do."""
     folder = folder.resolve()
     if not (odd := sorted({letter for letter in str(folder) if letter in ODD or ord(letter) < 32})):
         return ""
     return (
         f"{repr(str(folder))[1:-1]}: Spark takes {' '.join(map(ascii, odd))} in a folder's name for something else: "
-        "rename that folder, or run with --directory elsewhere"
+        f"{remedy}"
     )
 
 

@@ -22,7 +22,7 @@ from example_job import IMAGES, asked, bad_files, pictures
 from vitbench.classify import job
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.inputs import packages
+from vitbench.inputs import object_store, packages
 from vitbench.inputs.object_store import GONE, LOCK, Store, is_url
 from vitbench.measure import supervisor
 
@@ -241,6 +241,23 @@ def test_an_object_that_is_refused_is_set_aside_and_a_store_that_gives_nothing_e
     store = Store("s3://photos/my photos", installed)
     with pytest.raises(UserError, match="gives none of 11 objects: photos/my photos/.* refused by the store"):
         store.fetch([path for _, path in store.find()], tmp_path / "fetched")
+
+
+@real
+def test_an_object_that_is_absurdly_large_is_set_aside_unread(tmp_path, installed, keys, monkeypatch):
+    right = pictures(tmp_path / "images")
+    put(tmp_path / "images", "photos")
+    sizes = {name: (tmp_path / "images" / name).stat().st_size for name in right}
+    monkeypatch.setattr(object_store, "MOST_BYTES", max(sizes.values()) - 1)
+    store = Store("s3://photos/my photos", installed)
+    found = dict(store.find())
+    fetched = dict(zip(found, store.fetch(found.values(), tmp_path / "fetched"), strict=True))
+    for name, size in sizes.items():
+        file, reason = fetched[name]
+        if size == max(sizes.values()):
+            assert reason == f"absurdly large: {size:,} bytes"
+        else:
+            assert Path(file).read_bytes() == (tmp_path / "images" / name).read_bytes()
 
 
 @real

@@ -10,7 +10,7 @@ import pytest
 
 from vitbench.errors import UserError
 from vitbench.frameworks import FRAMEWORKS
-from vitbench.inputs import checkpoints, model_assets
+from vitbench.inputs import checkpoints, model_assets, preprocessing
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
 
@@ -81,7 +81,7 @@ def test_what_means_the_same_is_one_description(tmp_path, config, differs):
         ({}, {}),
         *(({"size": one}, {}) for one in (96, "96", [96, 96], {"width": 96, "height": 96})),
         *(({"resample": one}, {}) for one in (None, LEFT_OUT, "bilinear", "BILINEAR", "2", 2.0, "PIL.Image.BILINEAR")),
-        *(({"resample": number}, {"filter": word}) for number, word in enumerate(checkpoints.FILTERS)),
+        *(({"resample": number}, {"filter": word}) for number, word in enumerate(preprocessing.FILTERS)),
         *(({"image_mean": one}, {}) for one in (0.5, [0.5], "0.5", None, LEFT_OUT)),
         ({"image_std": [0.5, 1, 2]}, {"deviation": (0.5, 1.0, 2.0)}),
         ({"do_normalize": False, "image_std": None}, {"mean": (0, 0, 0), "deviation": (1, 1, 1)}),

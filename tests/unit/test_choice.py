@@ -14,6 +14,7 @@ from vitbench.classify import choice, job
 from vitbench.classify.folder import Folder
 from vitbench.errors import UserError
 from vitbench.frameworks import Task
+from vitbench.inputs import checkpoints
 from vitbench.measure import repeat
 from vitbench.plan import configuration
 from vitbench.plan.grid import Grid
@@ -73,7 +74,9 @@ def test_what_is_faster_than_the_machine_can_be_chooses_nothing(finished):
 
 def task_of(chosen: choice.Chosen, out: Path) -> Task:
     """What the adapter would be told, on a machine that has Java and the jars."""
-    Path(chosen.grid.model_folder(chosen.cell)).mkdir(parents=True)
+    folder = Path(chosen.grid.model_folder(chosen.cell))
+    folder.mkdir(parents=True)
+    checkpoints.note_source(chosen.grid.model.definition, folder.parent)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(repeat, "find_java", lambda: None)
         patched.setattr(repeat, "_jars", lambda grid, cell: (None, []))
@@ -111,6 +114,9 @@ def test_a_checkpoint_that_has_changed_since_it_was_copied_is_one_line(tmp_path)
     chosen = choice.choose(configuration.resolve(config), "huggingface/pipeline")
     task_of(chosen, tmp_path / "out")
     os.utime(weights, (time.time() + 60, time.time() + 60))
+    job.task_of(chosen, Folder(tmp_path / "out"), threads=2)  # a date says nothing
+    weights.write_text("WEIGHTS")
+    os.utime(weights, (0, 0))
     with pytest.raises(UserError, match="my-vit has changed since .*mine-.* was made of it: remove that folder"):
         job.task_of(chosen, Folder(tmp_path / "out"), threads=2)
 

@@ -130,7 +130,10 @@ def test_what_a_cluster_lost_and_did_again_is_said(tmp_path, capfd, lost, said):
 def test_an_image_without_an_answer_ends_the_job_before_its_part_is_written(tmp_path):
     pictures(tmp_path / "images")
     one = asked(tmp_path / "images", lose=1)
-    with pytest.raises(UserError, match=r"fake/told did not answer once for each of 4 images: 1 lost"):
+    with pytest.raises(
+        UserError,
+        match=r"did not answer once for each of 4 images of a part: 1 lost \(the first: .*\.\w+g\); .* move it away",
+    ):
         one.label()
     assert one.folder.done() == set() and one.labels() == {}
     # A framework that goes wrong is asked nothing more, which might hide what it said.

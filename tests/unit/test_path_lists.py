@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from vitbench.classify import listing
 from vitbench.errors import UserError
 from vitbench.inputs import path_lists
 
@@ -92,6 +93,13 @@ def test_a_list_that_is_none_is_one_line(tmp_path, content, column, message):
     with pytest.raises(UserError, match=message) as caught:
         path_lists.read(path, column)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_which_can_be_read_once_only_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "list")
+    for read in (path_lists.count, lambda path: listing.kind_of(str(path))):
+        with pytest.raises(UserError, match="list is a pipe or a device, .* write it to a file"):
+            read(tmp_path / "list")
 
 
 def test_a_missing_column_is_named_with_those_that_are_there(tmp_path):

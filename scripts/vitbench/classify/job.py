@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vitbench import environment
 from vitbench.classify import listing
 from vitbench.classify.choice import Chosen
 from vitbench.classify.folder import Folder, Job
@@ -16,8 +17,7 @@ from vitbench.classify.worker import Start
 from vitbench.errors import UserError
 from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
-from vitbench.frameworks.declaration import CHECKPOINT
-from vitbench.inputs import contents, datasets, packages
+from vitbench.inputs import checkpoints, contents, datasets, packages
 from vitbench.inputs.object_store import LOCK, Store, is_url
 from vitbench.measure.processes import machine_lock
 from vitbench.measure.repeat import parts_of, task_without_images
@@ -71,6 +71,11 @@ def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
             if begun is None:
                 return folder, _begin(folder, request, job)
     _check_same(folder, begun, job)
+    if begun.kind != listing.CONTENTS and not folder.listed.exists():
+        raise UserError(
+            f"out: the list of images {folder.listed} is gone, which the job began with: name another `out`, or remove "
+            "that folder"
+        )
     print(f"going on with {folder.root}: {begun.total:,} images as they were listed when it was begun", flush=True)
     return folder, begun
 
@@ -78,7 +83,10 @@ def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
 def _begin(folder: Folder, request: Request, job: Job) -> Job:
     """List the images of a job of which nothing is done, and write down what it is."""
     folder.check_empty()
-    folder.root.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"out: {folder.root} can be no folder, since a file has that name, or one above it") from None
     readiness.check_writable(folder.root)
     readiness.check_disk(folder.root)
     if job.kind == listing.CONTENTS:
@@ -141,21 +149,11 @@ def task_of(chosen: Chosen, folder: Folder, threads: int) -> Task:
     model = Path(grid.model_folder(cell))
     if not model.exists():
         raise UserError(f"the model {model} is missing: `snakemake classify` makes it, with the same settings")
-    _check_still_that_model(grid.model.definition, Path(RESOURCES / "models" / grid.model.slug / CHECKPOINT))
+    checkpoints.check_source(grid.model.definition, Path(RESOURCES / "models" / grid.model.slug))
+    if grid.needs(cell).spark and (problem := environment.name_problem(folder.root, "name another")):
+        raise UserError(f"out: {problem}")
     parts = parts_of(grid, cell, threads)
     return task_without_images(grid, cell, parts, threads, temporary_of(folder))
-
-
-def _check_still_that_model(definition: dict[str, Any], copy: Path) -> None:
-    """Raise UserError where the folder of a user's checkpoint has files that are younger than our copy of it."""
-    if definition["kind"] != "folder":
-        return
-    source, made = Path(definition["folder"]), copy.stat().st_mtime
-    if any(path.stat().st_mtime > made for path in source.rglob("*") if path.is_file()):
-        raise UserError(
-            f"model: {source} has changed since {copy.parent} was made of it: remove that folder, and `snakemake "
-            "classify` makes it anew"
-        )
 
 
 def temporary_of(folder: Folder) -> Path:

@@ -90,10 +90,10 @@ class Labeller:
         answers = list(self.adapter.classify())
         self._say_lost(part.number)
         answers += self.adapter.written()
-        self._check(answers, [image for image, _ in images])
+        sources = {row.id: row.source for row in part.rows}
+        self._check(answers, [image for image, _ in images], sources)
         if not self.settings:
             self.settings = self._described()
-        sources = {row.id: row.source for row in part.rows}
         job = self.job
         return [
             (sources[image], label, score, job.model, job.variant, self.settings)
@@ -117,12 +117,23 @@ class Labeller:
         adapter.load()
         self.adapter = adapter
 
-    def _check(self, answers: list[Prediction], wanted: list[str]) -> None:
+    def _check(self, answers: list[Prediction], wanted: list[str], sources: dict[str, str]) -> None:
         found = check_pass(answers, wanted)
         wrong = {what: found[what] for what in ("lost", "duplicated", "unknown") if found[what]}
         if wrong:
-            said = ", ".join(f"{len(images)} {what} (the first: {images[0]})" for what, images in wrong.items())
-            raise UserError(f"{self.job.variant} did not answer once for each of {len(wanted)} images: {said}")
+            said = ", ".join(
+                f"{len(images)} {what} (the first: {sources.get(images[0], images[0])})"
+                for what, images in wrong.items()
+            )
+            without = (
+                "leave it out of the Parquet files, and name another `out`"
+                if self.job.kind == listing.CONTENTS
+                else "move it away, and the same command goes on without it"
+            )
+            raise UserError(
+                f"{self.job.variant} did not answer once for each of {len(wanted)} images of a part: {said}; choose "
+                f"another variant, or, if one image alone is lost, {without}"
+            )
 
     def _say_lost(self, number: int) -> None:
         """Say what a cluster lost meanwhile and did again."""

@@ -8,63 +8,28 @@ one framework cannot do is its own to say (`vitbench.frameworks.refusal`).
 from __future__ import annotations
 
 import json
-import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vitbench.errors import UserError
+from vitbench.files import sha256, write_atomically
+from vitbench.inputs import values
+from vitbench.inputs.preprocessing import Preprocessing, understood
 
 # What a checkpoint may be: `model_type` in its config.json → `architectures`; the first is meant if none is named.
 ARCHITECTURES = {
     "vit": ("ViTForImageClassification",),
     "deit": ("DeiTForImageClassification", "DeiTForImageClassificationWithTeacher"),
 }
-# Filters of resizing by Pillow's number, as preprocessor_config.json names them, and by word.
-FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+# Lies beside the copy of a user's checkpoint.
+SOURCE = "source.json"
 # What transformers takes for a key of config.json that is missing or null.
 SIDES = {"image_size": 224, "patch_size": 16}
 COUNTS = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
     "num_channels": 3,
 }  # fmt: skip
-# The same of preprocessor_config.json, by kind of image processor; of other kinds each key must be there.
-_VIT = {
-    "do_resize": True, "size": 224, "resample": 2, "do_center_crop": False, "crop_size": None, "do_rescale": True,
-    "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": 0.5, "image_std": 0.5,
-}  # fmt: skip
-PROCESSOR_DEFAULTS = {
-    "ViT": _VIT,
-    "DeiT": _VIT | {"size": 256, "resample": 3, "do_center_crop": True, "crop_size": 224},
-}
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From pixels (0 to 255) to what the model sees: resized, cropped, times `factor`, minus mean, by deviation."""
-
-    resize: tuple[int, int] | int
-    """height and width; one number is the length of the shorter side"""
-    crop: tuple[int, int] | None
-    """height and width of the centre that is cut out, None where nothing is"""
-    filter: str
-    """one of FILTERS"""
-    factor: float
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
-
-    @property
-    def squashes(self) -> bool:
-        """Whether it only resizes, whatever the image's shape: no crop, nothing kept of the aspect ratio."""
-        return self.crop is None and not isinstance(self.resize, int)
-
-    def of_unit(self) -> tuple[list[float], list[float]]:
-        """Mean and deviation for pixels / 255: (x f - m) / s = (x / 255 - m / 255 f) / (s / 255 f)."""
-        scale = 255 * self.factor
-        if math.isclose(scale, 1, rel_tol=1e-6):
-            return list(self.mean), list(self.deviation)
-        return [one / scale for one in self.mean], [one / scale for one in self.deviation]
 
 
 @dataclass(frozen=True)
@@ -170,7 +135,7 @@ def read(folder: Path, name: str, square: bool = False) -> Checkpoint:
         intermediate_size=counts["intermediate_size"],
         channels=counts["num_channels"],
         labels=_labels(config, name),
-        preprocessing=_preprocessing(processor, model_type, sides["image_size"], name, square),
+        preprocessing=understood(processor, model_type, sides["image_size"], name, square),
     )
 
 
@@ -190,6 +155,33 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"model {folder}: {name} holds no mapping; download the checkpoint again")
     return value
+
+
+def note_source(definition: dict[str, Any], model: Path) -> None:
+    """Write down beside the copy of a user's checkpoint, in `model`, of which files it was made."""
+    if definition["kind"] == "folder":
+        write_atomically(model / SOURCE, json.dumps(_files_of(definition)))
+
+
+def check_source(definition: dict[str, Any], model: Path) -> None:
+    """Raise UserError where a user's checkpoint holds other files now than those that the copy in `model` was made of.
+
+    Their dates do not tell: whoever moves or unpacks a folder keeps them.
+    """
+    if definition["kind"] != "folder" or not Path(definition["folder"]).expanduser().is_dir():
+        return
+    noted = model / SOURCE
+    if not noted.exists() or json.loads(noted.read_text()) != _files_of(definition):
+        raise UserError(
+            f"model: {definition['folder']} has changed since {model} was made of it: remove that folder, and the same "
+            "command makes it anew"
+        )
+
+
+def _files_of(definition: dict[str, Any]) -> dict[str, str]:
+    """File of a user's checkpoint → its SHA-256."""
+    folder = Path(definition["folder"]).expanduser()
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def check_outputs(checkpoint: Checkpoint, outputs: int | None) -> None:
@@ -218,9 +210,6 @@ def unique(labels: list[str]) -> tuple[str, ...]:
     return tuple(seen)
 
 
-# --- config.json ------------------------------------------------------------------------------------------------------
-
-
 def _architecture(config: dict[str, Any], name: str) -> tuple[str, str]:
     model_type, wanted = config.get("model_type"), config.get("architectures")
     known = ARCHITECTURES.get(model_type) if isinstance(model_type, str) else None
@@ -238,7 +227,7 @@ def _labels(config: dict[str, Any], name: str) -> tuple[str, ...]:
     """The names of the model's outputs, in order."""
     given = config.get("id2label")
     if not given and isinstance(numbers := config.get("label2id"), dict):
-        turned = {_whole(number): label for label, number in numbers.items()}
+        turned = {values.whole(number): label for label, number in numbers.items()}
         given = turned if turned.keys() == set(range(len(numbers))) else None
     if not given:
         # transformers does not write the labels of a model that names none.
@@ -248,8 +237,8 @@ def _labels(config: dict[str, Any], name: str) -> tuple[str, ...]:
         given = dict(enumerate(given))
     if not isinstance(given, dict):
         raise UserError(f"model {name}: id2label in config.json is no mapping of numbers to labels: correct it")
-    numbers = {_whole(key): label for key, label in given.items()}
-    wrong = [key for key in given if _whole(key) is None]
+    numbers = {values.whole(key): label for key, label in given.items()}
+    wrong = [key for key in given if values.whole(key) is None]
     last = len(given) - 1
     if wrong or len(numbers) < len(given):
         what = f"{wrong[0]!r}, which is no number" if wrong else "a number twice"
@@ -267,148 +256,20 @@ def _labels(config: dict[str, Any], name: str) -> tuple[str, ...]:
     return unique([str(numbers[number]) for number in range(len(numbers))])
 
 
-def _whole(value: Any) -> int | None:
-    """A number that is written as 96, 96.0 or "96"; None for anything else."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _count(value: Any, key: str, name: str) -> int:
-    number = _whole(value)
+    number = values.whole(value)
     if number is None or number < 1:
-        raise UserError(f"model {name}: {key} is {_shown(value)} in config.json, no number above 0: correct it")
+        raise UserError(f"model {name}: {key} is {values.shown(value)} in config.json, no number above 0: correct it")
     return number
 
 
 def _square(value: Any, key: str, name: str) -> int:
-    sides = _sides(value)
+    sides = values.sides(value)
     if sides is None:
-        raise UserError(f"model {name}: {key} is {_shown(value)} in config.json, no size in pixels: correct it")
+        raise UserError(f"model {name}: {key} is {values.shown(value)} in config.json, no size in pixels: correct it")
     if sides[0] != sides[1]:
         raise UserError(
             f"model {name}: {key} is {sides[0]} x {sides[1]} in config.json; only squares are supported: choose a "
             "model of square images and patches"
         )
     return sides[0]
-
-
-def _sides(value: Any) -> tuple[int, int] | None:
-    """Height and width that are given as one number, two, or a mapping; None for anything else."""
-    if isinstance(value, dict):
-        value = [value.get("height"), value.get("width")]
-    if not isinstance(value, (list, tuple)):
-        value = [value]
-    numbers = [_whole(one) for one in value]
-    if not 1 <= len(numbers) <= 2 or not all(numbers) or min(numbers) < 1:
-        return None
-    return numbers[0], numbers[-1]
-
-
-# --- preprocessor_config.json -----------------------------------------------------------------------------------------
-
-
-def _preprocessing(given: dict[str, Any], model_type: str, side: int, name: str, square: bool) -> Preprocessing:
-    settings = _settings(given, model_type, name, square)
-    resize, crop = ((side, side), None) if square else _geometry(settings, side, name)
-    filtered = _filter(settings["resample"])
-    if filtered is None:
-        known = ", ".join(f"{number} {one}" for number, one in enumerate(FILTERS))
-        raise UserError(
-            f"model {name}: resample is {_shown(settings['resample'])} in preprocessor_config.json: write a number or "
-            f"a word of {known}"
-        )
-    factor = _number(settings["rescale_factor"]) if settings["do_rescale"] else 1.0
-    if not factor or factor < 0:
-        raise UserError(
-            f"model {name}: rescale_factor is {_shown(settings['rescale_factor'])} in preprocessor_config.json, no "
-            "number above 0: correct it (1/255 is usual)"
-        )
-    mean, deviation = (0.0,) * 3, (1.0,) * 3
-    if settings["do_normalize"]:
-        mean, deviation = (_colours(settings[key], key, name) for key in ("image_mean", "image_std"))
-    if not all(one > 0 for one in deviation):
-        raise UserError(f"model {name}: image_std in preprocessor_config.json must be above 0: correct it")
-    return Preprocessing(resize, crop, filtered, factor, mean, deviation)
-
-
-def _settings(given: dict[str, Any], model_type: str, name: str, square: bool) -> dict[str, Any]:
-    """Every key with its value or its known default."""
-    kind = given.get("image_processor_type") or given.get("feature_extractor_type")
-    kind = re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", str(kind)) if kind else ""
-    kind = kind or {"vit": "ViT", "deit": "DeiT"}[model_type]
-    defaults = PROCESSOR_DEFAULTS.get(kind)
-    stated = {key: value for key, value in given.items() if value is not None}
-    needed = ("resample", "image_mean", "image_std") + (() if square else ("size",))
-    if defaults is None and (lacking := [key for key in needed if key not in stated]):
-        raise UserError(
-            f"model {name}: preprocessor_config.json of a {kind}ImageProcessor has no {lacking[0]}: add it"
-            + ("" if square else "; `preprocessing: square` in the model's definition needs no sizes")
-        )
-    settings = _VIT | (defaults or {}) | stated
-    for key in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
-        if not isinstance(settings[key], bool):
-            raise UserError(
-                f"model {name}: {key} is {_shown(settings[key])} in preprocessor_config.json: write true or false"
-            )
-    if defaults is None and isinstance(settings["size"], int) and not square:
-        raise UserError(
-            f"model {name}: size is {settings['size']} in preprocessor_config.json, which may mean two things for a "
-            f'{kind}ImageProcessor: write {{"height": …, "width": …}} or {{"shortest_edge": …}}'
-        )
-    return settings
-
-
-def _geometry(settings: dict[str, Any], side: int, name: str) -> tuple[tuple[int, int] | int, tuple[int, int] | None]:
-    """How images are resized and cropped; UserError unless that makes each the model's square."""
-    size, crop = settings["size"], None
-    resize: tuple[int, int] | int | None = _sides(size)
-    if isinstance(size, dict) and resize is None:
-        resize = _whole(size.get("shortest_edge")) if size.keys() == {"shortest_edge"} else None
-    if settings["do_center_crop"]:
-        crop = _sides(settings["crop_size"] if settings["crop_size"] is not None else size)
-        if crop == resize == (side, side):
-            crop = None  # nothing is cut off
-    what = crop or resize
-    if not settings["do_resize"] or not resize or settings.get("do_pad") or what != (side, side):
-        cut = f", crop_size {_shown(settings['crop_size'])}" if settings["do_center_crop"] else ""
-        cut += "" if settings["do_resize"] else ", do_resize false"
-        raise UserError(
-            f"model {name}: preprocessor_config.json must make each image {side} x {side}, as the model wants it; size "
-            f"is {_shown(size)}{cut}: correct it, or write `preprocessing: square` in the model's definition, which "
-            "does that in all frameworks"
-        )
-    return resize, crop
-
-
-def _filter(value: Any) -> str | None:
-    if isinstance(value, str) and (word := value.strip().lower().rpartition(".")[2].removesuffix("-exact")) in FILTERS:
-        return word
-    number = _whole(value)
-    return FILTERS[number] if number is not None and 0 <= number < len(FILTERS) else None
-
-
-def _colours(value: Any, key: str, name: str) -> tuple[float, float, float]:
-    """One number for each colour; one number alone stands for all three."""
-    numbers = [_number(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
-    if len(numbers) not in (1, 3) or None in numbers:
-        raise UserError(
-            f"model {name}: {key} is {_shown(value)} in preprocessor_config.json: write three numbers, one a colour"
-        )
-    return (*numbers,) if len(numbers) == 3 else (numbers[0],) * 3
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, which may be written as text; None for anything else."""
-    try:
-        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _shown(value: Any) -> str:
-    """A value from a file that anybody may have written, in one short line."""
-    return json.dumps(value, ensure_ascii=False)[:60]

@@ -25,8 +25,9 @@ from transformers.utils import logging
 from vitbench.errors import UserError, one_line
 from vitbench.files import staged
 from vitbench.inputs import checkpoints, hub, seeded
-from vitbench.inputs.checkpoints import Checkpoint, Preprocessing
+from vitbench.inputs.checkpoints import Checkpoint
 from vitbench.inputs.model_assets import FIXED_LOGITS, FIXED_TENSORS, refusal, write_assets
+from vitbench.inputs.preprocessing import FILTERS, Preprocessing
 
 TOLERANCE = 1e-4  # largest difference of a logit; what is left is the order of float32 sums
 # The classes of `checkpoints.ARCHITECTURES`: those of transformers itself, no code from a hub.
@@ -64,6 +65,8 @@ def build_checkpoint(definition: dict, folder: Path) -> None:
         model.save_pretrained(place, max_shard_size="1000GB")
         processor.save_pretrained(place)
         numpy.savez(place / FIXED_TENSORS, pixel_values=pixels, logits=logits)
+        # Before the copy is there, so that there is none without.
+        checkpoints.note_source(definition, Path(folder).parent)
 
 
 def fixed_tensors(size: int) -> numpy.ndarray:
@@ -234,7 +237,7 @@ def _processor(preprocessing: Preprocessing) -> BaseImageProcessor:
         "image_mean": list(preprocessing.mean),
         "image_std": list(preprocessing.deviation),
         "rescale_factor": preprocessing.factor,
-        "resample": checkpoints.FILTERS.index(preprocessing.filter),
+        "resample": FILTERS.index(preprocessing.filter),
     }
     return DeiTImageProcessor(crop_size=_rectangle(crop), **settings) if crop else ViTImageProcessor(**settings)
 

@@ -6,6 +6,7 @@ Who may read a store is said where its own tools say it (AWS_PROFILE, ~/.aws, â€
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from vitbench.errors import UserError, one_line
 from vitbench.inputs import packages
+from vitbench.inputs.images import MOST_BYTES
 from vitbench.inputs.sources import is_named_as_image
 
 # The lock under envs/ of what reads stores.
@@ -27,6 +29,8 @@ _AS_IT_IS = "%:/?@!$&'()*+,;="
 _KEYS = {"region", "scheme", "endpoint_override"}
 # Objects that are fetched at a time: what takes long is the way there and back.
 AT_A_TIME = 16
+# Bytes of an object that are held in memory at a time; most images are less.
+AT_ONCE = 2**24
 GONE = "no longer in the store"
 Answer = TypeVar("Answer")
 
@@ -134,13 +138,14 @@ class Store:
 
     def _write(self, path: str, file: Path) -> str:
         try:
-            with self._files.open_input_stream(path) as stream:
-                content = stream.read()
+            with self._files.open_input_file(path) as stream, open(file, "wb") as copy:
+                if (size := stream.size()) > MOST_BYTES:
+                    return f"absurdly large: {size:,} bytes"
+                shutil.copyfileobj(stream, copy, AT_ONCE)
         except FileNotFoundError:
             return GONE
         except self._errors as error:
             return f"refused by the store: {one_line(error)}"
-        file.write_bytes(content)
         return ""
 
     def _check_there(self) -> None:

@@ -74,9 +74,15 @@ def _names(path: Path, column: str) -> dict[str, str | None]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether this begins as a Parquet file does, or is a folder, as Spark makes one of several."""
+    """Whether this begins as a Parquet file does, or is a folder, as Spark makes one of several.
+
+    Raises:
+        UserError: it is a pipe or a device, of which what was looked at is gone.
+    """
     if path.is_dir():
         return True
+    if not path.is_file():
+        raise UserError(f"the list {path} is a pipe or a device, which can be read only once: write it to a file")
     with open(path, "rb") as handle:
         return handle.read(len(PARQUET)) == PARQUET
 
