@@ -21,6 +21,7 @@ import yaml
 from vitbench import tables
 from vitbench.analysis.pairs import PRIMARY
 from vitbench.analysis.speedup import duration
+from vitbench.analysis.statistics import NEVER_DECIDED
 from vitbench.cells import LEAST_BLOCKS, ROLES, repeats_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
@@ -47,8 +48,10 @@ def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
 
 
 def undecided(speedup: pandas.DataFrame) -> pandas.DataFrame:
-    """Primary comparisons that more blocks may decide."""
-    return speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(OPEN)]
+    """Primary comparisons that more blocks may decide: neither those that have no ratio, nor those by whose verdicts
+    all that may be claimed by chance was spent."""
+    open_ones = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(OPEN)]
+    return open_ones[open_ones.speedup.notna() & (open_ones.reason != NEVER_DECIDED)]
 
 
 def next_step(blocks: int, most: int) -> int:

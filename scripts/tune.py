@@ -29,7 +29,7 @@ from vitbench.analysis import parity
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS
 from vitbench.analysis.speedup import doubted, without_claim
-from vitbench.analysis.statistics import compare
+from vitbench.analysis.statistics import compare, correct_for_many
 from vitbench.analysis.summary import LOST, NOT_FOR_CLAIMS, seconds_by_block
 from vitbench.cells import CONTROL, Cell
 from vitbench.errors import UserError, exit_with_user_errors
@@ -138,7 +138,7 @@ def keep_sizes(grid: Grid, chosen: dict[str, Cell]) -> None:
 def between_winners(
     runs: pandas.DataFrame, speedup: pandas.DataFrame, best: Sequence[Cell], baseline: str, rule: Rule
 ) -> pandas.DataFrame:
-    """A row a pair of winners: the second against the first, in the blocks that both have.
+    """A row a pair of winners: the second against the first, in the blocks that both have, adjusted by Holm.
 
     A winner whose confirmation has no ratio (other labels, faster than the machine can be) is in no pair, and where a
     control came out unequal to itself there is no claim.
@@ -150,14 +150,14 @@ def between_winners(
     full = speedup[(speedup.dataset == "full") & (speedup.family != CONTROLS) & speedup.speedup.notna()]
     confirmed = {baseline} | set(full.candidate.str.split("/").str[:2].str.join("/"))
     able = [cell for cell in best if f"{cell.framework}/{cell.variant}" in confirmed]
+    seconds = {cell: _full(runs, cell) for cell in able}
+    pairs = [(one, other) for one, other in combinations(able, 2) if seconds[one].keys() & seconds[other].keys()]
+    judged = correct_for_many([compare(seconds[one], seconds[other], rule) for one, other in pairs])
     rows, devices = [], doubted(speedup)
-    for one, other in combinations(able, 2):
-        sides = [_full(runs, cell) for cell in (one, other)]
-        if sides[0].keys() & sides[1].keys():
-            found = compare(*sides, rule)
-            found = without_claim(found) if other.device in devices else found
-            rows.append({"baseline": one.name, "candidate": other.name, "ratio": found.ratio, "low": found.low,
-                         "high": found.high, "verdict": found.verdict, "blocks": found.blocks})  # fmt: skip
+    for (one, other), found in zip(pairs, judged, strict=True):
+        found = without_claim(found) if other.device in devices else found
+        rows.append({"baseline": one.name, "candidate": other.name, "ratio": found.ratio, "low": found.low,
+                     "high": found.high, "verdict": found.verdict, "blocks": found.blocks})  # fmt: skip
     return pandas.DataFrame(rows, columns=["baseline", "candidate", "ratio", "low", "high", "verdict", "blocks"])
 
 

@@ -35,7 +35,7 @@ WORDS = frozenset(
     law residuals hours_from least doubt in_time fewest answer
     objective terms runner_up runner_verdict overturned hours_reason definition changed slowest basis""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent", "usable", "competing"})
+TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent", "usable", "competing", "more_blocks"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -69,8 +69,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "disagreements": """dataset baseline candidate image path sha256 file label baseline_label candidate_label
             baseline_score candidate_score blocks""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm family
-            margin smallest_detectable blocks_needed hours_needed floor floor_low floor_high images baseline_throughput
-            candidate_throughput agreement comparison fairness baseline_trials candidate_trials reason""",
+            margin smallest_detectable blocks_needed hours_needed more_blocks floor floor_low floor_high images
+            baseline_throughput candidate_throughput agreement comparison fairness baseline_trials candidate_trials
+            reason""",
         "replication": """kind part environment dataset baseline candidate published published_low published_high
             published_verdict ours ours_low ours_high blocks our_verdict verdict reason to_run sizes difference equal
             unequal published_baseline published_candidate our_baseline our_candidate published_hardware our_machine""",
@@ -86,8 +87,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "total_time": """framework variant device workers batch_size blocks data_sets smallest largest fixed_seconds
             fixed_low fixed_high seconds_an_image each_low each_high hours hours_low hours_high departure
             departure_images lack_of_fit_p reason""",
-        "advice": """objective framework variant device workers batch_size candidate precision terms cores images
-            throughput speedup low high verdict blocks fairness agreement peak_memory_mb memory_ratio memory_low
+        "advice": """objective framework variant device workers batch_size candidate precision terms cores used_cores
+            images throughput speedup low high verdict blocks fairness agreement peak_memory_mb memory_ratio memory_low
             memory_high memory_blocks baseline candidates runner_up runner_ratio runner_low runner_high runner_blocks
             runner_verdict overturned hours hours_low hours_high hours_reason definition reason""",
         "steps": """framework variant device workers batch_size step changed candidate baseline precision images

@@ -23,6 +23,7 @@ from vitbench.present import style
 from vitbench.present.answer import NOTHING_FOLLOWS
 from vitbench.present.charts import advice as chart
 from vitbench.present.charts import steps as step_chart
+from vitbench.present.labels import part_of_machine
 
 WORKERS, LOADER, BFLOAT16 = (
     f"huggingface/{name}" for name in ("pipeline-workers", "dataloader", "dataloader-bfloat16")
@@ -89,6 +90,18 @@ def test_workers_compete_where_they_have_the_cores_of_one_node():
     one, two = (steady(inside, 5.0 / number, workers=number, cores=number, machines=1) for number in (1, 2))
     found = advised(steady(HF, 9.0, cores=2, machines=1), one, two)
     assert found.loc[TIME].candidate == f"{inside}/cpu/w2/bs8" and found.loc[TIME].candidates == 2
+
+
+def test_what_has_more_cores_than_the_baseline_is_advised_apart():
+    slow = steady(HF, 10.0, cores=1, machines=1)
+    fast, two = steady(ONNX, 4.0, cores=2, machines=1), steady(PROCESSES, 5.0, cores=2, machines=1)
+    found = advised(slow, steady(BFLOAT16, 8.0, cores=1, machines=1), fast, two).loc[TIME]
+    assert list(found.candidate.str.split("/").str[:2].str.join("/")) == [BFLOAT16, ONNX]
+    assert list(found.used_cores) == [1, 2] and list(found.cores) == [2, 2] and list(found.candidates) == [2, 2]
+    assert [part_of_machine(row) for row in found.itertuples()] == ["CPU, 1 of 2 cores", "CPU"]
+    # One that has a part of what the baseline has is not: nobody would leave the rest idle.
+    part = advised(steady(HF, 9.0, cores=2, machines=1), steady(ONNX, 8.0, cores=1, machines=1))
+    assert part.loc[TIME].candidates == 1
 
 
 def test_where_nothing_is_better_the_baseline_is_the_advice():

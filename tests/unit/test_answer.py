@@ -14,6 +14,7 @@ import yaml
 from example_tables import TWO, example, typed
 
 from vitbench import tables
+from vitbench.analysis.fairness import BEST, UNEQUAL
 from vitbench.analysis.looks import Rule
 from vitbench.files import HOME
 from vitbench.present.answer import (
@@ -182,12 +183,13 @@ def test_a_run_ends_with_eight_lines():
 
 
 def test_hours_for_a_million_images_are_said_with_their_interval_or_why_there_are_none():
-    line = {"framework": "huggingface", "variant": "pipeline", "device": "cpu", "data_sets": 5, "hours": 36.71,
-            "hours_low": 35.02, "hours_high": 38.49}  # fmt: skip
-    bent = {"framework": "sparknlp", "variant": "onnx", "device": "gpu", "reason": "no line: 16 images lie off it"}
+    line = {"framework": "huggingface", "variant": "pipeline", "device": "cpu", "workers": 1, "data_sets": 5,
+            "hours": 36.71, "hours_low": 35.02, "hours_high": 38.49}  # fmt: skip
+    bent = {"framework": "sparknlp", "variant": "onnx", "device": "gpu", "workers": 1}
+    bent |= {"reason": "no line: 16 images lie off it"}
     (said,) = set(closing(example(TWO), total_time=[line, bent])) - set(closing(example(TWO)))
     assert "huggingface/pipeline 36.7 hours [35.0, 38.5]" in said and "through 5 sizes" in said
-    assert "sparknlp/onnx gpu no hours, no line: 16 images lie off it" in said and "nan" not in said
+    assert "sparknlp/onnx (GPU) no hours, no line: 16 images lie off it" in said and "nan" not in said
     (only,) = set(closing(example(TWO), total_time=[bent])) - set(closing(example(TWO)))
     assert "95%" not in only
 
@@ -233,11 +235,32 @@ def test_the_control_is_no_answer():
     assert headline(speedup(control, {})).candidate == ROW["candidate"]
 
 
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "named"),
+    [
+        ("huggingface/pipeline/cpu/w1/bs8", "sparknlp/onnx/cpu/w1/bs8", ["(pipeline)", "(onnx)"]),
+        ("huggingface/pipeline/gpu/w1/bs8", "sparknlp/onnx/gpu/w1/bs8", ["(pipeline, GPU)", "(onnx, GPU)"]),
+        ("huggingface/pipeline/cpu/w1/bs8", "huggingface/pipeline/gpu/w1/bs8", ["(pipeline, CPU)", "(pipeline, GPU)"]),
+        ("huggingface/pipeline/cpu/w1/bs8", "sparknlp/onnx/cpu/w2/bs8", ["(pipeline, CPU)", "(onnx, CPU, 2 workers)"]),
+    ],
+)
+def test_the_answer_says_on_what_hardware_where_that_is_not_one_nodes_cpu(baseline, candidate, named):
+    said = answer(speedup({"baseline": baseline, "candidate": candidate}), {})
+    assert all(one in said for one in named), said
+
+
+def test_what_has_a_part_of_the_machine_is_no_answer_where_another_has_all_of_it():
+    half = {"candidate": "sparknlp/onnx/cpu/w1/bs8", "fairness": UNEQUAL}
+    whole = {"candidate": "sparknlp/onnx/cpu/w2/bs8", "fairness": BEST}
+    assert headline(speedup(half, whole)).candidate == headline(speedup(whole, half)).candidate == whole["candidate"]
+    assert headline(speedup(half, whole | {"fairness": UNEQUAL})).candidate == whole["candidate"]
+
+
 def test_with_enough_repeats_and_a_gpu_the_lines_say_so():
     assert "decided" in closing(example(TWO, repeats=5, verdict="faster"))[6]
     assert "make settle" not in closing(example(TWO, repeats=5, verdict="equivalent"))[6]
     fixed = closing(example(TWO, repeats=5, verdict="inconclusive"), rule=Rule())[6]
-    assert "make settle" in fixed and "with a greater `most_repeats`" in fixed
+    assert "make settle" not in fixed and "Not decided: 1 of 1" in fixed and "a greater `most_repeats`" in fixed
     assert "Not measured" not in closing(example(TWO, devices=("cpu", "gpu")))[3]
     assert "A100: add gpu" in closing(example(TWO), gpus=["A100"])[3]
 

@@ -6,8 +6,9 @@ import pandas
 import pytest
 from example_tables import typed
 
-from vitbench.analysis.break_even import Line, break_even, line, measured_images
+from vitbench.analysis.break_even import Line, break_even, full_cells, line, measured_images
 from vitbench.analysis.looks import Rule
+from vitbench.present.labels import by_hardware
 
 IMAGES, BLOCKS = 100, 5
 
@@ -151,3 +152,16 @@ def test_a_pair_whose_labels_differ_has_no_number_not_even_through_the_baseline(
 def test_without_a_usable_repeat_there_is_no_row():
     assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, status="oom")).empty
     assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, flags="suspect")).empty
+
+
+def test_what_is_a_pair_stands_in_one_panel_and_a_part_of_the_machine_in_another():
+    """One worker with half of the cores, two of them, and one node, of which the last two are compared."""
+    inside = {"framework": "spark-huggingface", "machines": 1}
+    node = repeats("a", 10, 0.3, "huggingface", cores=2, machines=1)
+    one, two = (repeats("b", 40, 0.3 / n, **inside, workers=n, cores=n) for n in (1, 2))
+    (row,) = table(node, one, two).to_dict("records")
+    panels = by_hardware(full_cells(typed([*node, *one, *two], "runs")))
+    assert {title: len(members) for title, members in panels.items()} == {"CPU, 2 cores": 2, "CPU, 1 core": 1}
+    assert {row["early"], row["late"]} == panels["CPU, 2 cores"].keys()
+    alone = by_hardware(full_cells(typed([*node, *repeats("c", 1, 0.1, device="gpu")], "runs")))
+    assert list(alone) == ["CPU", "GPU"]

@@ -348,13 +348,13 @@ def test_the_page_has_a_section_that_everybody_can_read(tmp_path):
 def test_the_projection_takes_the_line_where_there_is_one():
     full = example(TWO, sizes=(8,)).runs
     table = runs(noise=0.01)
-    plain = {arm.name: arm for arm in break_even.arms(full, typed([], "total_time"))}
+    plain = {arm.name: arm for arm in break_even.arms(full, typed([], "total_time"), typed([], "parity"))}
     known = lines(table)
-    for arm in break_even.arms(full, known):
+    for arm in break_even.arms(full, known, typed([], "parity")):
         one = known[known.variant == arm.name.partition(",")[0].partition("/")[2]].iloc[0]
         assert (arm.fixed, arm.each) == (one.fixed_seconds, one.seconds_an_image) != (plain[arm.name].fixed, arm.each)
     bent = lines(runs(noise=0.002, seconds=lambda _, images: 0.1 * images**0.9))
-    assert {arm.name: arm for arm in break_even.arms(full, bent)} == plain
+    assert {arm.name: arm for arm in break_even.arms(full, bent, typed([], "parity"))} == plain
 
 
 def test_the_rule_of_the_sizes_has_a_fixed_number_of_blocks():

@@ -254,7 +254,7 @@ def test_the_projection_is_start_and_work():
     assert arm.machines(36_000, 3) == 1 and arm.machines(360_000, 3) == 5 and arm.machines(360_000, 2) == 10
     assert arm.machines(1, 1) is None  # it has only just started
     run = rich()
-    found = break_even.arms(run.runs, typed([], "total_time"))
+    found = break_even.arms(run.runs, typed([], "total_time"), run.parity)
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
 
 

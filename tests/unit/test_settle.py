@@ -9,6 +9,7 @@ import pytest
 import settle
 from example_tables import FIVE, example
 
+from vitbench.analysis.statistics import NEVER_DECIDED
 from vitbench.errors import UserError
 from vitbench.plan import looks
 from vitbench.plan.grid import Grid
@@ -50,6 +51,24 @@ def test_blocks_are_added_until_every_primary_comparison_is_decided(folder, verd
     runs = Runs(decided_at=12, verdict=verdict)
     assert settle.settle(CONFIG, runs)
     assert runs.asked == [5, 8, 12]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verdict": "too few repeats", "speedup": None, "blocks": 0, "reason": "no repeat worked: oom"},
+        {"verdict": "inconclusive", "reason": NEVER_DECIDED},
+    ],
+)
+def test_what_blocks_can_never_decide_holds_nothing_up(folder, changes):
+    made = example(FIVE, repeats=5, verdict="faster").speedup
+    place = made.index[made.family == "primary"][1]
+    assert settle.undecided(made.assign(reason="")).empty
+    made.loc[place, "verdict"] = "inconclusive"
+    assert list(settle.undecided(made).index) == [place]
+    for column, value in changes.items():
+        made.loc[place, column] = value
+    assert settle.undecided(made).empty
 
 
 def test_no_more_than_the_most_repeats(folder, capsys):

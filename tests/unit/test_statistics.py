@@ -247,7 +247,18 @@ def test_the_smallest_detectable_ratio_is_found_four_times_in_five():
     found = (mean - stats.t.isf(0.025, count - 1) * error > 0) & (mean > math.log(1.05))
     assert found.mean() == pytest.approx(0.8, abs=0.06)
     assert smallest_detectable(1e-6, count, Rule()) == pytest.approx(1.05, rel=1e-4)
-    assert math.isnan(smallest_detectable(math.nan, 1, Rule()))
+    assert math.isnan(smallest_detectable(math.nan, 8, Rule())) and math.isnan(smallest_detectable(spread, 4, Rule()))
+
+
+def test_a_ratio_must_be_larger_and_blocks_more_where_several_are_adjusted_together():
+    alone, of_three = (smallest_detectable(0.08, 5, Rule(), tests) for tests in (1, 3))
+    assert alone < of_three
+    # The first of three by Holm is called where its p is below a third of 5%.
+    error, random = 0.08 / math.sqrt(5), numpy.random.default_rng(7)
+    mean, found_error = simulations.statistic(math.log(of_three) + random.normal(0, 0.08, (20_000, 5)))
+    called = (mean - stats.t.isf(ALPHA / 3 / 2, 4) * found_error > 0) & (mean > math.log(1.05))
+    assert error > 0 and called.mean() == pytest.approx(0.8, abs=0.08)
+    assert blocks_needed(0.08, ALPHA, 0.05, tests=3) > blocks_needed(0.08, ALPHA, 0.05)
 
 
 def test_less_noise_needs_fewer_blocks_and_a_stricter_level_more():

@@ -89,7 +89,7 @@ def drawn(run: Tables) -> str:
         comparison.every(run.speedup).parts[0],
         cells.full(run.summary, run.runs, given).parts[0].rows,
         document._chips(run.speedup),
-        break_even.arms(run.runs, typed([], "total_time")),
+        break_even.arms(run.runs, typed([], "total_time"), run.parity),
     ]
     return repr([groups, chart._sides(run.speedup[run.speedup.family != "control"]), page])
 

@@ -44,6 +44,8 @@ class Candidate(NamedTuple):
     """its usable rows of the runs table"""
     row: dict[str, Any] | None
     """of the table `speedup` against the baseline; None of the baseline itself"""
+    elsewhere: bool = False
+    """of a baseline that was measured on other hardware than the rest of its field: it serves none of its aims"""
 
     @property
     def first(self) -> Any:
@@ -64,10 +66,16 @@ class Candidate(NamedTuple):
         return {int(block): float(value) for block, value in zip(known.block, known[column], strict=True)}
 
 
-def candidates(runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str) -> list[list[Candidate]]:
+def candidates(
+    runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str, everywhere: bool = False
+) -> list[list[Candidate]]:
     """For each hardware with a baseline, the cells of the full set with a ratio to it; the baseline itself first.
 
     What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them.
+
+    Args:
+        everywhere: also hardware on which the baseline was not measured, where it has cells with a ratio to the
+            baseline on another one, unless that is a part of the baseline's.
     """
     full = runs[(runs.dataset == "full") & usable(runs) & ~runs.variant.str.endswith(CONTROL)]
     cells: dict[tuple[Any, ...], dict[str, pandas.DataFrame]] = {}
@@ -76,16 +84,28 @@ def candidates(runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str)
         cells.setdefault(hardware_of(repeats.iloc[0]), {})[cell_name(named)] = repeats
     against = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP) & speedup.speedup.notna()]
     rows = {(row["baseline"], row["candidate"]): row for row in against.to_dict("records")}
+    baselines = {name: repeats for named_cells in cells.values() for name, repeats in named_cells.items()
+                 if name.startswith(f"{baseline}/")}  # fmt: skip
     found = []
     for named_cells in cells.values():
         own = next((name for name in named_cells if name.startswith(f"{baseline}/")), None)
+        if elsewhere := own is None and everywhere:
+            less = hardware_of(next(iter(named_cells.values())).iloc[0])
+            own = next((one for one, candidate in rows if one in baselines and candidate in named_cells
+                        and not _is_part(less, hardware_of(baselines[one].iloc[0]))), None)  # fmt: skip
         if own is None:
             continue
-        found.append([Candidate(own, named_cells[own], None)])
+        found.append([Candidate(own, baselines[own], None, elsewhere)])
         found[-1] += [
             Candidate(name, repeats, rows[own, name]) for name, repeats in named_cells.items() if (own, name) in rows
         ]
     return found
+
+
+def _is_part(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Whether hardware is fewer cores of the other's machines."""
+    known = all(isinstance(each[1], (int, float)) for each in (one, other))
+    return known and (one[0], one[2]) == (other[0], other[2]) and one[1] < other[1]
 
 
 def advice(
@@ -111,17 +131,17 @@ def advice(
     """
     hours = {cell_name(row): row for row in total_time.to_dict("records")}
     rows, devices = [], doubted(speedup)
-    for field in candidates(runs, speedup, baseline):
+    for field in candidates(runs, speedup, baseline, everywhere=True):
         for objective in OBJECTIVES:
             able = ranked(field, objective)
             if not able:
-                device, workers = field[0].first.device, field[0].first.workers
-                rows.append({"objective": objective, "device": device, "workers": workers,
-                             "reason": _why_none(field[0], objective)})  # fmt: skip
+                one = field[-1].first
+                rows.append({"objective": objective, "device": one.device, "workers": one.workers, "cores": cores,
+                             "used_cores": one.cores, "reason": _why_none(field[0], objective)})  # fmt: skip
                 continue
             best, *others = able
             row = _row(best, field[0], len(able), hours.get(best.name), definitions)
-            row |= {"objective": objective, "cores": cores}
+            row |= {"objective": objective, "cores": cores, "used_cores": best.first.cores}
             # A control compares times; it says nothing of memory.
             doubtful = objective != MEMORY and best.first.device in devices
             next_one = _next(best, others, objective, rule, doubtful) if others else dict(ALONE)
@@ -134,7 +154,7 @@ def advice(
 def ranked(field: list[Candidate], objective: str) -> list[Candidate]:
     """Those of a field of `candidates` that may serve an aim, best first: by the geometric mean over their blocks."""
     column = _column(objective)
-    able = [one for one in field if one.values(column) and _may(one, field[0], objective)]
+    able = [one for one in field if not one.elsewhere and one.values(column) and _may(one, field[0], objective)]
     return sorted(able, key=lambda one: _mean(one, column))
 
 

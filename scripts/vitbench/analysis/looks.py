@@ -55,6 +55,10 @@ class Rule:
         information, spent = self._looks(blocks)
         return nominal_level(information, spent, alpha)
 
+    def may_grow(self, blocks: int) -> bool:
+        """Whether blocks may be added to so many; where not, their number was fixed beforehand, or is reached."""
+        return self.most is not None and (self.repeats or blocks) < self.most
+
     def over_all_looks(self, p: float, blocks: int) -> float:
         """The p value that a test at this look has over all looks: the least `alpha` at whose `level` it rejects.
 

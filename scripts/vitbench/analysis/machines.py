@@ -45,7 +45,7 @@ def across_machines(campaigns: Iterable[Campaign]) -> tuple[pandas.DataFrame, li
 def _rows(campaign: Campaign) -> list[dict[str, Any]]:
     compared = campaign.speedup[campaign.speedup.comparison == BEST_GROUP].to_dict("records")
     ratios = {row["candidate"]: row for row in compared if _with_the_baseline(row)}
-    full = campaign.summary[(campaign.summary.dataset == "full") & (campaign.summary.status == "ok")]
+    full = campaign.summary[(campaign.summary.dataset == "full") & (campaign.summary.repeats > 0)]
     rows = []
     for cell in full.to_dict("records"):
         if cell["variant"].endswith(CONTROL):

@@ -204,16 +204,20 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     spread = _spread(pair, pairs)
     if math.isnan(spread):
         return {}
-    words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule)}
+    tests = sum(1 for one in pairs if one.found and one.row["family"] == pair.row["family"])
+    words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule, tests)}
     undecided = found.verdict in ("inconclusive", "too few repeats") and found.reason != NEVER_DECIDED
     if not undecided or _is_control(pair):  # a control is a check and needs no verdict
         return words
-    needed = blocks_needed(spread, found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA, found.rule.margin)
+    level = found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA
+    needed = blocks_needed(spread, level, found.rule.margin, tests=tests)
     # Where the blocks would do for most ratios, the ratio lies at the margin: as many again, for a guess.
     needed = needed if needed > found.blocks else 2 * found.blocks
-    words |= {"blocks_needed": needed, "hours_needed": (needed - found.blocks) * hours}
+    more = found.rule.may_grow(found.blocks)
+    hours_needed = (needed - found.blocks if more else needed) * hours
+    words |= {"blocks_needed": needed, "hours_needed": hours_needed, "more_blocks": more}
     if found.verdict == "inconclusive":
-        lacking = what_is_missing(found.rule.margin, needed, words["hours_needed"])
+        lacking = what_is_missing(found.rule.margin, needed, hours_needed, more)
         words["reason"] = "; ".join(filter(None, [found.reason, lacking]))
     return words
 
@@ -231,9 +235,11 @@ def _spread(pair: _Pair, pairs: list[_Pair]) -> float:
     return float(numpy.sqrt(numpy.average([one.spread**2 for one in alike], weights=freedom))) if alike else math.nan
 
 
-def what_is_missing(margin: float, blocks: float, hours: float) -> str:
-    """What more blocks would take, in words."""
-    return f"to tell {margin:.0%} apart takes about {blocks:.0f} blocks at this noise, about {duration(hours)} more"
+def what_is_missing(margin: float, blocks: float, hours: float, more: bool) -> str:
+    """What a verdict would take, in words: so many blocks with those that are there, or, where none may be added to
+    these, of a new plan."""
+    kind, further = ("blocks", " more") if more else ("new blocks", "")
+    return f"to tell {margin:.0%} apart takes about {blocks:.0f} {kind} at this noise, about {duration(hours)}{further}"
 
 
 def duration(hours: float) -> str:

@@ -185,15 +185,18 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def smallest_detectable(spread: float, blocks: int, rule: Rule) -> float:
+def smallest_detectable(spread: float, blocks: int, rule: Rule, tests: int = 1) -> float:
     """The ratio above 1 that would be called `faster` with a chance of POWER, by these blocks at this spread.
 
     The interval must exclude 1, and the ratio that is found must lie beyond the margin; t quantiles in both places.
-    NaN below two blocks.
+    NaN below LEAST_BLOCKS, by which nothing is called anything.
+
+    Args:
+        tests: comparisons that are adjusted together; it is the first of them by Holm.
     """
-    if blocks < 2 or spread != spread:
+    if blocks < LEAST_BLOCKS or spread != spread:
         return math.nan
-    return detectable(spread / math.sqrt(blocks), blocks - 1, rule.level(blocks) or ALPHA, rule.margin)
+    return detectable(spread / math.sqrt(blocks), blocks - 1, (rule.level(blocks) or ALPHA) / tests, rule.margin)
 
 
 def detectable(error: float, freedom: float, level: float, margin: float) -> float:
@@ -207,7 +210,7 @@ def detectable(error: float, freedom: float, level: float, margin: float) -> flo
     return math.exp(max(sure, math.log(1 + margin)) + power)
 
 
-def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: float = 1.0) -> int:
+def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: float = 1.0, tests: int = 1) -> int:
     """How many blocks tell a difference of `margin` from none, and show that there is none, each with POWER.
 
     The larger of both numbers: with a true ratio of 1 + margin the interval excludes 1; with a true ratio of 1 the two
@@ -217,10 +220,11 @@ def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: f
         spread: standard deviation of the blocks' log ratios.
         level: two-sided level of the test of a difference; each one-sided test has the same.
         freedom_a_block: degrees of freedom that each block after the first brings; up to 2 where none are paired.
+        tests: comparisons whose tests of a difference are adjusted together; it is the first of them by Holm.
     """
     counts = numpy.arange(LEAST_BLOCKS, MOST_BLOCKS + 1)
     freedom = freedom_a_block * (counts - 1)
-    difference = scipy.stats.t.isf(level / 2, freedom) + scipy.stats.t.ppf(POWER, freedom)
+    difference = scipy.stats.t.isf(level / tests / 2, freedom) + scipy.stats.t.ppf(POWER, freedom)
     equivalence = scipy.stats.t.isf(level, freedom) + scipy.stats.t.ppf((1 + POWER) / 2, freedom)
     enough = numpy.maximum(difference, equivalence) * spread <= math.log(1 + margin) * numpy.sqrt(counts)
     return int(counts[enough.argmax()]) if enough.any() else MOST_BLOCKS

@@ -17,10 +17,10 @@ from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE, package
 from vitbench.frameworks.declaration import Setting
 from vitbench.present.answer import NOTHING_FOLLOWS, repeat_command
 from vitbench.present.labels import (
-    hardware_of,
     interval,
     name_of,
     number_of,
+    part_of_machine,
     percentage,
     several,
     variant_of,
@@ -55,7 +55,7 @@ def page(advice: pandas.DataFrame, steps: pandas.DataFrame, context: dict[str, A
     parts += [*best_table(found), ""]
     given: dict[str, str] = {}
     for row in advice.itertuples():
-        parts += [f"## {row.objective[0].upper()}{row.objective[1:]}, {hardware_of(row)}", ""]
+        parts += [f"## {row.objective[0].upper()}{row.objective[1:]}, {part_of_machine(row)}", ""]
         if not row.candidate:
             parts += [f"None: {row.reason}.", ""]
             continue
@@ -90,7 +90,7 @@ def best_table(advice: pandas.DataFrame) -> list[str]:
              "labels as the baseline's", "next", "ahead of the next by", "verdict on that",
              "hours for a million images"]  # fmt: skip
     rows = [
-        [f"{row.objective} ({hardware_of(row)})", name_of(row), row.precision,
+        [f"{row.objective} ({part_of_machine(row)})", name_of(row), row.precision,
          interval(row.speedup, row.low, row.high, row.blocks), number_of(row.blocks), number_of(row.peak_memory_mb),
          percentage(row.agreement), variant_of(Cell.parse(row.runner_up)) if row.runner_up else "–", _ahead(row),
          row.runner_verdict or "–", _hours(row)]

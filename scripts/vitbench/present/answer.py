@@ -14,7 +14,7 @@ from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.analysis.summary import NOT_FOR_CLAIMS
 from vitbench.cells import LEAST_BLOCKS, Cell
 from vitbench.frameworks import package, title
-from vitbench.present.labels import count, number
+from vitbench.present.labels import DEVICES, count, hardware_of, number
 
 # What a lower precision on seeded weights does not show; `repeat_command` shows it.
 NOTHING_FOLLOWS = (
@@ -40,25 +40,39 @@ def repeat_command(cells: Sequence[str]) -> str:
     return f"snakemake --config model=NAME baseline={variants[0]} {listed}"
 
 
-def name_variant(cell: str, versions: dict[str, str]) -> str:
-    """A cell's framework and variant for people, with the version: "Spark NLP 5.5.3 (tensorflow)"."""
-    framework, variant = cell.split("/")[:2]
-    version = versions.get(package(framework), "")
-    return f"{' '.join(filter(None, [title(framework), version]))} ({variant})"
+def name_variant(cell: str, versions: dict[str, str], hardware: bool = False) -> str:
+    """A cell's framework and variant for people, with the version: "Spark NLP 5.5.3 (tensorflow)".
+
+    Args:
+        hardware: whether device and workers are named, too: "(tensorflow, CPU, 2 workers)".
+    """
+    parsed = Cell.parse(cell)
+    version = versions.get(package(parsed.framework), "")
+    within = ", ".join([parsed.variant, *([hardware_of(parsed)] if hardware else [])])
+    return f"{' '.join(filter(None, [title(parsed.framework), version]))} ({within})"
+
+
+def names_of_pair(row: Any, versions: dict[str, str]) -> tuple[str, str]:
+    """Baseline and candidate of a comparison, with their hardware unless both are one node's CPU."""
+    told = {hardware_of(Cell.parse(cell)) for cell in (row.baseline, row.candidate)} != {DEVICES["cpu"]}
+    return name_variant(row.baseline, versions, told), name_variant(row.candidate, versions, told)
 
 
 def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
     """The row that answers the question: the full data set, each at its best batch size, on the CPU.
 
-    Of those the one on equal terms comes first, then the article's.
+    Of those the one on equal terms comes first, then the article's, then the one with the most workers: fewer of them
+    may have a part of the machine.
     """
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
     cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
     # Equal terms first, then the article's; the others as they stand in the table.
     terms = [min(place, LABELS.index(BEST)) for place in rank(full.fairness)]
+    workers = [Cell.parse(name).workers for name in full.candidate]
     # A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices.
     ranked = sorted(
-        range(len(cells)), key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu", terms[n])
+        range(len(cells)),
+        key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu", terms[n], -workers[n]),
     )
     return full.iloc[ranked[0]] if ranked else None
 
@@ -80,7 +94,8 @@ def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str
         row = rows.iloc[0]
         few = "range " if row.verdict == "too few repeats" else ""
         sure = f"[{few}{row.low:.2f}–{row.high:.2f}: {row.verdict}]"
-        parts.append(f"{label}, {name_variant(row.candidate, versions)} {row.speedup:.2f} times as fast {sure}")
+        _, candidate = names_of_pair(row, versions)
+        parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}")
     return [f"On other terms: {'; '.join(parts)}."] if parts else []
 
 
@@ -89,7 +104,7 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
     row = headline(speedup)
     if row is None:
         return "Nothing to compare: fewer than two variants were measured on the full data set."
-    baseline, candidate = name_variant(row.baseline, versions), name_variant(row.candidate, versions)
+    baseline, candidate = names_of_pair(row, versions)
     if pandas.isna(row.speedup):
         return f"No ratio of {candidate} to {baseline}: {row.verdict}; {row.reason}."
     if row.verdict == "too few repeats":
@@ -115,7 +130,7 @@ def noise_line(speedup: pandas.DataFrame) -> str:
     each = []
     for row in controls.itertuples():
         ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {row.low:.2f} to {row.high:.2f}"
-        against = "/".join(row.baseline.split("/")[:3])
+        against = row.baseline.rpartition("/")[0].removesuffix("/w1")
         each.append(f"{against} against itself {row.speedup:.2f} ({ends}, n = {row.blocks:.0f}): {row.verdict}")
     words = f"A/A controls: {'; '.join(each)}."
     for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.str.split("/").str[2]):
@@ -180,7 +195,7 @@ def _million_lines(total: pandas.DataFrame) -> list[str]:
         said = f"no hours, {row.reason}"
         if pandas.notna(row.hours):
             said = f"{number(row.hours)} hours [{number(row.hours_low)}, {number(row.hours_high)}]"
-        parts.append(f"{row.framework}/{row.variant}{' gpu' if row.device == 'gpu' else ''} {said}")
+        parts.append(f"{_with_hardware(row)} {said}")
     sizes = total.data_sets[total.hours.notna()]
     how = f" (95% intervals, from lines through {count(sizes)} sizes of data sets)" if len(sizes) else ""
     return [f"A million images: {'; '.join(parts)}{how}."]
@@ -200,16 +215,16 @@ def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule
         return "Every primary comparison that has a ratio is decided." if len(speedup) else "No comparison to decide."
     count = f"{len(primary)} of {(speedup.family == PRIMARY).sum()} primary comparisons"
     most = primary.sort_values("blocks_needed").iloc[-1]
-    what = f"For a verdict: make settle; {count} not decided"
+    more = rule.may_grow(repeats)
+    what = f"For a verdict: make settle; {count} not decided" if more else f"Not decided: {count}"
     if pandas.notna(most.blocks_needed):
-        what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed)}"
+        what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed, more)}"
     elif repeats < LEAST_BLOCKS:
         what += f"; {LEAST_BLOCKS} blocks at least, about {duration((LEAST_BLOCKS - repeats) * hours)} more"
-    if rule.most and most.blocks_needed > rule.most:
+    if more and most.blocks_needed > rule.most:
         what += f" (`most_repeats` is {rule.most})"
-    if not rule.most or rule.most <= repeats:
-        what += ", with a greater `most_repeats`"
-    return what
+    # Verdicts of these blocks were read, so that others beside them would be blocks until something is significant.
+    return what if more else f"{what}. No block may be added to these: a greater `most_repeats`, in another folder"
 
 
 def _measurements_line(tried: pandas.DataFrame) -> str:
@@ -265,5 +280,11 @@ def _best_line(best: pandas.DataFrame) -> str:
     parts = []
     for row in best.itertuples():
         kept = "none" if pandas.isna(row.kept) else f"{row.kept:.0f}"
-        parts.append(f"{row.framework}/{row.variant}{' gpu' if row.device == 'gpu' else ''} {kept}")
+        parts.append(f"{_with_hardware(row)} {kept}")
     return ", ".join(parts) or "none"
+
+
+def _with_hardware(row: Any) -> str:
+    """A variant, with device and workers unless they are one node's CPU."""
+    hardware = hardware_of(row)
+    return f"{row.framework}/{row.variant}" + ("" if hardware == DEVICES["cpu"] else f" ({hardware})")

@@ -94,8 +94,8 @@ COLUMNS = {
     "quiet_seconds": "seconds that the quiet probes took",
     "canary_gemm": "the slower matrix product of the canary, relative to the usual one",
     "canary_decode": "the slower JPEG decoding of the canary, relative to the usual one",
-    "steal_share": "share of CPU time that the hypervisor gave to others",
-    "foreign_cpu_share": "share of the CPU that other processes used",
+    "steal_share": "share of CPU time that the hypervisor gave to others, of the repeat or its timed passes",
+    "foreign_cpu_share": "share of the CPU that other processes used, of the repeat or its timed passes",
     "suspect_because": "what the quiet probes found",
     "energy_joules": "energy of the timed passes together, J",
     "energy_source": "its counter: `rapl` or `nvml`",
@@ -148,7 +148,8 @@ COLUMNS = {
     "margin": "share within which two speeds are equivalent",
     "smallest_detectable": "ratio that these blocks would call `faster` in 80% of cases",
     "blocks_needed": "blocks that would decide at this noise",
-    "hours_needed": "hours that the lacking blocks would take",
+    "hours_needed": "hours that the lacking blocks would take, or all of them where `more_blocks` is false",
+    "more_blocks": "whether blocks may be added to these (`make settle`), or a verdict takes new ones",
     "floor": "ratio within which noise alone stays in 95% of cases, by the A/A controls",
     "floor_low": "lower end of its own 95% interval",
     "floor_high": "upper end",
@@ -335,6 +336,7 @@ COLUMNS = {
     "compare.candidate_repeats": "usable repeats in the candidate's set",
     "objective": "the aim: least time, least memory, or least time with every label as float32's",
     "terms": "what the baseline declares of the terms on which it is compared, `;` between them",
+    "used_cores": "cores that it could use, of those of the machine",
     "cores": "of the machine, or of all workers of a cluster together, or as many as a variant with `slots` is held to",
     "advice.candidate": "the best cell for this aim",
     "advice.baseline": "what it is compared with",
@@ -460,7 +462,7 @@ _UNITS = {
         disagreements.blocks memory_blocks runner_blocks total_blocks data_sets lack_of_fit_p base_workers points
         short_passes fewest_workers most_workers contention
         contention_low contention_high coherency coherency_low coherency_high peak_workers residual_workers reach
-        machines times baseline_trials candidate_trials cores candidates step""",
+        machines times baseline_trials candidate_trials cores used_cores candidates step""",
 }
 UNITS = {column: unit for unit, names in _UNITS.items() for column in names.split()}
 SAID = ("seconds", "_mb", "hours", "joules")  # what a name says of its unit, if it does

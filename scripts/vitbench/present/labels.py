@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from vitbench.analysis import fairness
 from vitbench.analysis.summary import WORK_LOST
 from vitbench.cells import BEST, LEAST_BLOCKS, NAME_COLUMNS, cell_name
 from vitbench.series.published import ONE_RUN
@@ -40,6 +41,33 @@ def hardware_of(cell: Any) -> str:
     """Its device and, on a cluster, its workers: "CPU", "GPU, 4 workers"."""
     device = DEVICES.get(cell.device, cell.device)
     return device if cell.workers == 1 else f"{device}, {cell.workers:.0f} workers"
+
+
+def by_hardware(cells: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
+    """Cells (name → rows of the runs table) by what they ran on, in words: only within these are they compared.
+
+    One worker with half of a machine's cores is on other hardware than two of them, which are on that of one node.
+    """
+    groups: dict[tuple[Any, ...], dict[str, pd.DataFrame]] = {}
+    for name, repeats in cells.items():
+        groups.setdefault(fairness.hardware_of(repeats.iloc[0]), {})[name] = repeats
+    devices = [device for device, _, _ in groups]
+    found = {}
+    for (device, cores, machines), members in groups.items():
+        words = [DEVICES.get(device, device)]
+        if isinstance(cores, tuple):  # nobody wrote the cores down
+            words += [f"{cores[1]:.0f} workers"] if cores[1] != 1 else []
+        elif devices.count(device) > 1:
+            words.append(several(cores, "core"))
+        words += [f"{machines:.0f} machines"] if machines != 1 else []
+        found[", ".join(words)] = members
+    return found
+
+
+def part_of_machine(row: Any) -> str:
+    """`hardware_of` a row of the table `advice`, and its cores where they are a part of the machine's."""
+    some = math.isfinite(row.used_cores) and math.isfinite(row.cores) and row.used_cores < row.cores
+    return hardware_of(row) + (f", {row.used_cores:.0f} of {row.cores:.0f} cores" if some else "")
 
 
 def cell_names(table: pd.DataFrame) -> pd.Series:

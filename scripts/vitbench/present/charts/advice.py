@@ -12,7 +12,7 @@ from vitbench.analysis.statistics import CLAIMS
 from vitbench.cells import LEAST_BLOCKS, Cell
 from vitbench.present import style
 from vitbench.present.charts import ladder
-from vitbench.present.labels import hardware_of, interval, name_of, number, number_of, percentage, variant_of
+from vitbench.present.labels import interval, name_of, number, number_of, part_of_machine, percentage, variant_of
 
 HEADINGS = ("ratio [95%]", "RAM at most, MB", "images/s", "labels as the baseline's", "chosen from")
 
@@ -22,7 +22,7 @@ def draw(advice: pd.DataFrame, context: dict) -> Figure:
     found = advice[advice["candidate"] != ""]
     marks = style.marks_of(context, zip(found["framework"], found["variant"], strict=True))
     groups = [
-        (f"{row.objective}, {hardware_of(row)}", [_rung(row, marks[row.framework, row.variant])])
+        (f"{row.objective}, {part_of_machine(row)}", [_rung(row, marks[row.framework, row.variant])])
         for row in found.itertuples(index=False)
     ]
     return ladder.draw(

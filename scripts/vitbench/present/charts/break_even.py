@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from vitbench.analysis.break_even import REACH, Line, full_cells, line, measured_images
 from vitbench.cells import Cell
 from vitbench.present import style
-from vitbench.present.labels import count, hardware_of, name_of, number, number_of
+from vitbench.present.labels import by_hardware, count, name_of, number, number_of
 
 PLOT, HEIGHT, LEFT = 6.2, 3.9, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
@@ -36,9 +36,7 @@ def draw(runs: pd.DataFrame, table: pd.DataFrame, context: dict) -> Figure:
             style.say(axes, "There is no usable repeat of the full run: no total time.")
             return page.figure
         marks = style.marks_of(context, zip(runs["framework"], runs["variant"], strict=True))
-        parts: dict[str, dict[str, pd.DataFrame]] = {}
-        for name, repeats in cells.items():
-            parts.setdefault(hardware_of(Cell.parse(name)), {})[name] = repeats
+        parts = by_hardware(cells)
         pairs = {hardware: _shown(table, part, context["baseline"]) for hardware, part in parts.items()}
         left_out = {hardware: len(_of(table, part)) - len(pairs[hardware]) for hardware, part in parts.items()}
         rows = {hardware: _rows(pairs[hardware], left_out[hardware]) for hardware in parts}

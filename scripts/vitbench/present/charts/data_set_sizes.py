@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from vitbench.analysis.total_time import LEAST, LEAST_SIZES
 from vitbench.cells import NAME_COLUMNS
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, number, number_of, several, size_words, variant_name
+from vitbench.present.labels import DEVICES, hardware_of, number, number_of, several, size_words, variant_name
 
 PLOT, HEIGHT, LEFT = 6.2, 3.0, 0.75  # inches
 HEAD, BELOW, ROW = 0.28, 0.62, 0.2
@@ -148,6 +148,7 @@ def _caption(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> list[st
     )
     without = total[total["hours"].isna()]
     more = "Without hours: " + "; ".join(
-        f"{variant_name(row.framework, row.variant)}, {row.reason}" for row in without.itertuples(index=False)
+        f"{variant_name(row.framework, row.variant)}, {hardware_of(row)}, {row.reason}"
+        for row in without.itertuples(index=False)
     )
     return [how, f"{against}." if len(judged) else "", f"{more}." if len(without) else "", style.origin(context)]

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, number, percentage, size_words, variant_of
+from vitbench.present.labels import DEVICES, hardware_of, number, percentage, size_words, variant_of
 
 SHARE, RATE, ROW, GAP = 3.0, 3.0, 0.5, 0.35  # inches
 HEAD, BELOW = 0.34, 0.95
@@ -133,7 +133,7 @@ def why(table: pd.DataFrame) -> list[str]:
     """
     lines = []
     for row in table[table["share_of_peak"].notna() & (table["verdict"] == "")].itertuples(index=False):
-        who = f"{variant_of(row)} ({DEVICES.get(row.device, row.device)})"
+        who = f"{variant_of(row)} ({hardware_of(row)})"
         machine = f"{row.share_of_peak:.0%} of what the machine can do"
         if math.isfinite(row.share_of_own):
             lines.append(f"{who} runs at {row.share_of_own:.0%} of what {row.own_library} can do here, which is"

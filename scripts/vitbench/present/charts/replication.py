@@ -156,7 +156,7 @@ def _caption(measured: pd.DataFrame, context: dict) -> list[str]:
     if measured.empty:
         return [RULE, style.origin(context)]
     how = (
-        "Ours: ratio of median seconds of the blocks (n), each a fresh process a cell, with its 95% interval; below"
+        "Ours: geometric mean of the blocks' ratios (n), each a fresh process a cell, with its 95% interval; below"
         f" {LEAST_BLOCKS} blocks a thin bar, their range. Theirs: ratio of single runs; whisker: the noise of single"
         " runs (95%), pooled over the accidental repeats of the series on that device and data set."
     )
@@ -225,8 +225,8 @@ def curves(table: pd.DataFrame, points: pd.DataFrame, context: dict) -> Figure:
     caption = [
         "Throughput relative to the best of the same curve, against the effective batch size (Spark NLP: computed"
         " from the rows of the partitions); batch sizes that came to the same batches are one point. Published: mean of"
-        " such runs; whisker: noise of the ratio to the best. Ours: medians; whisker: 95% interval of the"
-        f" ratio to the best, below {LEAST_BLOCKS} blocks the range; n = {_blocks(points)} blocks a point.",
+        " such runs; whisker: noise of the ratio to the best. Ours: geometric mean of the blocks' ratios to the best;"
+        f" whisker: its 95% interval, below {LEAST_BLOCKS} blocks the range; n = {_blocks(points)} blocks a point.",
         f"{len(groups) - len(drawn)} published curves of {len(groups)} are not drawn: no sweep of ours has their"
         " variant, device and number of workers." if len(drawn) < len(groups) else "",
         style.origin(context),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import seaborn
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from vitbench.analysis import fairness
 from vitbench.analysis.pairs import AT_BEST, CONTROL_GROUP, EXPLORATORY, PRIMARY
@@ -23,6 +22,8 @@ from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
 from vitbench.present.answer import noise_line
+from vitbench.present.charts import forest
+from vitbench.present.charts.forest import BAND, DEVICE_MARKERS, NOISE, Beside, Forest, Shape
 from vitbench.present.labels import (
     cell_names,
     flag_notes,
@@ -36,13 +37,12 @@ from vitbench.present.labels import (
 from vitbench.series import published as series
 from vitbench.series.published import ONE_RUN
 
-DEVICE_MARKERS = {"cpu": "o", "gpu": "s"}
-PLOT = 3.7  # inches
-ROW, HEADER, GAP = 0.44, 0.3, 0.28
-COLUMN_GAP = 0.22
-TALL = 6.0
-BAND = "#d6d6d6"
-NOISE = "#6e6e6e"
+# Inches: above the axis and below it, beside the keys; of a group's heading; and from where on a plot is tall, so that
+# its scale stands above it, too.
+ABOVE, BELOW, HEADING = 0.5, 0.5, 0.28
+TALL, SCALE_ABOVE = 6.0, 0.2
+A_KEY, KEYS_END = 0.19, 0.08
+HEADINGS = (("ratio", "[low, high]"), ("n",), ("images/s", "of both"), ("labels", "equal"))
 
 
 class Sides(NamedTuple):
@@ -68,8 +68,7 @@ class Row:
     margin: float  # share within which speeds are equivalent; NaN where there is no such thing
     floor: float  # ratio that noise alone stays within, by the A/A controls; NaN where there are none
     words: str  # what stands in the plot where there is no mark
-    cells: list[tuple[str, ...]]  # right margin: a tuple of lines for each column
-    y: float = 0.0
+    cells: tuple[tuple[str, ...], ...]  # right margin: the lines of each column
 
 
 def draw(speedup: pd.DataFrame, summary: pd.DataFrame, context: dict, published: pd.DataFrame | None = None) -> Figure:
@@ -166,12 +165,12 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
         margin=record["margin"],
         floor=record["floor"],
         words="" if measured else ": ".join(filter(None, (verdict or "not measured", record["reason"]))),
-        cells=[
+        cells=(
             (ratio if measured else "–", _verdict_words(verdict, record["margin"])),
             (number_of(record["blocks"]),),
             (number(record["candidate_throughput"]), number(record["baseline_throughput"])),
             (percentage(record["agreement"]),),
-        ],
+        ),
     )
 
 
@@ -241,12 +240,14 @@ def _missing_note(table: pd.DataFrame) -> str:
         return ""
     row = lacking.sort_values("blocks_needed").iloc[-1]
     least, most = lacking["smallest_detectable"].min(), lacking["smallest_detectable"].max()
-    ratios = number(most) if number(least) == number(most) else f"{number(least)} to {number(most)}"
     kind = "primary" if len(declared) else "exploratory"
-    words = (
-        f"Not decided: {len(lacking)} of the {kind} comparisons; these blocks would tell a ratio of {ratios} from 1;"
-    )
-    return f"{words} {what_is_missing(row['margin'], row['blocks_needed'], row['hours_needed'])} (make settle)."
+    words = f"Not decided: {len(lacking)} of the {kind} comparisons;"
+    if math.isfinite(least):
+        ratios = number(most) if number(least) == number(most) else f"{number(least)} to {number(most)}"
+        words += f" these blocks would tell a ratio of {ratios} from 1;"
+    more = bool(row["more_blocks"])
+    missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], more)
+    return f"{words} {missing}{' (make settle)' if more else ''}."
 
 
 def _margin_note(table: pd.DataFrame) -> str:
@@ -273,105 +274,24 @@ def _nothing(summary: pd.DataFrame) -> str:
 
 def _draw(groups: list[tuple[str, list[Row]]], sides: Sides, caption: list[str], context: dict, nothing: str) -> Figure:
     rows = [row for _, members in groups for row in members]
-    headers = [("ratio", "[low, high]"), ("n",), ("images/s", "of both"), ("labels", "equal")]
-    left = max([2.4] + [_width(row.name, style.BODY, row.against, style.SMALL) for row in rows])
-    left = max([left] + [style.text_width(label, style.BODY, "bold") for label, _ in groups])
-    columns = [
-        max([style.text_width(line, style.SMALL, "bold") for line in header]
-            + [style.text_width(line, style.SMALL) for row in rows for line in row.cells[place]])
-        for place, header in enumerate(headers)
-    ]  # fmt: skip
-    body = sum(GAP + ROW * len(members) for _, members in groups) or 1.0
-    keys = _keys(rows)
-    tall = body > TALL
-    top, bottom = 0.5 + (0.2 if tall else 0), 0.5 + 0.19 * len(keys) + (0.08 if keys else 0)
-    plot_left = style.MARGIN + left + COLUMN_GAP
-    width = plot_left + PLOT + sum(columns) + COLUMN_GAP * len(columns) + style.MARGIN
-    page = style.Page(width, top + body + bottom, context["answer"], caption)
-
-    axes = page.axes(plot_left, page.top + top, PLOT, body)
-    axes.set_ylim(body, 0)  # y in inches from the top of the axes, so that rows and margins stay aligned
-    axes.set_yticks([])
+    beside = [(label, [Beside(row.name, row.against, row.cells) for row in members]) for label, members in groups]
+    keys, shape = _keys(rows), Shape(heading=HEADING, above=ABOVE)
+    tall = forest.body_height(beside, shape) > TALL
+    below = BELOW + A_KEY * len(keys) + (KEYS_END if keys else 0)
+    shape = replace(shape, above=ABOVE + (SCALE_ABOVE if tall else 0), below=below)
+    chart = forest.lay_out(beside, HEADINGS, shape, context["answer"], caption, nothing)
     if not rows:
-        axes.set_xticks([])
-        style.say(axes, nothing)
-        return page.figure
-    _scale(axes, rows)
+        return chart.page.figure
+    values = [value for row in rows for value in (row.speedup, row.low, row.high)]
+    chart.log2_scale(values, (-1, 2), "speedup: ratio of wall times (log scale)")
     if tall:  # too far to carry the scale up from the bottom
-        axes.tick_params(axis="x", labeltop=True)
-    _ends(page, sides, plot_left, page.top + top - (0.2 if tall else 0))
-    edges = [plot_left + PLOT + COLUMN_GAP + sum(columns[:place]) + COLUMN_GAP * place for place in range(len(columns))]
-    edges = [edge + column for edge, column in zip(edges, columns, strict=True)]
-    for edge, header in zip(edges, headers, strict=True):
-        for place, line in enumerate(reversed(header)):
-            y = page.top + top - 0.06 - place * style.SMALL * style.LINE
-            page.text(edge, y, line, size=style.SMALL, weight="bold", ha="right", va="bottom")
-
-    y = 0.0
-    for label, members in groups:
-        page.text(style.MARGIN, page.top + top + y + 0.06, label, weight="bold")
-        axes.axhline(y, color="#b0b0b0", linewidth=0.8)
-        y += GAP
-        for row in members:
-            row.y = y + ROW / 2
-            line_tops = (page.top + top + y + 0.04, page.top + top + y + 0.04 + style.BODY * style.LINE)
-            page.text(style.MARGIN, line_tops[0], row.name)
-            page.text(style.MARGIN, line_tops[1], row.against, size=style.SMALL, color=style.FAINT_INK)
-            for edge, lines in zip(edges, row.cells, strict=True):
-                for line_top, line in zip(line_tops, lines, strict=False):
-                    color = style.INK if line_top == line_tops[0] else style.FAINT_INK
-                    page.text(edge, line_top, line, size=style.SMALL, ha="right", color=color)
-            y += ROW
-    _plot(axes, rows, sides)
+        chart.axes.tick_params(axis="x", labeltop=True)
+    chart.say_ends(sides.left, sides.right, (sides.left_color, sides.right_color), SCALE_ABOVE if tall else 0)
+    _plot(chart, rows, sides)
     if keys:
-        page.figure.legend(
-            handles=keys, loc="upper left", bbox_to_anchor=(plot_left / page.width, _below(page, top + body + 0.5)),
-            frameon=False, fontsize=style.SMALL, borderaxespad=0, borderpad=0, labelspacing=0.35, handlelength=2.2,
-            handler_map={key: HandlerLine2D(numpoints=2) for key in keys if getattr(key, "get_marker", str)() == "|"},
-        )  # fmt: skip
-    return page.figure
-
-
-def _below(page: style.Page, inches: float) -> float:
-    return 1 - (page.top + inches) / page.height
-
-
-def _width(*pairs: str | float) -> float:
-    return max(style.text_width(text, size) for text, size in zip(pairs[::2], pairs[1::2], strict=True))
-
-
-def _scale(axes: Axes, rows: list[Row]) -> None:
-    """A log2 axis over 0.5 … 4, or as far as the data go."""
-    values = [value for row in rows for value in (row.speedup, row.low, row.high) if math.isfinite(value) and value > 0]
-    first = min([-1, *(math.floor(math.log2(value)) for value in values)])
-    last = max([2, *(math.ceil(math.log2(value)) for value in values)])
-    powers = _ticks(first, last)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(2.0 ** (first - 0.12), 2.0 ** (last + 0.12))
-    axes.set_xticks([2.0**power for power in powers], [f"{2.0**power:g}" for power in powers])
-    axes.minorticks_off()
-    axes.axvline(1, color=style.INK, linewidth=2.2, zorder=1)
-    axes.set_xlabel("speedup: ratio of wall times (log scale)", fontsize=style.SMALL, labelpad=4)
-
-
-def _ticks(first: int, last: int) -> list[int]:
-    """Powers of two from `first` to `last` whose labels fit side by side; 0 is always among them."""
-    for step in range(1, last - first + 1):
-        powers = [power for power in range(first, last + 1) if power % step == 0]
-        widest = max(style.text_width(f"{2.0**power:g}", style.BODY) for power in powers)
-        if widest + 0.1 <= PLOT * step / (last - first + 0.24):
-            break
-    return powers
-
-
-def _ends(page: style.Page, sides: Sides, left: float, top: float) -> None:
-    """Say above the axis who leads where; one under the other if they do not fit side by side."""
-    words = (f"← {sides.left}", f"{sides.right} →")
-    together = sum(style.text_width(text, style.SMALL, "bold") for text in words) + 0.3 <= PLOT
-    lift = 0 if together else style.SMALL * style.LINE
-    how = {"size": style.SMALL, "weight": "bold", "va": "bottom"}
-    page.text(left, top - 0.06 - lift, words[0], color=sides.left_color, **how)
-    page.text(left + PLOT, top - 0.06, words[1], color=sides.right_color, ha="right", **how)
+        twice = {key: HandlerLine2D(numpoints=2) for key in keys if getattr(key, "get_marker", str)() == "|"}
+        chart.legend(keys, handlelength=2.2, handler_map=twice)
+    return chart.page.figure
 
 
 def _color(row: Row, sides: Sides) -> str:
@@ -381,40 +301,29 @@ def _color(row: Row, sides: Sides) -> str:
     return sides.right_color if row.speedup > 1 else sides.left_color
 
 
-def _plot(axes: Axes, rows: list[Row], sides: Sides) -> None:
-    for row in rows:
-        if math.isfinite(row.margin):
-            edge = 1 + row.margin
-            band = Rectangle((1 / edge, row.y - ROW / 2), edge - 1 / edge, ROW, color=BAND, linewidth=0)
-            axes.add_patch(band).set_zorder(0.5)
-        if math.isfinite(row.floor):
-            ends = (row.y - ROW / 2, row.y + ROW / 2)
-            axes.vlines([1 / row.floor, row.floor], *ends, color=NOISE, linewidth=0.8, zorder=0.8)
+def _plot(chart: Forest, rows: list[Row], sides: Sides) -> None:
+    axes = chart.axes
     dots: list[tuple[float, float, str, str]] = []
-    for row in rows:
+    for row, y in zip(rows, chart.middles, strict=True):
+        chart.band(y, row.margin, row.floor)
         if row.words:
-            lines = style.wrap(row.words, PLOT - 0.3, style.SMALL, most=2)
-            box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            axes.text(
-                0.04, row.y, "\n".join(lines), transform=axes.get_yaxis_transform(), va="center", fontsize=style.SMALL,
-                bbox=box, zorder=4,
-            )  # fmt: skip
+            chart.say(y, row.words, most=2)
             continue
         color = _color(row, sides)
         if row.verdict == ONE_RUN:
-            axes.plot(row.speedup, row.y, marker="D", markersize=8, markerfacecolor="white", markeredgecolor=color,
+            axes.plot(row.speedup, y, marker="D", markersize=8, markerfacecolor="white", markeredgecolor=color,
                       markeredgewidth=1.8, linestyle="none", zorder=4)  # fmt: skip
         elif row.verdict in JUDGED:
-            axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=2.6, marker="|", markersize=11,
+            axes.plot([row.low, row.high], [y, y], color=color, linewidth=2.6, marker="|", markersize=11,
                       markeredgewidth=2.6, zorder=3)  # fmt: skip
             if row.verdict == "inconclusive":
-                axes.plot(row.speedup, row.y, marker=row.marker, markersize=7.5, markerfacecolor="white",
+                axes.plot(row.speedup, y, marker=row.marker, markersize=7.5, markerfacecolor="white",
                           markeredgecolor=color, markeredgewidth=1.6, linestyle="none", zorder=4)  # fmt: skip
             else:
-                dots.append((row.speedup, row.y, color, row.marker))
+                dots.append((row.speedup, y, color, row.marker))
         else:
             # The end strokes keep a range visible whose ends are (nearly) the same.
-            axes.plot([row.low, row.high], [row.y, row.y], color=color, linewidth=1.4, marker="|", markersize=9,
+            axes.plot([row.low, row.high], [y, y], color=color, linewidth=1.4, marker="|", markersize=9,
                       markeredgewidth=1.4, zorder=3)  # fmt: skip
     if dots:
         frame = pd.DataFrame(dots, columns=["speedup", "y", "color", "marker"])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vitbench.analysis.break_even import Line as Cost
 from vitbench.analysis.break_even import full_cells, line, measured_images
+from vitbench.analysis.jobs import jobs
 from vitbench.cells import Cell, cell_name
 from vitbench.present import projection
 from vitbench.present.labels import (
+    by_hardware,
     hardware_of,
     name_of,
     number,
@@ -46,18 +50,28 @@ class Arm:
     fixed: float
     each: float
     measured: int
+    together: int = 1
+    """machines that it was measured on, which work as one"""
+    doubt: str = ""
+    """why nobody should choose it"""
 
     def seconds(self, images: float) -> float:
-        """On one machine."""
+        """On what it was measured on."""
         return Cost(self.fixed, self.each).seconds(images)
 
     def machines(self, images: float, hours: float) -> int | None:
         """The fewest machines, each of which starts once, that are done in time; None where starting takes longer."""
-        return projection.machines(images, self.fixed, self.each, hours)
+        groups = projection.machines(images, self.fixed, self.each, hours)
+        return None if groups is None else groups * self.together
 
 
-def arms(runs: pd.DataFrame, total: pd.DataFrame) -> list[Arm]:
-    """An arm for each cell of the full set that may carry a claim, the fastest first.
+def arms(
+    runs: pd.DataFrame,
+    total: pd.DataFrame,
+    parity_table: pd.DataFrame,
+    impossible: Collection[tuple[str, str]] = (),
+) -> list[Arm]:
+    """An arm for each job (`vitbench.analysis.jobs`), the fastest first; last those that nobody should choose.
 
     Where the seconds lie on a line through data sets of several sizes (`total`, that table), it is an arm's line.
     """
@@ -66,11 +80,12 @@ def arms(runs: pd.DataFrame, total: pd.DataFrame) -> list[Arm]:
         for row in total[total["hours"].notna()].to_dict("records")
     }
     found = []
-    for name, repeats in full_cells(runs).items():
-        cell, cost = Cell.parse(name), through_sizes.get(name) or line(repeats)
+    for job in jobs(runs, total, parity_table, impossible):
+        name = cell_name(job.cell)
+        cell, cost = Cell.parse(name), through_sizes.get(name) or job.usual
         words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"
-        found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, measured_images(repeats)))
-    return sorted(found, key=lambda arm: arm.each)
+        found.append(Arm(words, 1 / cost.each, cost.fixed, cost.each, job.measured, job.machines, job.doubt))
+    return sorted(found, key=lambda arm: (bool(arm.doubt), arm.each))
 
 
 def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> Section | None:
@@ -78,16 +93,12 @@ def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> Section
     cells = full_cells(runs)
     if not cells or table.empty:
         return None
-    parts = [
-        plot
-        for device in dict.fromkeys(hardware_of(Cell.parse(name)) for name in cells)
-        if (plot := _totals(device, cells, table, looks))
-    ]
+    parts = [plot for hardware, part in by_hardware(cells).items() if (plot := _totals(hardware, part, table, looks))]
     pairs = {
         "starts later": of_words("late"),
         "starts sooner": of_words("early"),
         "break-even, images": (True, lambda row: Entry(_images(row.break_even), row.break_even)),
-        "range of the blocks": (False, lambda row: Entry(f"{_images(row.low)} to {_images(row.high)}")),
+        "range of the blocks": (False, lambda row: Entry(f"{_images(row.low)} to {_last(row)}")),
         "n": of_numbers("blocks", number_of),
         "verdict": of_words("verdict"),
         "remark": of_words("reason"),
@@ -118,8 +129,12 @@ def _images(value: float) -> str:
     return f"{round(value / 10**digits) * 10**digits:,.0f}"
 
 
-def _totals(hardware: str, cells: dict, table: pd.DataFrame, looks: dict) -> Plot | None:
-    part = {name: repeats for name, repeats in cells.items() if hardware_of(Cell.parse(name)) == hardware}
+def _last(row: Any) -> str:
+    """The end of a break-even's range, which is no number where a block never catches up."""
+    return "never" if row.blocks_never > 0 else _images(row.high)
+
+
+def _totals(hardware: str, part: dict, table: pd.DataFrame, looks: dict) -> Plot | None:
     meetings = table[table["early"].isin(part) & (table["break_even"] > 1) & (table["break_even"] < MOST_IMAGES)]
     measured = {name: measured_images(repeats) for name, repeats in part.items()}
     last = max([20.0 * max(measured.values()), *(3 * meetings["break_even"])])

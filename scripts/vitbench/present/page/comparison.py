@@ -222,13 +222,18 @@ def every(speedup: pd.DataFrame) -> Section | None:
     if speedup.empty:
         return None
     lines = [noise_line(speedup)] if "family" in speedup else []
-    lacking = speedup[speedup["blocks_needed"].notna() & (speedup["comparison"] != CONTROL_GROUP)]
-    lacking = lacking.sort_values("blocks_needed")
+    told = speedup[speedup["speedup"].notna() & (speedup["comparison"] != CONTROL_GROUP)]
+    lacking = told[told["blocks_needed"].notna()].sort_values("blocks_needed")
     if len(lacking):
-        row = lacking.iloc[-1]
+        # Blocks are added until the primary ones are decided.
+        primary = lacking[lacking["family"] == PRIMARY]
+        row = (lacking if primary.empty else primary).iloc[-1]
+        more = bool(row["more_blocks"])
+        missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], more)
+        whose = "for the primary ones, " if len(primary) else ""
         lines.append(
-            f"Not decided: {len(lacking)} of {len(speedup)} comparisons;"
-            f" {what_is_missing(row['margin'], row['blocks_needed'], row['hours_needed'])} (make settle)."
+            f"Not decided: {len(lacking)} of {len(told)} comparisons; {whose}{missing}"
+            f"{' (make settle)' if more else ''}."
         )
     parts = [strip(speedup, "Every comparison: ratio of wall times, baseline / candidate")]
     parts += [Notes(tuple(filter(None, lines)))] if any(lines) else []

@@ -14,6 +14,7 @@ import jinja2
 import pandas as pd
 
 from vitbench.analysis import fairness
+from vitbench.analysis.physics import ABOVE
 from vitbench.errors import UserError
 from vitbench.present import projection
 from vitbench.present.answer import other_terms
@@ -114,7 +115,9 @@ def of_measured(
         machine.every_run(runs),
     ]
     believe, doubt = quality.reasons(dict(tables), context)
-    arms = break_even.arms(runs, tables["total_time"])
+    above = tables["physics"][tables["physics"]["verdict"] == ABOVE]
+    impossible = set(zip(above["dataset"], cell_names(above), strict=True))
+    arms = break_even.arms(runs, tables["total_time"], tables["parity"], impossible)
     first = _first(context, shown, speedup, arms, believe, doubt, beside.found if beside else "", _checked(checks))
     return render(first, sections, context)
 

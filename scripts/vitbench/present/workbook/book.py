@@ -210,7 +210,7 @@ class _Book:
         guide.write(self.sheets, read_me, {name: heading for name, (heading, _) in more.items()})
 
     def _summary(self, sheet: Any, full: pd.DataFrame, figures: int, drawn: list[charts.Drawing]) -> None:
-        rows = summary.frame(full, self.best.frame, self.speedup.frame)
+        rows = summary.frame(full, self.best.frame, self.speedup.frame, self.runs.frame)
         chosen = answer.headline(self.speedup.frame)
         pair = summary.first_pair(rows, self.speedup.frame, chosen)
         made = summary.table(rows, self.speedup.frame, live.by_block(self.runs.frame), pair[0])

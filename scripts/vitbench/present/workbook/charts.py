@@ -16,7 +16,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from vitbench.analysis.statistics import CLAIMS
 from vitbench.cells import BEST, Cell
-from vitbench.present.labels import hardware_of, size_words, variant_name
+from vitbench.present.labels import hardware_of, size_words, variant_name, variant_of
 from vitbench.present.workbook.live import look_up
 from vitbench.present.workbook.sheets import FIRST_ROW, Formula, Row, Sheets
 
@@ -34,7 +34,8 @@ GRID = {"visible": True, "line": {"color": "#D8D8D8"}}
 
 def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> list[Drawing]:
     """Throughput and wall time against the batch size, one line a variant."""
-    measured = sample[(sample["status"] == "ok") & sample["batch_size"].notna()]
+    # A cell whose repeats were all set aside has numbers, and none to be believed.
+    measured = sample[(sample["status"] == "ok") & (sample["repeats"] > 0) & sample["batch_size"].notna()]
     if measured.empty:
         return _words(sheet, row, "No cell of the sweep was measured: no chart.")
     named = measured.assign(label=_labels(measured))
@@ -79,7 +80,7 @@ def sweep(sheets: Sheets, sheet: Worksheet, sample: pd.DataFrame, row: int) -> l
 
 def wall_time(sheets: Sheets, sheet: Worksheet, full: pd.DataFrame, row: int) -> list[Drawing]:
     """Bars from zero with the range of the repeats."""
-    measured = full[full["status"] == "ok"]
+    measured = full[(full["status"] == "ok") & (full["repeats"] > 0)]
     if measured.empty:
         return _words(sheet, row, "No cell of the full run was measured: no chart.")
     labels = _labels(measured) + ", " + measured["batch_size"].map(size_words)
@@ -129,11 +130,7 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
     block = row + len(groups) * _rows(420) + 1
     drawn: list[Drawing] = []
     for comparison, group in groups:
-        cells = [Cell.parse(name) for name in group["candidate"]]
-        labels = pd.Series(
-            [f"{cell.variant}, {hardware_of(cell)}, {str(cell.batch_size).replace(BEST, '?')}" for cell in cells],
-            index=group.index,
-        )
+        labels = pd.Series(list(map(_pair_label, group["candidate"], group["baseline"])), index=group.index)
         data = _points(labels, group["speedup"], group["low"], group["high"])
         decided = group["verdict"].isin([*CLAIMS, "one run"]).to_numpy()
         open_ones = (group["verdict"] == "inconclusive").to_numpy()
@@ -152,6 +149,14 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         row += _rows(420)
         block += len(data) + 3
     return drawn
+
+
+def _pair_label(candidate: str, baseline: str) -> str:
+    """A candidate, and beside which hardware of its own where it is compared with itself."""
+    cell, other = Cell.parse(candidate), Cell.parse(baseline)
+    words = f"{variant_of(cell)}, {hardware_of(cell)}, {str(cell.batch_size).replace(BEST, '?')}"
+    itself = (cell.framework, cell.variant) == (other.framework, other.variant)
+    return f"{words} against {hardware_of(other)}" if itself else words
 
 
 def _speedup_drawing(

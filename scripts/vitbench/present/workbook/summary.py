@@ -26,7 +26,7 @@ SHOWN = tuple(
     """framework variant device workers precision batch_size best_batch_size repeats median throughput speedup low high
     verdict agreement hours machines cost""".split()  # noqa: SIM905
 )
-HELPERS = ("cell", "choice", "no_ratio", "place", "pair_row", "fixed_seconds", "seconds_an_image", "name")
+HELPERS = ("cell", "choice", "no_ratio", "place", "pair_row", "fixed_seconds", "seconds_an_image", "together", "name")
 COMPUTED = ("low", "high", "verdict", "agreement", "no_ratio")
 
 MEANINGS = live.MEANINGS | {
@@ -36,8 +36,9 @@ MEANINGS = live.MEANINGS | {
     "speedup.high": "upper end, likewise",
     "speedup.verdict": "what the workflow says of this pair",
     "speedup.agreement": "share of images to which both give the same label, as the workflow found",
-    "hours": "hours that one machine takes for the images typed above, start included",
-    "machines": "machines that are done before the deadline typed above, each of which starts once",
+    "hours": "hours that one machine, or one cluster, takes for the images typed above, start included",
+    "machines": "machines that are done before the deadline typed above, each of which starts once; of clusters all",
+    "together": "machines of the cluster that it was measured on; 1 elsewhere",
     "cost": "what these machines cost at the price typed above; empty without a price",
     "no_ratio": "why the workflow gives no ratio of this cell",
     "place": "number of the machine; across machines there is a ratio only where the workflow gave one",
@@ -60,11 +61,11 @@ class Input:
     """whether it is one of the names in the table"""
 
 
-def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame) -> pd.DataFrame:
+def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """The table's rows: those of the sheet Full, with what joins them to the other sheets.
 
     Args:
-        full, best, speedup: frames of `live.of_full`, `live.of_best` and `live.of_speedup`.
+        full, best, speedup, runs: frames of `live.of_full`, `live.of_best`, `live.of_speedup` and `live.of_runs`.
     """
     rows = full.reset_index(drop=True)
     choices = best[best["dataset"] == "full"] if "dataset" in best else best
@@ -78,7 +79,14 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame) -> pd.D
         choice=pd.Series([row.get("choice", math.nan) for row in found], dtype="float64"),
         no_ratio=pd.Series([verdicts.get(cell, "") for cell in rows["cell"]], dtype=str),
         place=pd.factorize(rows["machine"])[0] + 1,
+        together=pd.Series([_together(runs[runs["cell"] == cell]) for cell in rows["cell"]], dtype="float64"),
     )
+
+
+def _together(repeats: pd.DataFrame) -> float:
+    """Machines that a cell ran on at a time. Nobody states those of a published run: a worker was one."""
+    known = repeats["machines"].fillna(repeats["workers"].where(repeats["source"] == "published"))
+    return known.max() if known.notna().any() else 1.0
 
 
 def first_pair(rows: pd.DataFrame, speedup: pd.DataFrame, row: Any) -> tuple[int, int]:
@@ -122,7 +130,7 @@ def table(rows: pd.DataFrame, speedup: pd.DataFrame, seconds: dict[int, dict[int
         fixed = 0.0 if math.isnan(fixed) else fixed
         values["hours"].append((IMAGES * each + fixed) / 3600)
         needed = machines(IMAGES, fixed, each, DEADLINE) if math.isfinite(each) else math.nan
-        values["machines"].append(NOTHING if needed is None else needed)
+        values["machines"].append(NOTHING if needed is None else needed * row["together"])
     shown = rows.assign(**values, cost="")[[*SHOWN, *HELPERS]]
     return Table(shown, _formulas(shown))
 
@@ -164,10 +172,10 @@ def _formulas(shown: pd.DataFrame) -> dict[str, Formula]:
     def needed(row: Row) -> str:
         left = f"(deadline_hours*3600-{start(row)})"
         whole = f"ROUNDUP(images_asked*{row['seconds_an_image']}/{left}-0.000000001,0)"
-        return f'=IF({left}>0,MAX(1,{whole}),"{NOTHING}")'
+        return f'=IF({left}>0,{row["together"]}*MAX(1,{whole}),"{NOTHING}")'
 
     def cost(row: Row) -> str:
-        work = f"{row['machines']}*{start(row)}+images_asked*{row['seconds_an_image']}"
+        work = f"{row['machines']}*{start(row)}+{row['together']}*images_asked*{row['seconds_an_image']}"
         known = f"AND(ISNUMBER(price_an_hour),ISNUMBER({row['machines']}))"
         return f'=IF({known},price_an_hour*({work})/3600,"")'
 

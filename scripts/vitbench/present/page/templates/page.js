@@ -79,11 +79,12 @@
         const fixed = Number(row.dataset.fixed);
         const work = images * Number(row.dataset.each);
         const left = hours * 3600 - fixed;
-        const machines = left > 0 ? Math.max(1, Math.ceil(work / left - 1e-9)) : null;
+        const together = Number(row.dataset.together);
+        const machines = left > 0 ? together * Math.max(1, Math.ceil(work / left - 1e-9)) : null;
         row.cells[2].textContent = shown((fixed + work) / 86400, 1);
         row.cells[3].textContent = machines === null ? "–" : shown(machines, 0);
         row.cells[4].textContent =
-          price === null || machines === null ? "–" : shown((price * (machines * fixed + work)) / 3600, 2);
+          price === null || machines === null ? "–" : shown((price * (machines * fixed + together * work)) / 3600, 2);
       }
     };
     asked.addEventListener("input", project);

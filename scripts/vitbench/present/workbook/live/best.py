@@ -12,7 +12,7 @@ from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import whole
 from vitbench.cells import LEAST_BLOCKS, VARIANT
 from vitbench.present.workbook.live.repeats import block_numbers, by_block, in_block
-from vitbench.present.workbook.live.table import COMMON, SECONDS, Table, look_up
+from vitbench.present.workbook.live.table import COMMON, SECONDS, Table, look_up, place_where
 from vitbench.present.workbook.sheets import Formula, Row
 
 
@@ -57,7 +57,7 @@ def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tu
     def its_median(row: Row) -> str:
         if not stated[row.place]:  # there is no size to look up
             return ""
-        place = f"MATCH(1,(sizes_choice={row['choice']})*(sizes_batch_size={row['batch_size']}),0)"
+        place = place_where("sizes", choice=row["choice"], batch_size=row["batch_size"])
         return f"{{=MEDIAN(INDEX(sizes_seconds,{place},0))}}"
 
     return Table(frame, {"batch_size": best_size, "median": its_median}), Table(sizes, _size_formulas(blocks, uses))
@@ -138,7 +138,7 @@ def _size_formulas(blocks: list[int], uses: list[str]) -> dict[str, Formula]:
         return f'{{=IF(SUM({mine(row)})=0,"",{found})}}'
 
     def fastest_row(row: Row) -> str:
-        place = f"MATCH(1,(sizes_choice={row['choice']})*(sizes_batch_size={row['fastest']}),0)"
+        place = place_where("sizes", choice=row["choice"], batch_size=row["fastest"])
         return f'{{=IF(ISNUMBER({row["fastest"]}),{place},"")}}'
 
     def against_blocks(row: Row) -> str:

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from vitbench.present.workbook.live.table import Table, look_up
+from vitbench.present.workbook.live.table import Table, look_up, place_where
 from vitbench.present.workbook.sheets import Row
 
 
@@ -31,7 +31,7 @@ def of_check(numbered: pd.DataFrame, speedup: pd.DataFrame, best: pd.DataFrame, 
             rows.append((f"best {column}, {name}", row[column], look_up("best", column, row["choice"], "choice")))
     for place, row in enumerate(even.to_dict("records"), start=1):
         if pd.notna(row["early_cell"]) and pd.notna(row["late_cell"]):
-            both = f"MATCH(1,(even_early_cell={row['early_cell']:.0f})*(even_late_cell={row['late_cell']:.0f}),0)"
+            both = place_where("even", early_cell=f"{row['early_cell']:.0f}", late_cell=f"{row['late_cell']:.0f}")
             figure = f"break-even {place}, {row['early']} and {row['late']}"
             rows.append((figure, row["break_even"], f"INDEX(even_break_even,{both})"))
     rows = [row for row in rows if math.isfinite(row[1])]

@@ -56,6 +56,16 @@ class Table:
     formulas: Mapping[str, Formula] = field(default_factory=dict)
 
 
+def place_where(sheet: str, **wanted: str) -> str:
+    """Formula of the place, from 1, of the one row of a sheet in which each column is what it should be.
+
+    Not MATCH(1, a*b, 0): where the sheet has one row, the product is no array, and there is an error.
+    """
+    rows = f"ROW({sheet}_{next(iter(wanted))})"
+    conditions = "*".join(f"({sheet}_{column}={value})" for column, value in wanted.items())
+    return f"SUMPRODUCT({conditions}*({rows}-MIN({rows})+1))"
+
+
 def look_up(table: str, column: str, number: str | int, by: str = "cell") -> str:
     """What a table's row with this number has in a column."""
     return f"INDEX({table}_{column},MATCH({number},{table}_{by},0))"
