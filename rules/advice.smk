@@ -1,6 +1,6 @@
 # Advice. In: the tables of <results>/{source} and the records' settings. Out: <results>/{source}advice.csv, steps.csv,
-# <reports>/{source}advice.md, and its charts. Measures nothing, but for the target `tune`, which searches within
-# `tune_minutes` in the folder tune/. Cost: seconds. Made again whenever a record, or a module that makes it, changes.
+# <reports>/{source}advice.md, and its charts, of what is measured; the target `tune` searches within `tune_minutes` in
+# the folder tune/. Cost: seconds. Made again whenever a record, or a module that makes it, changes.
 
 
 rule tabulate_advice:

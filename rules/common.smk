@@ -141,7 +141,20 @@ onstart:
     workflow.scheduler.job_rate_limiter = None
 
 
+def note_look():
+    """Note that verdicts could be read, if this run derived any, however it ended.
+
+    Whoever reads verdicts and then adds blocks has looked more than once (docs/methodology.md, "Statistics").
+    """
+    if (
+        os.path.exists("results/speedup.csv")
+        and os.path.getmtime("results/speedup.csv") >= STARTED
+    ):
+        record(Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"])
+
+
 onerror:
+    note_look()
     # After Ctrl-C, too. Whoever did not come to measuring is told nothing: what failed has said why.
     if announce_once.cache_info().currsize:
         GONE = len(missing(GRID))
@@ -157,12 +170,7 @@ onerror:
 
 
 onsuccess:
-    # Whoever reads verdicts and then adds blocks has looked more than once (docs/methodology.md, "Statistics").
-    if (
-        os.path.exists("results/speedup.csv")
-        and os.path.getmtime("results/speedup.csv") >= STARTED
-    ):
-        record(Path(GRID.looks), GRID.repeats("full"), GRID.config["most_repeats"])
+    note_look()
     # The lines that the run ends with, if this run wrote them.
     if (
         os.path.exists("results/summary.txt")

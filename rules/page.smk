@@ -29,8 +29,12 @@ rule write_page:
         "../scripts/write_page.py"
 
 
+# The checker reads all records, profiles, peak and manifests, so that it comes after these.
 rule check_records:
     input:
+        get_measured_peak,
+        get_compared,
+        get_profiled,
         runs="<results>/{source}runs.csv",
         lib=library("write_checks"),
     output:

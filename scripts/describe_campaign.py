@@ -109,7 +109,7 @@ def conditions(campaign: Campaign, page: Path) -> str:
     about, context = campaign.about, campaign.context
     first, last = (about[end][:16].replace("T", " ") for end in ("first", "last"))
     return (
-        f"{context['machine_text']} · {first} to {last} UTC"
+        f"{context['machine_text']} · repeats begun {first} to {last} UTC"
         f" · n = {_blocks(about['repeats'])} · model {context['model']} ({context['model_note']}) · "
         + "; ".join(f"{role_of(dataset)} {one['name']}" for dataset, one in context["datasets"].items())
         + f" · {_protocol(context['protocol'], page)} · vitbench {context['vitbench']}"
