@@ -19,7 +19,7 @@ from vitbench.present.comparison import GROUPS, OF_THE_MACHINE
 from vitbench.present.labels import number_of, percentage
 
 # A line a row: of many cells there are many.
-SHAPE = Shape(plot=4.4, row=0.26, above=0.5, names=2.0, size=style.SMALL)
+SHAPE = Shape(plot=4.4, row=0.26, above=0.5, names=2.0, inset=0.065, size=style.SMALL)
 A_KEY = 0.19  # inches
 HEADINGS = (("ratio [95%]",), ("n",), ("smallest change",), ("verdict",))
 TICKS = (0.1, 0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 4, 10)

@@ -33,6 +33,8 @@ class Shape:
     below: float = 0.55
     names: float = 2.4
     """least width of the column of names"""
+    inset: float = 0.04
+    """from a row's top to its words"""
     size: float = style.BODY
 
 
@@ -176,7 +178,7 @@ def lay_out(
         axes.axhline(y, color="#b0b0b0", linewidth=0.8)
         y += shape.heading
         for row in members:
-            _write(page, row, edges, shape, top + y + 0.04)
+            _write(page, row, edges, shape, top + y + shape.inset)
             middles.append(y + shape.row / 2)
             y += shape.row
     return forest
