@@ -111,6 +111,27 @@ def test_files_that_come_later_are_another_job(tmp_path):
     assert one.labels() == right
 
 
+def test_a_file_where_the_folder_of_the_job_should_be_is_one_line(tmp_path):
+    pictures(tmp_path / "images")
+    (tmp_path / "out").write_text("no folder")
+    with pytest.raises(UserError, match="^out: .*out "):
+        asked(tmp_path / "images").label()
+    above = asked(tmp_path / "images", place=tmp_path / "out")
+    with pytest.raises(
+        UserError, match="out/out can be no folder, since a file has that name, or one above it"
+    ):
+        job.open_job(above.request, above.chosen)
+
+
+def test_a_job_whose_list_is_gone_is_one_line(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    assert one.run() == job.SAID
+    one.folder.listed.unlink()
+    with pytest.raises(UserError, match="the list of images .* is gone"):
+        one.begin()
+
+
 def test_a_failure_of_the_framework_is_one_line_and_what_was_done_stays(tmp_path, capfd):
     pictures(tmp_path / "images")
     one = asked(tmp_path / "images", fail_in=1)

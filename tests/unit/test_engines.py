@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib import import_module
 
@@ -14,8 +17,10 @@ from example_records import example_record
 from tree import ROOT
 
 from vitbench.frameworks import Adapter, Unavailable, plans_each_pass, spark_profiler, spark_tasks
+from vitbench.frameworks.huggingface import processes
 from vitbench.frameworks.stages import STAGES
 from vitbench.inputs import onnx_forms
+from vitbench.measure import harness
 from vitbench.records import record as records
 
 # Those that start interpreters or a compiler are in tests/smoke/test_engines_apart.py.
@@ -268,3 +273,12 @@ def test_what_is_timed_inside_spark_as_decoding_is_the_decoder_of_the_variant(pl
     list(spark_tasks.load(module, inner, shares))
     (seconds,) = spark_profiler.timed(module, inner, shares)
     assert seconds["read"] > 0 and seconds["decode"] > 0
+
+
+def test_a_process_that_is_killed_is_a_lack_of_memory_and_no_broken_pool():
+    """Whoever calls has pools of its own, and would say that these are broken."""
+    several = processes.Adapter.__new__(processes.Adapter)
+    several.processes = [ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))]
+    with pytest.raises(MemoryError, match="one of 1 processes was killed") as caught:
+        several._all(os._exit, [(1,)])
+    assert harness.says_out_of_memory(f"{type(caught.value).__name__}: {caught.value}")

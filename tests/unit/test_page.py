@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -253,6 +254,8 @@ def test_the_projection_is_start_and_work():
     assert arm.seconds(36_000) == 7200
     assert arm.machines(36_000, 3) == 1 and arm.machines(360_000, 3) == 5 and arm.machines(360_000, 2) == 10
     assert arm.machines(1, 1) is None  # it has only just started
+    cluster = replace(arm, together=10)
+    assert cluster.machines(36_000, 3) == 10 and cluster.machines(360_000, 3) == 50
     run = rich()
     found = break_even.arms(run.runs, typed([], "total_time"), run.parity)
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3

@@ -12,7 +12,8 @@ import yaml
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.frameworks import FRAMEWORKS, plans_each_pass, spark
+from vitbench.frameworks import FRAMEWORKS, Task, plans_each_pass, spark
+from vitbench.frameworks.sparknlp import adapter
 from vitbench.inputs.java import Java
 
 JAVA = Java(Path("/opt/java"), "17.0.9", "PATH")
@@ -90,3 +91,11 @@ def test_tensorflows_pools_are_slots_and_their_threads_where_a_variant_says_so()
     tuned = spark.engine_environment("tensorflow", onednn=True, threads=2, slots=4)
     assert tuned == plain | {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "4"}
     assert spark.engine_environment("onnx", onednn=False, threads=2, slots=4) == {}
+
+
+@pytest.mark.parametrize(("threads", "settings", "master"), [(2, {}, "local[*]"), (1, {}, "local[1]"),
+                                                             (4, {"onnx_threads": 2}, "local[2]")])  # fmt: skip
+def test_a_session_takes_no_more_cores_than_it_is_given(monkeypatch, threads, settings, master):
+    monkeypatch.setattr(adapter.machine, "cores", lambda: max(2, threads))
+    task = Task({"engine": "onnx"} | settings, "cpu", 1, 8, threads, [], "", "model", [], "natives", "temporary")
+    assert adapter.Adapter(task).local == master
