@@ -117,9 +117,7 @@ def test_a_file_where_the_folder_of_the_job_should_be_is_one_line(tmp_path):
     with pytest.raises(UserError, match="^out: .*out "):
         asked(tmp_path / "images").label()
     above = asked(tmp_path / "images", place=tmp_path / "out")
-    with pytest.raises(
-        UserError, match="out/out can be no folder, since a file has that name, or one above it"
-    ):
+    with pytest.raises(UserError, match="out/out can be no folder, since a file has that name, or one above it"):
         job.open_job(above.request, above.chosen)
 
 
