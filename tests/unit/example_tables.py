@@ -60,6 +60,10 @@ def typed(rows: list[dict], table: str) -> pd.DataFrame:
     return frame
 
 
+# Of a run that measured no data sets of several sizes.
+NO_SIZES = typed([], "total_time")
+
+
 def example(
     variants=TWO, sizes=(1, 8, 16), repeats=3, devices=("cpu",), failed=None, flags=None, verdict=None, floor=None
 ) -> Tables:

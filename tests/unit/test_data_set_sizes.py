@@ -14,6 +14,7 @@ from example_tables import FIVE, TWO, example, typed
 
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis.data_set_sizes import data_set_sizes
+from vitbench.analysis.jobs import jobs
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import comparisons
 from vitbench.analysis.total_time import MANY, fit, total_time
@@ -348,13 +349,17 @@ def test_the_page_has_a_section_that_everybody_can_read(tmp_path):
 def test_the_projection_takes_the_line_where_there_is_one():
     full = example(TWO, sizes=(8,)).runs
     table = runs(noise=0.01)
-    plain = {arm.name: arm for arm in break_even.arms(full, typed([], "total_time"), typed([], "parity"))}
+
+    def arms(total: pandas.DataFrame) -> list[break_even.Arm]:
+        return break_even.arms(jobs(full, total, typed([], "parity")), total)
+
+    plain = {arm.name: arm for arm in arms(typed([], "total_time"))}
     known = lines(table)
-    for arm in break_even.arms(full, known, typed([], "parity")):
+    for arm in arms(known):
         one = known[known.variant == arm.name.partition(",")[0].partition("/")[2]].iloc[0]
         assert (arm.fixed, arm.each) == (one.fixed_seconds, one.seconds_an_image) != (plain[arm.name].fixed, arm.each)
     bent = lines(runs(noise=0.002, seconds=lambda _, images: 0.1 * images**0.9))
-    assert {arm.name: arm for arm in break_even.arms(full, bent, typed([], "parity"))} == plain
+    assert {arm.name: arm for arm in arms(bent)} == plain
 
 
 def test_the_rule_of_the_sizes_has_a_fixed_number_of_blocks():

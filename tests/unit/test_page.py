@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import write_page
 from example_page import EVIL, barriers, disagreement, parsed, photograph, replicated, write
-from example_tables import FIVE, TWO, empty, example, typed
+from example_tables import FIVE, NO_SIZES, TWO, empty, example, typed
 from PIL import Image
 
 from vitbench import tables
 from vitbench.analysis import parity
 from vitbench.analysis.fairness import EQUAL, UNEQUAL
+from vitbench.analysis.jobs import jobs
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import datasets
@@ -257,7 +258,7 @@ def test_the_projection_is_start_and_work():
     cluster = replace(arm, together=10)
     assert cluster.machines(36_000, 3) == 10 and cluster.machines(360_000, 3) == 50
     run = rich()
-    found = break_even.arms(run.runs, typed([], "total_time"), run.parity)
+    found = break_even.arms(jobs(run.runs, NO_SIZES, run.parity), NO_SIZES)
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import browser
 import pytest
 from example_page import EVIL, disagreement, photograph, replicated, write
-from example_tables import FIVE, example, typed
+from example_tables import FIVE, NO_SIZES, example
 
+from vitbench.analysis.jobs import jobs
 from vitbench.present.page import break_even
 
 pytestmark = [
@@ -160,7 +161,7 @@ def cells(page) -> list[list[str]]:
 
 
 def test_the_projection_follows_what_is_asked(page, run, file):
-    arms = break_even.arms(run.runs, typed([], "total_time"), run.parity)
+    arms = break_even.arms(jobs(run.runs, NO_SIZES, run.parity), NO_SIZES)
     before = cells(page)
     written = "document.querySelector('.asked')"
     page.evaluate(f"{written}.dispatchEvent(new Event('input'))")

@@ -99,6 +99,19 @@ def test_what_is_not_decided_says_what_it_takes(table):
     assert pandas.isna(decided.blocks_needed) and pandas.isna(decided.reason)
 
 
+def test_what_can_be_told_allows_for_those_that_are_adjusted_together_and_no_others(table):
+    """Exploratory rows are adjusted by variant: another one changes neither verdict nor what could be told."""
+    noisy = [9.0, 11.0, 7.5, 10.0, 8.6]
+    sweep = [cell(one, "sample", size, times) for one, times in ((HF, BASE), (TF, noisy)) for size in (1, 8)]
+    alone = judge(table(*sweep))[1]
+    beside = judge(table(*sweep, *(cell(ONNX, "sample", size, [4.5, 4.6, 4.4, 4.5, 4.5]) for size in (1, 8))))[1]
+    same = beside[beside.candidate.str.startswith(TF)]
+    for column in ("smallest_detectable", "blocks_needed", "p_holm"):
+        assert list(same[column]) == list(alone[column]), column
+    one_size = judge(table(*(cell(one, "sample", 8, times) for one, times in ((HF, BASE), (TF, noisy)))))[1]
+    assert alone.smallest_detectable.iloc[1] > one_size.smallest_detectable.item()
+
+
 @pytest.mark.parametrize(("most", "more"), [(20, True), (5, False)])
 def test_blocks_may_be_added_up_to_the_number_that_was_said_before(table, most, more):
     runs = table(cell(HF, "full", 8, BASE), cell(TF, "full", 8, [9.0, 11.0, 7.5, 10.0, 8.6]))

@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 import pandas
 import pytest
-from example_tables import TWO, Tables, analysed, example, typed
+from example_tables import NO_SIZES, TWO, Tables, analysed, example, typed
 
+from vitbench.analysis.jobs import jobs
 from vitbench.analysis.looks import Rule
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
 from vitbench.present.answer import answer, closing_lines, noise_line
@@ -89,7 +90,7 @@ def drawn(run: Tables) -> str:
         comparison.every(run.speedup).parts[0],
         cells.full(run.summary, run.runs, given).parts[0].rows,
         document._chips(run.speedup),
-        break_even.arms(run.runs, typed([], "total_time"), run.parity),
+        break_even.arms(jobs(run.runs, NO_SIZES, run.parity), NO_SIZES),
     ]
     return repr([groups, chart._sides(run.speedup[run.speedup.family != "control"]), page])
 

@@ -104,7 +104,7 @@ def candidates(
 
 def _is_part(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     """Whether hardware is fewer cores of the other's machines."""
-    known = all(isinstance(each[1], (int, float)) for each in (one, other))
+    known = not any(isinstance(each[1], tuple) for each in (one, other))
     return known and (one[0], one[2]) == (other[0], other[2]) and one[1] < other[1]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import scipy
 
-from vitbench.cells import repeats_of
+from vitbench.cells import LEAST_BLOCKS, repeats_of
 
 # Chance of a false "faster" or "slower" of a comparison, over all looks together.
 ALPHA = 0.05
@@ -56,8 +56,9 @@ class Rule:
         return nominal_level(information, spent, alpha)
 
     def may_grow(self, blocks: int) -> bool:
-        """Whether blocks may be added to so many; where not, their number was fixed beforehand, or is reached."""
-        return self.most is not None and (self.repeats or blocks) < self.most
+        """Whether blocks may be added to so many: no verdict could be read of them, or fewer are there than planned."""
+        there = self.repeats or blocks
+        return there < LEAST_BLOCKS or (self.most is not None and there < self.most)
 
     def over_all_looks(self, p: float, blocks: int) -> float:
         """The p value that a test at this look has over all looks: the least `alpha` at whose `level` it rejects.

@@ -216,12 +216,13 @@ def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule
     count = f"{len(primary)} of {(speedup.family == PRIMARY).sum()} primary comparisons"
     most = primary.sort_values("blocks_needed").iloc[-1]
     more = rule.may_grow(repeats)
-    what = f"For a verdict: make settle; {count} not decided" if more else f"Not decided: {count}"
+    how = "make settle" if rule.most else "more `repeats`"
+    what = f"For a verdict: {how}; {count} not decided" if more else f"Not decided: {count}"
     if pandas.notna(most.blocks_needed):
         what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed, more)}"
     elif repeats < LEAST_BLOCKS:
         what += f"; {LEAST_BLOCKS} blocks at least, about {duration((LEAST_BLOCKS - repeats) * hours)} more"
-    if more and most.blocks_needed > rule.most:
+    if rule.most and more and most.blocks_needed > rule.most:
         what += f" (`most_repeats` is {rule.most})"
     # Verdicts of these blocks were read, so that others beside them would be blocks until something is significant.
     return what if more else f"{what}. No block may be added to these: a greater `most_repeats`, in another folder"

@@ -215,7 +215,7 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
     how = "Geometric mean over the blocks of the ratio of wall times (baseline / candidate) over the same images;"
     how += " n: blocks, each a fresh process a cell."
     if (table["verdict"] == "too few repeats").any():
-        how += " Thin bar: range of the block ratios; below 5 blocks there is no verdict, hence no dot (make settle)."
+        how += " Thin bar: range of the block ratios; below 5 blocks there is no verdict, hence no dot."
     if table["verdict"].isin(JUDGED).any():
         how += " Dot and whisker: speedup and its 95% interval (t, paired by block), which allows for every look."
     if (table["verdict"] == ONE_RUN).any():
@@ -247,7 +247,8 @@ def _missing_note(table: pd.DataFrame) -> str:
         words += f" these blocks would tell a ratio of {ratios} from 1;"
     more = bool(row["more_blocks"])
     missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], more)
-    return f"{words} {missing}{' (make settle)' if more else ''}."
+    # That adds to the full runs, whose first comparisons are the primary ones.
+    return f"{words} {missing}{' (make settle)' if more and len(declared) else ''}."
 
 
 def _margin_note(table: pd.DataFrame) -> str:

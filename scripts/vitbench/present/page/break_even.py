@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from vitbench.analysis.break_even import Line as Cost
 from vitbench.analysis.break_even import full_cells, line, measured_images
-from vitbench.analysis.jobs import jobs
+from vitbench.analysis.jobs import Job
 from vitbench.cells import Cell, cell_name
 from vitbench.present import projection
 from vitbench.present.labels import (
@@ -65,13 +65,8 @@ class Arm:
         return None if groups is None else groups * self.together
 
 
-def arms(
-    runs: pd.DataFrame,
-    total: pd.DataFrame,
-    parity_table: pd.DataFrame,
-    impossible: Collection[tuple[str, str]] = (),
-) -> list[Arm]:
-    """An arm for each job (`vitbench.analysis.jobs`), the fastest first; last those that nobody should choose.
+def arms(jobs: Iterable[Job], total: pd.DataFrame) -> list[Arm]:
+    """An arm for each job, the fastest first; last those that nobody should choose.
 
     Where the seconds lie on a line through data sets of several sizes (`total`, that table), it is an arm's line.
     """
@@ -80,7 +75,7 @@ def arms(
         for row in total[total["hours"].notna()].to_dict("records")
     }
     found = []
-    for job in jobs(runs, total, parity_table, impossible):
+    for job in jobs:
         name = cell_name(job.cell)
         cell, cost = Cell.parse(name), through_sizes.get(name) or job.usual
         words = f"{variant_of(cell)}, {hardware_of(cell)}, {size_words(cell.batch_size)}"

@@ -233,7 +233,7 @@ def every(speedup: pd.DataFrame) -> Section | None:
         whose = "for the primary ones, " if len(primary) else ""
         lines.append(
             f"Not decided: {len(lacking)} of {len(told)} comparisons; {whose}{missing}"
-            f"{' (make settle)' if more else ''}."
+            f"{' (make settle)' if more and len(primary) else ''}."
         )
     parts = [strip(speedup, "Every comparison: ratio of wall times, baseline / candidate")]
     parts += [Notes(tuple(filter(None, lines)))] if any(lines) else []

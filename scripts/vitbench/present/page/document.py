@@ -14,6 +14,7 @@ import jinja2
 import pandas as pd
 
 from vitbench.analysis import fairness
+from vitbench.analysis.jobs import jobs
 from vitbench.analysis.physics import ABOVE
 from vitbench.errors import UserError
 from vitbench.present import projection
@@ -117,7 +118,7 @@ def of_measured(
     believe, doubt = quality.reasons(dict(tables), context)
     above = tables["physics"][tables["physics"]["verdict"] == ABOVE]
     impossible = set(zip(above["dataset"], cell_names(above), strict=True))
-    arms = break_even.arms(runs, tables["total_time"], tables["parity"], impossible)
+    arms = break_even.arms(jobs(runs, tables["total_time"], tables["parity"], impossible), tables["total_time"])
     first = _first(context, shown, speedup, arms, believe, doubt, beside.found if beside else "", _checked(checks))
     return render(first, sections, context)
 
