@@ -126,7 +126,8 @@ def start_session(
     ]
     if executors and here:
         # What they took is counted by thread there, and a thread that ends between two passes would take it along.
-        java_options.append("-XX:-UseDynamicNumberOfCompilerThreads")
+        # (Java 8 has no such option, and ends no such thread.)
+        java_options += ["-XX:+IgnoreUnrecognizedVMOptions", "-XX:-UseDynamicNumberOfCompilerThreads"]
     log4j = temporary / "log4j2.properties"
     log4j.write_text(LOG4J)
     java_options.append(f"-Dlog4j2.configurationFile={log4j.as_uri()}")
