@@ -108,6 +108,9 @@ def test_what_can_be_told_allows_for_those_that_are_adjusted_together_and_no_oth
     same = beside[beside.candidate.str.startswith(TF)]
     for column in ("smallest_detectable", "blocks_needed", "p_holm"):
         assert list(same[column]) == list(alone[column]), column
+    # What has too few blocks for a p value is not counted.
+    few = judge(table(*sweep, *(cell(one, "sample", 16, [9.0, 9.2]) for one in (HF, TF))))[1]
+    assert list(few.smallest_detectable.dropna()) == list(alone.smallest_detectable)
     one_size = judge(table(*(cell(one, "sample", 8, times) for one, times in ((HF, BASE), (TF, noisy)))))[1]
     assert alone.smallest_detectable.iloc[1] > one_size.smallest_detectable.item()
 

@@ -204,7 +204,10 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     spread = _spread(pair, pairs)
     if math.isnan(spread):
         return {}
-    tests = sum(1 for one in pairs if one.found and one.family == pair.family)
+    # Holm counts those that have a p value; below five blocks none has, and those beside it would get one with it.
+    beside = [one for one in pairs if one.found and one.family == pair.family]
+    tested = [one for one in beside if one.found.p is not None]
+    tests = len(tested) or sum(1 for one in beside if one.row["dataset"] == pair.row["dataset"])
     words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule, tests)}
     undecided = found.verdict in ("inconclusive", "too few repeats") and found.reason != NEVER_DECIDED
     if not undecided or _is_control(pair):  # a control is a check and needs no verdict
