@@ -20,7 +20,7 @@ from test_datasets import encoded, picture
 from test_path_lists import parquet
 
 from vitbench.errors import UserError
-from vitbench.inputs import datasets, images, jpeg
+from vitbench.inputs import datasets, images, jpeg, sources
 from vitbench.inputs.images import Rejected, take
 
 
@@ -416,7 +416,7 @@ def test_a_pipe_a_broken_link_and_what_may_not_be_read_are_rows_with_a_reason(tm
 
 
 def test_a_file_that_is_absurdly_large_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(sources, "MOST_BYTES", 10_000)
     user = put(tmp_path / "user", {"good.jpg": encoded(picture())})
     with open(user / "huge.tif", "wb") as handle:
         handle.truncate(20_000)

@@ -376,7 +376,7 @@ def _read(path: Path) -> bytes:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise Rejected("not a regular file")  # reading a pipe would wait for ever
-        if found.st_size > images.MOST_BYTES:
+        if found.st_size > sources.MOST_BYTES:
             raise Rejected(f"absurdly large: {found.st_size:,} bytes")
         return path.read_bytes()
     except OSError as error:

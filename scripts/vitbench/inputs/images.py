@@ -31,7 +31,6 @@ OTHERS = (
 )
 # Above these a file is no photograph but an accident or an attack: decoded it takes 537 MB, and Pillow refuses as well.
 MOST_PIXELS = 178_956_970
-MOST_BYTES = 1_000_000_000
 # Java's AffineTransformOp, with which Spark NLP resizes, fails above this, and with it every image of the data set.
 MOST_SIDE = 32_767
 # Image generators write their whole programme as text into a PNG, which Pillow allows up to 1 MB.

@@ -15,8 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from vitbench.errors import UserError, one_line
 from vitbench.inputs import packages
-from vitbench.inputs.images import MOST_BYTES
-from vitbench.inputs.sources import is_named_as_image
+from vitbench.inputs.sources import MOST_BYTES, is_named_as_image
 
 # The lock under envs/ of what reads stores.
 LOCK = "object-stores"

@@ -20,6 +20,8 @@ EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".ppm", ".pgm", ".tga"),
 }
+# A larger file is no photograph but an accident or an attack: it is not read.
+MOST_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
