@@ -30,10 +30,11 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS
 from vitbench.analysis.speedup import doubted, without_claim
 from vitbench.analysis.statistics import compare, correct_for_many
-from vitbench.analysis.summary import LOST, NOT_FOR_CLAIMS, seconds_by_block
-from vitbench.cells import CONTROL, Cell
+from vitbench.analysis.summary import seconds_by_block
+from vitbench.cells import CONTROL, Cell, variant_in
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
+from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS
 from vitbench.inputs.datasets import read_manifest
 from vitbench.plan import estimate, tune
 from vitbench.plan.configuration import load
@@ -87,7 +88,7 @@ def trial_rows(grid: Grid, tried: Sequence[Cell], competing: Sequence[Cell]) -> 
         row["definition"] = json.dumps(grid.definition(cell), sort_keys=True)
         if record["status"] == "ok":
             gate = parity.gate([(labels, _labels(grid, cell))], wanted, grid.config["parity"]["agreement"])
-            against = [flag for flag in record["flags"] if flag in (*NOT_FOR_CLAIMS, LOST)]
+            against = [flag for flag in record["flags"] if flag in (*NOT_FOR_CLAIMS, IMAGES_LOST)]
             row |= {"agreement": gate["agreement"], "usable": gate["passed"] and not against}
             row["reason"] = "; ".join(filter(None, [*against, gate["reason"]])) or None
         rows.append(row)
@@ -148,7 +149,7 @@ def between_winners(
         baseline: framework/variant that the confirmation compares with.
     """
     full = speedup[(speedup.dataset == "full") & (speedup.family != CONTROLS) & speedup.speedup.notna()]
-    confirmed = {baseline} | set(full.candidate.str.split("/").str[:2].str.join("/"))
+    confirmed = {baseline} | set(full.candidate.map(variant_in))
     able = [cell for cell in best if f"{cell.framework}/{cell.variant}" in confirmed]
     seconds = {cell: _full(runs, cell) for cell in able}
     pairs = [(one, other) for one, other in combinations(able, 2) if seconds[one].keys() & seconds[other].keys()]

@@ -73,6 +73,16 @@ def cell_name(row: dict[str, Any]) -> str:
     return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
 
 
+def variant_in(name: str) -> str:
+    """framework/variant of a cell, by its name, with a batch size or without."""
+    return "/".join(name.split("/")[:2])
+
+
+def device_in(name: str) -> str:
+    """The device of a cell, by its name, with a batch size or without."""
+    return name.split("/")[2]
+
+
 def dataset_of(role: str, name: str) -> str:
     """What cells, records and tables call a data set: its role, and where that has several, its name too."""
     return f"{SIZES}-{name}" if role == SIZES else role

@@ -13,7 +13,7 @@ from example_page import barriers, parsed, write
 from example_tables import FIVE, TWO, example, typed
 
 from vitbench.analysis import speedup as speedups
-from vitbench.analysis.data_set_sizes import data_set_sizes
+from vitbench.analysis.data_set_sizes import _within, data_set_sizes
 from vitbench.analysis.jobs import jobs
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import comparisons
@@ -254,9 +254,14 @@ def test_the_noise_floor_of_the_controls_says_what_is_within_it():
     table = pandas.concat([runs(noise=0.002), typed(controls, "runs")], ignore_index=True)
     found = by_size(table)
     small = found[found.images < 200]
-    assert (small.floor > 1).all() and set(small.within_floor) == {"yes", "no"}
-    inside = numpy.abs(numpy.log(small.ratio)) <= numpy.log(small.floor)
-    assert list(small.within_floor == "yes") == list(inside)
+    assert (small.floor > 1).all() and set(small.within_floor) == {"yes", "no", "not known"}
+    # Whoever is surely within it is so with both ends; whoever is surely beyond it, with the nearer one.
+    ends = numpy.abs(numpy.log(small[["ratio_low", "ratio_high"]]))
+    far, near = ends.max(axis=1) < numpy.log(small.floor), ends.min(axis=1) > numpy.log(small.floor)
+    assert far[small.within_floor == "yes"].all() and near[small.within_floor == "no"].all()
+    sides = [_within(*given, 1.05, 1.20) for given in (
+        (0.98, 1.03), (0.98, 1.10), (1.10, 1.15), (1.25, 1.30), (0.70, 0.80), (0.70, 1.30))]  # fmt: skip
+    assert sides == ["yes", "not known", "not known", "no", "no", "not known"]
     assert set(by_size(runs(noise=0.002)).within_floor) == {""}  # nobody knows it
 
 

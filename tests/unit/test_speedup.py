@@ -91,10 +91,10 @@ def test_what_is_not_decided_says_what_it_takes(table):
     open_one, decided = judge(runs)[1].itertuples()
     assert open_one.verdict == "inconclusive" and decided.verdict == "faster"
     spread = np.log(np.array(BASE) / noisy).std(ddof=1)
-    assert open_one.blocks_needed == blocks_needed(spread, 0.05, 0.05) > 5
+    assert open_one.blocks_needed == blocks_needed(open_one.speedup, spread, 0.05, 0.05) > 5
     # Each block is a repeat of 20 s of each of the three cells; to a number that was fixed none may be added.
     assert open_one.hours_needed == pytest.approx(open_one.blocks_needed * 60 / 3600) and not open_one.more_blocks
-    assert f"about {open_one.blocks_needed:.0f} new blocks" in open_one.reason and "5% apart" in open_one.reason
+    assert f"about {open_one.blocks_needed:.0f} new blocks" in open_one.reason and "±5%" in open_one.reason
     assert open_one.smallest_detectable > decided.smallest_detectable > 1
     assert pandas.isna(decided.blocks_needed) and pandas.isna(decided.reason)
 
@@ -130,13 +130,13 @@ def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_asid
     assert speedups.hours_of_a_block(table(quiet, busy)) == pytest.approx((20 + 20 + 30) / 3600)
 
 
-def test_a_ratio_at_the_margin_needs_as_many_blocks_again(table):
+def test_a_ratio_at_the_margin_needs_many_times_the_blocks(table):
     """They would do for most ratios, and did not for this one."""
     noise = np.exp(0.0063 * np.array([-1, -0.5, 0, 0.5, 1]))
     runs = table(cell(HF, "full", 8, (10.49 * noise).tolist()), cell(TF, "full", 8, [10.0] * 5))
     (row,) = judge(runs)[1].itertuples()
-    assert row.verdict == "inconclusive" and row.blocks_needed == 10
-    assert row.hours_needed == pytest.approx(10 * 40 / 3600)
+    assert row.verdict == "inconclusive" and row.blocks_needed > 50
+    assert row.hours_needed == pytest.approx(row.blocks_needed * 40 / 3600)
 
 
 def test_the_accuracy_of_a_cell_is_that_of_its_worst_repeat(table):
@@ -148,7 +148,7 @@ def test_the_accuracy_of_a_cell_is_that_of_its_worst_repeat(table):
 def test_below_five_blocks_the_noise_of_all_pairs_says_what_it_takes(table):
     runs = table(*(cell(one, "full", 8, times) for one, times in ((HF, [9, 9]), (TF, [5, 6]), (ONNX, [5, 5.1]))))
     found = judge(runs)[1]
-    assert set(found.verdict) == {"too few repeats"} and found.blocks_needed.nunique() == 1
+    assert set(found.verdict) == {"too few repeats"} and found.blocks_needed.notna().all()
     assert (found.blocks_needed >= 5).all() and (found.hours_needed > 0).all()
     assert found.smallest_detectable.isna().all()  # nothing is called anything by so few
     assert judge(table(cell(HF, "full", 8, [9]), cell(TF, "full", 8, [5])))[1].blocks_needed.isna().all()

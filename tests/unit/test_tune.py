@@ -276,13 +276,14 @@ def test_without_a_trial_of_the_baseline_that_worked_nothing_can_be_compared(fol
         script.trial_rows(grid, tried, tried)
 
 
-def confirmation_runs() -> pandas.DataFrame:
-    """Full runs of two winners, the second twice as fast; it has a block less."""
+def confirmation_runs(**seconds: list[float]) -> pandas.DataFrame:
+    """Full runs of winners of these frameworks, a time a block; of two, the second twice as fast and a block less."""
+    seconds = seconds or {"a": [6.0] * 6, "b": [3.0] * 5}
     return pandas.DataFrame(
         [
             {"dataset": "full", "framework": name, "variant": "v", "device": "cpu", "workers": 1, "status": "ok",
-             "flags": "", "block": block, "wall_seconds": seconds}
-            for name, seconds, blocks in (("a", 6.0, 6), ("b", 3.0, 5)) for block in range(blocks)
+             "flags": "", "block": block, "wall_seconds": one}
+            for name, times in seconds.items() for block, one in enumerate(times)
         ]
     )  # fmt: skip
 
@@ -306,6 +307,17 @@ def test_winners_are_compared_in_the_blocks_that_both_have_where_each_has_a_rati
     control = {"candidate": "a/v-control/cpu/w1/bs8", "family": "control"}
     (doubtful,) = between(confirmed_pair("b"), confirmed_pair("a", **control)).itertuples()
     assert doubtful.ratio == pytest.approx(2) and doubtful.verdict == "inconclusive"
+
+
+def test_pairs_of_winners_are_adjusted_for_their_number():
+    # Just told apart from five blocks of 5 s as the only pair, and not as one of three.
+    barely, told = [5.05, 5.28, 5.53, 5.78, 6.05], typed([confirmed_pair("b"), confirmed_pair("c")], "speedup")
+    alone, among = (
+        script.between_winners(confirmation_runs(**runs), told, WINNERS, "a/v", script.Rule())
+        for runs in ({"a": [5.0] * 5, "b": barely}, {"a": [5.0] * 5, "b": barely, "c": barely})
+    )
+    assert list(alone.verdict) == ["slower"]
+    assert list(among.verdict[:2]) == ["inconclusive"] * 2 and among.ratio[0] == pytest.approx(alone.ratio[0])
 
 
 def test_the_confirmation_names_winners_once_and_the_baseline_first():

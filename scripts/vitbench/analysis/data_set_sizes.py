@@ -14,7 +14,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS, rows_of
 from vitbench.analysis.statistics import Comparison, Noise, compare, correct_for_many, mean_interval
 from vitbench.analysis.summary import seconds_by_block, whole
-from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, role_of
+from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, device_in, role_of
 
 
 def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None) -> pandas.DataFrame:
@@ -48,8 +48,8 @@ def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule
                 found[len(rows)] = compare(seconds[largest], blocks, rule)
                 row |= _interval("ratio", [seconds[largest][block] / blocks[block] for block in common])
                 if known := noise.get(cell["device"]):
-                    row["floor"] = known.floor(len(common))[0]
-                    row["within_floor"] = "yes" if abs(math.log(row["ratio"])) <= math.log(row["floor"]) else "no"
+                    row["floor"], least, most = known.floor(len(common))
+                    row["within_floor"] = _within(row["ratio_low"], row["ratio_high"], least, most)
             rows.append(row | _against_baseline(runs, speedup, row))
     for place, one in zip(found, correct_for_many(list(found.values())), strict=True):
         rows[place] |= {"verdict": one.verdict, "reason": _join(rows[place].get("reason"), one.reason)}
@@ -90,10 +90,18 @@ def _interval(name: str, ratios: list[float]) -> dict[str, float]:
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
+def _within(low: float, high: float, least: float, most: float) -> str:
+    """Whether an interval of a ratio lies within a floor that is known to lie between `least` and `most` (above 1)."""
+    near = 0.0 if low <= 1 <= high else min(abs(math.log(low)), abs(math.log(high)))
+    if max(-math.log(low), math.log(high)) <= math.log(least):
+        return "yes"
+    return "no" if near > math.log(most) else "not known"
+
+
 def _against_baseline(runs: pandas.DataFrame, speedup: pandas.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     """The variant's ratio to the baseline on the same device and data set, as far as the table `speedup` has one."""
     ours = speedup[(speedup.dataset == row["dataset"]) & (speedup.candidate == cell_name(row))]
-    ours = ours[ours.baseline.str.split("/").str[2] == row["device"]]
+    ours = ours[ours.baseline.map(device_in) == row["device"]]
     # Against itself with one worker it is no ratio to the baseline.
     ours = ours[ours.baseline.str.rsplit("/", n=3).str[0] != f"{row['framework']}/{row['variant']}"]
     if ours.empty:
@@ -122,7 +130,7 @@ def _noise(runs: pandas.DataFrame, speedup: pandas.DataFrame) -> dict[str, Noise
     found: dict[str, list[Comparison]] = {}
     for row in speedup[(speedup.family == CONTROLS) & speedup.speedup.notna()].itertuples():
         sides = (seconds_by_block(_rows_named(runs, row.dataset, name)) for name in (row.baseline, row.candidate))
-        found.setdefault(row.candidate.split("/")[2], []).append(compare(*sides))
+        found.setdefault(device_in(row.candidate), []).append(compare(*sides))
     return {device: noise for device, controls in found.items() if (noise := Noise.pooled(controls))}
 
 

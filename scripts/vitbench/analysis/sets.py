@@ -16,6 +16,7 @@ from vitbench import tables
 from vitbench.analysis.looks import ALPHA, Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, comparisons, rows_of
 from vitbench.analysis.parity import gate
+from vitbench.analysis.speedup import about
 from vitbench.analysis.statistics import (
     CLAIMS,
     Comparison,
@@ -29,6 +30,7 @@ from vitbench.analysis.statistics import (
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, LEAST_BLOCKS, SIZES, Cell, cell_name, role_of
 from vitbench.errors import UserError
+from vitbench.records.mixing import versions
 
 # What a row of the table is about: a cell of both sets, the machine's fixed work, a cell against itself in one set.
 CELL, CANARY, CONTROLS = "cell", "canary", "control"
@@ -154,11 +156,7 @@ def _codes(baseline: Set, candidate: Set) -> list[str]:
 
 def _versions(rows: pandas.DataFrame) -> dict[str, str]:
     """Package → version or versions of these rows."""
-    found: dict[str, dict[str, None]] = {}
-    for entry in rows.packages.unique():
-        for package, _, version in (one.strip().rpartition(" ") for one in entry.split(";") if one.strip()):
-            found.setdefault(package, {})[version] = None
-    return {package: " and ".join(versions) for package, versions in found.items()}
+    return {package: " and ".join(seen) for package, seen in versions(rows).items()}
 
 
 def _only(rows: pandas.DataFrame, column: str) -> str:
@@ -378,8 +376,10 @@ def _shown(one: _Row, tests: int, noises: Iterable[Noise | None] = ()) -> dict[s
         row |= dict(zip(("floor", "floor_low", "floor_high"), between.floor(1), strict=True))
     if row["kind"] == CELL and found.verdict in ("inconclusive", "too few repeats") and found.spread == found.spread:
         brings = min(2.0, max(1.0, found.freedom / (found.blocks - 1)))
-        needed = blocks_needed(found.spread, ALPHA, found.rule.margin, brings)
-        row["blocks_needed"] = needed if needed > found.blocks else 2 * found.blocks
-        about = f"about {row['blocks_needed']:.0f} repeats in each set at this noise"
-        reasons.append(f"to tell {found.rule.margin:.0%} apart takes {about}")
+        needed = blocks_needed(found.ratio, found.spread, ALPHA, found.rule.margin, brings)
+        row["blocks_needed"] = max(found.blocks + 1, needed)
+        reasons.append(
+            f"to tell it from ±{found.rule.margin:.0%} takes {about(row['blocks_needed'])} repeats in each set at this "
+            "noise if the ratio is the one found"
+        )
     return row | {"reason": "; ".join(filter(None, reasons)) or None}

@@ -25,6 +25,7 @@ from vitbench.analysis.pairs import (
 )
 from vitbench.analysis.statistics import (
     CLAIMS,
+    MOST_BLOCKS,
     NEVER_DECIDED,
     Comparison,
     Noise,
@@ -34,7 +35,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name
+from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in
 
 DOUBT = "the A/A control of this device found a difference where there is none"
 
@@ -101,7 +102,7 @@ def doubted(speedup: pandas.DataFrame) -> set[str]:
         speedup: that table, whose own claims are taken back already.
     """
     unequal = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(["faster", "slower"])]
-    return set(unequal.candidate.str.split("/").str[2])
+    return set(unequal.candidate.map(device_in))
 
 
 def without_claim(found: Comparison) -> Comparison:
@@ -213,9 +214,7 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     if not undecided or _is_control(pair):  # a control is a check and needs no verdict
         return words
     level = found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA
-    needed = blocks_needed(spread, level, found.rule.margin, tests=tests)
-    # Where the blocks would do for most ratios, the ratio lies at the margin: as many again, for a guess.
-    needed = needed if needed > found.blocks else 2 * found.blocks
+    needed = max(found.blocks + 1, blocks_needed(found.ratio, spread, level, found.rule.margin, tests=tests))
     more = found.rule.may_grow(found.blocks)
     hours_needed = (needed - found.blocks if more else needed) * hours
     words |= {"blocks_needed": needed, "hours_needed": hours_needed, "more_blocks": more}
@@ -242,9 +241,17 @@ def what_is_missing(margin: float, blocks: float, hours: float, more: bool) -> s
     """What a verdict would take, in words: so many blocks with those that are there, or, where none may be added to
     these, of a new plan."""
     kind, further = ("blocks", " more") if more else ("new blocks", "")
-    return f"to tell {margin:.0%} apart takes about {blocks:.0f} {kind} at this noise, about {duration(hours)}{further}"
+    return (
+        f"to tell it from ±{margin:.0%} takes {about(blocks)} {kind} at this noise if the ratio is the one found, "
+        f"about {duration(hours)}{further}"
+    )
+
+
+def about(blocks: float) -> str:
+    """A number of `blocks_needed`, in words."""
+    return f"more than {MOST_BLOCKS:,}" if blocks >= MOST_BLOCKS else f"about {blocks:,.0f}"
 
 
 def duration(hours: float) -> str:
     """About how long, as people say it."""
-    return f"{max(1, round(hours * 60))} min" if hours < 1.5 else f"{hours:.0f} h"
+    return f"{max(1, round(hours * 60))} min" if hours < 1.5 else f"{hours:,.0f} h"

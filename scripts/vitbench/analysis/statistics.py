@@ -210,11 +210,14 @@ def detectable(error: float, freedom: float, level: float, margin: float) -> flo
     return math.exp(max(sure, math.log(1 + margin)) + power)
 
 
-def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: float = 1.0, tests: int = 1) -> int:
-    """How many blocks tell a difference of `margin` from none, and show that there is none, each with POWER.
+def blocks_needed(
+    ratio: float, spread: float, level: float, margin: float, freedom_a_block: float = 1.0, tests: int = 1
+) -> int:
+    """How many blocks give a verdict with a chance of POWER, if the true ratio is this one; MOST_BLOCKS if no fewer do.
 
-    The larger of both numbers: with a true ratio of 1 + margin the interval excludes 1; with a true ratio of 1 the two
-    one-sided tests succeed. Quantiles of t with the degrees of freedom of that very number.
+    A verdict is `faster` or `slower` (the interval excludes 1 and the ratio that is found lies beyond the margin), or
+    `equivalent` (the two one-sided tests succeed): the three exclude each other, and their chances add up. Quantiles of
+    t with the degrees of freedom of that very number. A ratio near the margin needs very many.
 
     Args:
         spread: standard deviation of the blocks' log ratios.
@@ -223,10 +226,16 @@ def blocks_needed(spread: float, level: float, margin: float, freedom_a_block: f
         tests: comparisons whose tests of a difference are adjusted together; it is the first of them by Holm.
     """
     counts = numpy.arange(LEAST_BLOCKS, MOST_BLOCKS + 1)
-    freedom = freedom_a_block * (counts - 1)
-    difference = scipy.stats.t.isf(level / tests / 2, freedom) + scipy.stats.t.ppf(POWER, freedom)
-    equivalence = scipy.stats.t.isf(level, freedom) + scipy.stats.t.ppf((1 + POWER) / 2, freedom)
-    enough = numpy.maximum(difference, equivalence) * spread <= math.log(1 + margin) * numpy.sqrt(counts)
+    freedom, error = freedom_a_block * (counts - 1), max(spread, 1e-12) / numpy.sqrt(counts)
+    beyond, truth = math.log(1 + margin), math.log(ratio)
+    far = numpy.maximum(scipy.stats.t.isf(level / tests / 2, freedom) * error, beyond)
+    near = numpy.maximum(0.0, beyond - scipy.stats.t.isf(level, freedom) * error)
+
+    def below(log: numpy.ndarray) -> numpy.ndarray:
+        """The chance that a smaller ratio than this is found."""
+        return scipy.stats.t.cdf((log - truth) / error, freedom)
+
+    enough = 1 - below(far) + below(-far) + below(near) - below(-near) >= POWER
     return int(counts[enough.argmax()]) if enough.any() else MOST_BLOCKS
 
 

@@ -5,25 +5,20 @@ from __future__ import annotations
 import pandas
 
 from vitbench.cells import CELL
+from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS, bears
 
 # A longer gap between two repeats (seconds) is an interruption of the run; preparing is before the first.
 INTERRUPTION = 60
-# Flags of a repeat on which no claim may rest.
-WORK_LOST = "work lost"
-NOT_FOR_CLAIMS = ("suspect", "no steady state", WORK_LOST)
-# Flag of a repeat that is fast for the wrong reason.
-LOST = "images lost"
 
 
 def usable(runs: pandas.DataFrame) -> pandas.Series:
     """Which rows of the runs table may carry a claim: ok, on a quiet machine, steady, and nothing lost on a cluster."""
-    flags = runs["flags"].fillna("").str.split(";")
-    return (runs.status == "ok") & ~flags.map(lambda given: any(flag in NOT_FOR_CLAIMS for flag in given))
+    return (runs.status == "ok") & ~bears(runs, *NOT_FOR_CLAIMS)
 
 
 def whole(runs: pandas.DataFrame) -> pandas.Series:
     """Which rows of the runs table answered for every image: what leaves some out is fast for the wrong reason."""
-    return ~runs["flags"].fillna("").str.contains(LOST)
+    return ~bears(runs, IMAGES_LOST)
 
 
 def summary(runs: pandas.DataFrame) -> pandas.DataFrame:

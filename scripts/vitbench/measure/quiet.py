@@ -52,7 +52,7 @@ class Limits:
     free_memory_gb: float
     """memory that must be free before"""
     retries: int
-    """how often a suspect repeat, or one that did not become warm, is measured again"""
+    """how often a suspect repeat is measured again"""
 
     def slower(self, name: str) -> float:
         """By how much this part of the canary (see CANARY) may be slower than usual."""

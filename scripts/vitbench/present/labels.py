@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from vitbench.analysis import fairness
-from vitbench.analysis.summary import WORK_LOST
 from vitbench.cells import BEST, LEAST_BLOCKS, NAME_COLUMNS, cell_name
+from vitbench.flags import NOT_REACHED, WORK_LOST, bears
 from vitbench.series.published import ONE_RUN
 
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 LONGEST_NAME = 44
-NOT_REACHED = "batch size not reached"
 
 
 def variant_name(framework: str, variant: str) -> str:
@@ -160,9 +159,9 @@ def daggered(flags: str) -> bool:
     return any(flag not in ("", NOT_REACHED) for flag in flags.split(";"))
 
 
-def why_aside(flags: pd.Series) -> str:
+def why_aside(rows: pd.DataFrame) -> str:
     """Why repeats are set aside, in words; what only a cluster does is named where any of the flags says so."""
-    if flags.str.split(";").map(lambda given: WORK_LOST in given).any():
+    if bears(rows, WORK_LOST).any():
         return "suspect, without a steady state or with work lost on a cluster"
     return "suspect or without a steady state"
 
@@ -174,7 +173,7 @@ def aside_note(summary: pd.DataFrame) -> str:
         return ""
     alone = [name for name, repeats in zip(cell_names(summary), summary["repeats"], strict=True) if not repeats]
     note = (
-        f"Hollow dots: repeats set aside as {why_aside(summary['flags'])}, {aside.sum():.0f} of"
+        f"Hollow dots: repeats set aside as {why_aside(summary)}, {aside.sum():.0f} of"
         f" {(aside + summary['repeats']).sum():.0f}; they are in no median, range or verdict."
     )
     return note + (f" Nothing but such repeats, hence no mark: {_some(alone)}." if alone else "")

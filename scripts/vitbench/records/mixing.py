@@ -55,17 +55,22 @@ def mark_mixed(runs: pandas.DataFrame) -> list[str]:
                           late.head(3).itertuples())  # fmt: skip
         notes.append(f"Measured out of turn, as after a removal: {len(late)} of {len(measured)} repeats ({named}).")
     for place, rows in _groups(measured, ("framework", "variant")):
-        versions: dict[str, list[str]] = {}
-        for entry in _known(rows, "packages").packages.drop_duplicates():
-            for package, _, version in (one.strip().rpartition(" ") for one in entry.split(";")):
-                if version not in (seen := versions.setdefault(package, [])):
-                    seen.append(version)
         notes += [
             f"{place} was measured with {package} {' and '.join(seen)}."
-            for package, seen in sorted(versions.items())
+            for package, seen in sorted(versions(rows).items())
             if len(seen) > 1
         ]
     return notes
+
+
+def versions(rows: pandas.DataFrame) -> dict[str, list[str]]:
+    """Package → its versions in these rows of the runs table, in their order."""
+    found: dict[str, list[str]] = {}
+    for entry in _known(rows, "packages").packages.drop_duplicates():
+        for package, _, version in (one.strip().rpartition(" ") for one in entry.split(";") if one.strip()):
+            if version not in (seen := found.setdefault(package, [])):
+                seen.append(version)
+    return found
 
 
 def _measured(runs: pandas.DataFrame) -> pandas.DataFrame:

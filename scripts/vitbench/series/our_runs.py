@@ -13,10 +13,10 @@ import pandas
 import scipy
 
 from vitbench.analysis.looks import MARGIN, Rule
-from vitbench.analysis.pairs import CONTROLS
+from vitbench.analysis.speedup import doubted
 from vitbench.analysis.statistics import CLAIMS, Comparison, compare
 from vitbench.analysis.statistics import correct_for_many as correct
-from vitbench.analysis.summary import seconds_by_block
+from vitbench.analysis.summary import seconds_by_block, whole
 from vitbench.cells import LEAST_BLOCKS, cell_name
 
 
@@ -116,7 +116,7 @@ def why_missing(sides: list[Side], records: Records) -> str:
 def our_curve(records: Records, side: Side) -> dict[int, pandas.DataFrame]:
     """Effective batch size → our repeats of the smallest batch size that came to it, where some are usable."""
     rows = _rows(records.runs, side)
-    sweep = rows[(rows.dataset == "sample") & (rows.status == "ok") & ~rows["flags"].str.contains("images lost")]
+    sweep = rows[(rows.dataset == "sample") & (rows.status == "ok") & whole(rows)]
     curve: dict[int, pandas.DataFrame] = {}
     for size, cells in sweep.groupby("batch_size"):
         effective = cells.effective_batch_size.iloc[0]
@@ -136,9 +136,7 @@ class Bench:
     def __init__(self, records: Records) -> None:
         self.records = records
         self.known = {(row.dataset, row.baseline, row.candidate): row for row in records.speedup.itertuples()}
-        controls = records.speedup[records.speedup.family == CONTROLS]
-        unequal = controls[controls.verdict.isin(["faster", "slower"])]
-        self.doubted = set(unequal.candidate.str.split("/").str[2])
+        self.doubted = doubted(records.speedup)
         failed = records.parity[~records.parity.passed]
         self.failed = {(row.dataset, row.candidate): row.reason for row in failed.itertuples()}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vitbench.analysis.statistics import LEAST_BLOCKS
 from vitbench.campaigns.checks import NotChecked, Record, ended, first_began, probes, short
 from vitbench.errors import UserError
+from vitbench.flags import SUSPECT
 from vitbench.measure import quiet
 from vitbench.records.archive import Packed
 from vitbench.records.record import seconds_of_passes
@@ -96,7 +97,7 @@ def check_limits(evidence: Evidence) -> Iterable[str]:
         blocks[_cell(record)].add(record["block"])
     for path, record in evidence.good.items():
         found, own = probes(record), limits(record)
-        if found is None or own is None or "suspect" in record["flags"]:
+        if found is None or own is None or SUSPECT in record["flags"]:
             continue
         if path in evidence.planned and wanted:
             strict = quiet.Limits(**_stricter(own, wanted))

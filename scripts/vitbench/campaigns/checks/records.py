@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench import accuracy
 from vitbench.campaigns.checks import Record, began
+from vitbench.flags import CHANGED, IMAGES_LOST, NOT_REACHED, SUSPECT, UNSTEADY, WORK_LOST
 from vitbench.frameworks import FRAMEWORKS, plans_each_pass
 from vitbench.measure import quiet
 from vitbench.records import record as records
 from vitbench.records.archive import PredictionRows
-from vitbench.steady import TIMED, UNSTEADY, Pass, Passes, follow
+from vitbench.steady import TIMED, Pass, Passes, follow
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -130,10 +131,10 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
         effective, asked = record["effective_batch_size"], record["batch_size"]
         cluster = record.get("cluster") or {"executors_lost": 0, "tasks_retried": 0}
         expected = {
-            "images lost": any(one["valid"] < record["images"] for one in record["passes"][1:]),
-            "labels changed between passes": any(one["changed"] for one in record["passes"]),
-            "batch size not reached": effective is not None and asked is not None and effective < asked,
-            "work lost": cluster["executors_lost"] + cluster["tasks_retried"] > 0,
+            IMAGES_LOST: any(one["valid"] < record["images"] for one in record["passes"][1:]),
+            CHANGED: any(one["changed"] for one in record["passes"]),
+            NOT_REACHED: effective is not None and asked is not None and effective < asked,
+            WORK_LOST: cluster["executors_lost"] + cluster["tasks_retried"] > 0,
         }
         if record["measuring"].get("passes"):
             passes = [Pass(one["seconds"], one["settling_seconds"]) for one in record["passes"]]
@@ -144,7 +145,7 @@ def check_flags(evidence: Evidence) -> Iterable[str]:
             ):
                 yield f"{path}: its phases and `steady` are not those that its passes give"
         if record["quiet"] is not None:
-            expected["suspect"] = bool(_findings(record) or record["quiet"]["findings"])
+            expected[SUSPECT] = bool(_findings(record) or record["quiet"]["findings"])
         for flag, raised in expected.items():
             if (flag in record["flags"]) != raised:
                 had, wanted = ("not ", "") if raised else ("", "not ")
@@ -187,7 +188,7 @@ def check_attempts(evidence: Evidence) -> Iterable[str]:
     """Only attempts that were suspect were set aside, and each was made before the next."""
     for path, record in evidence.records.items():
         for number, attempt in enumerate(record["attempts"]):
-            if attempt["status"] == "ok" and "suspect" not in attempt["flags"]:
+            if attempt["status"] == "ok" and SUSPECT not in attempt["flags"]:
                 yield f"{path}: attempt {number} was set aside, expected to be kept: not suspect"
         times = [began(one) for one in (*record["attempts"], record)]
         if times != sorted(times):

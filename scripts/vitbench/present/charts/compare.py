@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from vitbench.analysis.sets import CANARY, CELL, CONTROLS
 from vitbench.analysis.statistics import JUDGED
-from vitbench.cells import SIZES, role_of
+from vitbench.cells import SIZES, device_in, role_of
 from vitbench.present import style
 from vitbench.present.charts import forest
 from vitbench.present.charts.forest import DEVICE_MARKERS, NOISE, Beside, Forest, Shape
@@ -96,8 +96,7 @@ def _color(row: pd.Series) -> str:
 
 
 def _marker(row: pd.Series) -> str:
-    device = row.baseline.split("/")[2:3] or row.candidate.split("/")[2:3]
-    return "D" if row.kind != CELL else DEVICE_MARKERS.get("".join(device), "^")
+    return "D" if row.kind != CELL else DEVICE_MARKERS.get(device_in(row.baseline or row.candidate), "^")
 
 
 def _plot(chart: Forest, row: pd.Series, y: float) -> None:

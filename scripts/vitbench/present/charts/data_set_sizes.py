@@ -137,8 +137,9 @@ def _caption(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> list[st
     against += ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     noise = judged[judged["within_floor"] != ""]
     if len(noise):
-        inside = int((noise["within_floor"] == "yes").sum())
-        against += f"; {inside} of {len(noise)} within what noise alone reaches, by the A/A controls"
+        inside, beyond = (int((noise["within_floor"] == word).sum()) for word in ("yes", "no"))
+        against += f"; of {len(noise)}, {inside} surely within what noise alone reaches by the A/A controls, {beyond}"
+        against += " surely beyond it"
     how = (
         "Mark and bar: geometric mean and range of the blocks, each a fresh process. Below: total seconds = start, load"
         " and what a pass costs whatever its size + images × seconds an image, a weighted line through the timed passes"

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path
 
 from vitbench.analysis.summary import usable
+from vitbench.flags import NOT_REACHED, bears
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, NOT_REACHED, daggered, size_list, variant_name
+from vitbench.present.labels import DEVICES, daggered, size_list, variant_name
 
 HEIGHT, STRIP_ROW, LEFT, PLOT = 3.5, 0.24, 0.75, 5.6
 LEGEND = 0.55  # inches from the plot's edge to the legend's words: room for the mark
@@ -132,7 +133,7 @@ def _line(
     seaborn.lineplot(line, x="x", y="y", color=mark.color, linestyle=(0, mark.dashes) if mark.dashes else "-",
                      linewidth=1.6, errorbar=None, legend=False, ax=axes, zorder=2)  # fmt: skip
     axes.vlines(x, claimed[quantity.low], claimed[quantity.high], color=mark.color, linewidth=1.8, zorder=3)
-    missed = _missed(claimed)
+    missed = bears(claimed, NOT_REACHED)
     seaborn.scatterplot(line[~missed], x="x", y="y", color=mark.color, marker=mark.marker, s=62, legend=False, ax=axes,
                         zorder=5)  # fmt: skip
     style.hollow(axes, x[missed], middle[missed], mark, 62)
@@ -146,11 +147,6 @@ def _line(
     flagged = cells["flags"].map(daggered)
     axes.plot(cells["batch_size"][flagged] * shift, cells.loc[flagged, quantity.high], marker=_dagger(lift=0.3),
               markersize=28, color=style.INK, markeredgewidth=0, linestyle="none", zorder=7)  # fmt: skip
-
-
-def _missed(cells: pd.DataFrame) -> pd.Series:
-    """Whether no batch had the size that was asked for."""
-    return cells["flags"].str.split(";").map(lambda flags: NOT_REACHED in flags).astype(bool)
 
 
 def _gap(sizes: list[int]) -> float:
@@ -245,9 +241,9 @@ def _legend(axes: Axes, panel: Panel, marks: dict, width: float, ring: bool) -> 
     if (panel.runs["repeat"].notna() & ~usable(panel.runs)).any():
         handles.append(Line2D([], [], color=style.INK, marker="o", markersize=4.5, markerfacecolor="white",
                               linestyle="none", label="repeat set aside"))  # fmt: skip
-    if _missed(panel.summary).any():
+    if bears(panel.summary, NOT_REACHED).any():
         handles.append(Line2D([], [], color=style.INK, marker="s", markersize=7.5, markerfacecolor="white",
-                              linestyle="none", label="batch size not reached"))  # fmt: skip
+                              linestyle="none", label=NOT_REACHED))  # fmt: skip
     if panel.summary["flags"].map(daggered).any():
         handles.append(Line2D([], [], color=style.INK, marker=_dagger(), markersize=10, markeredgewidth=0,
                               linestyle="none", label="flagged, see below"))  # fmt: skip

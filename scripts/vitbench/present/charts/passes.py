@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST
 from vitbench.cells import VARIANT
+from vitbench.flags import NOT_FOR_CLAIMS, SUSPECT, UNSTEADY, WORK_LOST
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, number, size_words, variant_name
 
@@ -18,7 +18,7 @@ ROLES = ("full", "sample")
 PLOT, HEIGHT = 3.9, 1.35  # inches
 LEFT, BETWEEN, HEAD, FOOT = 0.75, 0.5, 0.46, 0.34
 # Marks of what a repeat was set aside for; of several: a diamond.
-ASIDE = {"no steady state": "^", "suspect": "s", WORK_LOST: "v"}
+ASIDE = {UNSTEADY: "^", SUSPECT: "s", WORK_LOST: "v"}
 BOTH = "D"
 TIMED = {"linewidth": 1.5, "marker": "o", "markersize": 3.2}
 CHANGE = {"marker": "|", "markersize": 11, "markeredgewidth": 1.6, "linestyle": "none"}

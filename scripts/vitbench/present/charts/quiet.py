@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST
+from vitbench.flags import NOT_FOR_CLAIMS, SUSPECT, UNSTEADY, WORK_LOST, bears
 from vitbench.present import style
 
 PLOT, CANARY, SHARES, LEFT = 7.6, 2.6, 1.5, 0.85  # inches
@@ -58,10 +58,6 @@ def draw(runs: pd.DataFrame, context: dict) -> Figure:
         return page.figure
 
 
-def _has(tried: pd.DataFrame, flag: str) -> pd.Series:
-    return tried["flags"].str.split(";").map(lambda given: flag in given)
-
-
 def _canary(axes: Axes, tried: pd.DataFrame, context: dict) -> None:
     axes.axhline(1, color=style.INK, linewidth=1.6, zorder=1)
     for column, (_, color, marker, limit, dashes) in PARTS.items():
@@ -69,7 +65,7 @@ def _canary(axes: Axes, tried: pd.DataFrame, context: dict) -> None:
         axes.plot(tried["at"], tried[column], marker=marker, markersize=4.5, color=color, linestyle="none", zorder=3)
         axes.axhline(1 - context["quiet"][limit], color=color, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
     # Marks of a whole repeat stand around its matrix product.
-    bad, again = tried[_has(tried, "suspect")], tried[tried["attempts"] > 0]
+    bad, again = tried[bears(tried, SUSPECT)], tried[tried["attempts"] > 0]
     axes.plot(bad["at"], bad["canary_gemm"], marker="s", markersize=9, markerfacecolor="none", markeredgewidth=1.8,
               markeredgecolor=style.VERMILION, linestyle="none", zorder=4)  # fmt: skip
     axes.plot(again["at"], again["canary_gemm"], marker="o", markersize=12, markerfacecolor="none", markeredgewidth=1.2,
@@ -110,7 +106,7 @@ def _keys(tried: pd.DataFrame, known: list[str], context: dict) -> list[Line2D]:
                            label=words))  # fmt: skip
         keys.append(Line2D([], [], color=color, linewidth=1.2, linestyle=(0, (1, 1.5)),
                            label=f"its limit: {context['quiet'][limit]:.0%} slower"))  # fmt: skip
-    if _has(tried, "suspect").any():
+    if bears(tried, SUSPECT).any():
         keys.append(Line2D([], [], marker="s", markersize=9, markerfacecolor="none", markeredgecolor=style.VERMILION,
                            markeredgewidth=1.8, linestyle="none", label="suspect: set aside"))  # fmt: skip
     if (tried["attempts"] > 0).any():
@@ -124,15 +120,15 @@ def _keys(tried: pd.DataFrame, known: list[str], context: dict) -> list[Line2D]:
 
 
 def _caption(tried: pd.DataFrame, context: dict) -> list[str]:
-    numbers = {flag: int(_has(tried, flag).sum()) for flag in NOT_FOR_CLAIMS}
+    numbers = {flag: int(bears(tried, flag).sum()) for flag in NOT_FOR_CLAIMS}
     broken = f", {numbers[WORK_LOST]} with work lost on a cluster" if numbers[WORK_LOST] else ""
     ranges = ", ".join(
         f"{words} {tried[column].median():.2f} [{tried[column].min():.2f}, {tried[column].max():.2f}]"
         for column, (words, *_) in PARTS.items()
     )
     how = (
-        f"n = {len(tried)} repeats, of which {numbers['suspect']} suspect and"
-        f" {numbers['no steady state']} without a steady state{broken};"
+        f"n = {len(tried)} repeats, of which {numbers[SUSPECT]} suspect and"
+        f" {numbers[UNSTEADY]} without a steady state{broken};"
         f" attempts set aside and measured again: {tried['attempts'].sum():.0f}. Relative to the median of the canaries"
         f" so far; median [range]: {ranges} (no interval: it is no claim)."
     )

@@ -8,10 +8,10 @@ import pandas as pd
 
 from vitbench.analysis.summary import usable
 from vitbench.cells import NAME_COLUMNS, VARIANT, cell_name
+from vitbench.flags import NOT_REACHED
 from vitbench.present import style
 from vitbench.present.labels import (
     DEVICES,
-    NOT_REACHED,
     failure_notes,
     hardware_of,
     name_of,
@@ -49,7 +49,7 @@ def _set_aside(cells: pd.DataFrame) -> list[str]:
     if not aside.sum():
         return []
     alone = cells[(cells["status"] == "ok") & (cells["repeats"] == 0)]
-    why = why_aside(cells["flags"])
+    why = why_aside(cells)
     line = f"Set aside as {why}, and in no number here: {aside.sum():.0f} of the repeats."
     return [line + (f" Nothing but such: {', '.join(map(cell_name, alone.to_dict('records')))}." if len(alone) else "")]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from vitbench.analysis.pairs import CONTROLS, PRIMARY
-from vitbench.analysis.summary import NOT_FOR_CLAIMS, WORK_LOST, usable
+from vitbench.analysis.summary import usable
 from vitbench.cells import LEAST_BLOCKS, VARIANT, Cell
+from vitbench.flags import NOT_FOR_CLAIMS, SUSPECT, UNSTEADY, WORK_LOST, bears
 from vitbench.present import style
 from vitbench.present.answer import noise_line
 from vitbench.present.labels import hardware_of, name_of, number, number_of, percentage, variant_of, why_aside
@@ -30,16 +31,11 @@ from vitbench.present.page.parts import (
 WIDE_SPAN = 8
 
 
-def flagged(runs: pd.DataFrame, flag: str) -> pd.Series:
-    """Which rows of the runs table bear this flag."""
-    return runs["flags"].str.split(";").map(lambda given: flag in given).astype(bool)
-
-
 def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], list[str]]:
     """What speaks for the numbers of a run, and what against them, as short phrases."""
     runs, speedup, parity = tables["runs"], tables["speedup"], tables["parity"]
     worked = runs[runs["status"] == "ok"]
-    suspect, unsteady, broken = (int(flagged(worked, flag).sum()) for flag in NOT_FOR_CLAIMS)
+    suspect, unsteady, broken = (int(bears(worked, flag).sum()) for flag in NOT_FOR_CLAIMS)
     believe, doubt = [], []
     controls = speedup[(speedup["family"] == CONTROLS) & speedup["speedup"].notna()]
     for row in controls.itertuples(index=False):
@@ -49,7 +45,7 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
         )
     if controls.empty:
         doubt.append("no A/A control")
-    believe.append(f"steady in {len(worked) - unsteady} of {len(worked)} repeats")
+    (doubt if unsteady else believe).append(f"steady in {len(worked) - unsteady} of {len(worked)} repeats")
     passed = int(parity["passed"].sum())
     (believe if passed == len(parity) else doubt).append(f"labels alike in {passed} of {len(parity)} comparisons")
     (doubt if suspect else believe).append(f"{suspect} suspect of {len(worked)}")
@@ -94,7 +90,7 @@ def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
         "load, s": _median("load_seconds", number),
         "first batch, s": _median("first_batch_seconds", number),
         "n": (True, lambda rows: Entry(str(len(rows)), len(rows))),
-        "not steady": (True, lambda rows: _count(int(flagged(rows, "no steady state").sum()))),
+        "not steady": (True, lambda rows: _count(int(bears(rows, UNSTEADY).sum()))),
     }
     return Section(
         "passes",
@@ -102,7 +98,7 @@ def passes(runs: pd.DataFrame, looks: Looks) -> Section | None:
         (Panels(plots), grid("Warm-up of the full run, medians of the repeats", groups, columns)),
         read="Seconds an image against the pass, one line a repeat, each a fresh process: thin, warm-up (pass 0 is"
         " cold; the short passes after it are not drawn); with dots, the timed passes, whose median is the value."
-        f" Dashed with hollow dots: set aside, {why_aside(known['flags'])}, and in no ratio.",
+        f" Dashed with hollow dots: set aside, {why_aside(known)}, and in no ratio.",
         wrong="Timed passes that still fall were not warm: the value is too slow. Lines that lie apart for their whole"
         " length are the difference between processes, which only more repeats average out.",
     )
@@ -183,9 +179,9 @@ def quiet(runs: pd.DataFrame, speedup: pd.DataFrame, context: dict) -> Section |
     odd = tried[(tried["status"] != "ok") | (tried["flags"] != "") | (tried["attempts"] > 0)]
     failed, suspect, unsteady, broken = (
         int((tried["status"] != "ok").sum()),
-        int(flagged(tried, "suspect").sum()),
-        int(flagged(tried, "no steady state").sum()),
-        int(flagged(tried, WORK_LOST).sum()),
+        int(bears(tried, SUSPECT).sum()),
+        int(bears(tried, UNSTEADY).sum()),
+        int(bears(tried, WORK_LOST).sum()),
     )
     found = f"{len(tried)} repeats: {failed} failed, {suspect} suspect, {unsteady} without a steady state"
     found += f", {broken} with work lost on a cluster;" if broken else ";"
@@ -227,7 +223,7 @@ def _canaries(tried: pd.DataFrame, limits: dict) -> list[Plot]:
                 y=y.down(value),
             )
             for place, (row, value, suspect) in enumerate(
-                zip(known.itertuples(index=False), known[column], flagged(known, "suspect"), strict=True), start=1
+                zip(known.itertuples(index=False), known[column], bears(known, SUSPECT), strict=True), start=1
             )
         )
         lines.append(Line(words, color, dots, glyph, joined=False))
@@ -266,4 +262,4 @@ def _odd(runs: pd.DataFrame) -> Grid:
 
 
 def _unsteady(row) -> str:
-    return row.steady_because if "no steady state" in row.flags.split(";") else ""
+    return row.steady_because if UNSTEADY in row.flags.split(";") else ""

@@ -255,7 +255,8 @@ class _Book:
         sheet = self.sheets.table(
             "Speedup", "Ratio of wall times, baseline / candidate, paired by block: above 1 the candidate is faster",
             "grey: computed by the workflow · low and high: 95% interval; where the verdict is \"too few repeats\", the"
-            " range of the block ratios · blocks_needed: to tell the margin apart at this noise", frame, of="speedup",
+            " range of the block ratios · blocks_needed: for a verdict at this noise, if the ratio is the one found",
+            frame, of="speedup",
             formulas=self.speedup.formulas, computed=COMPUTED["speedup"], named="speedup", meanings=live.MEANINGS,
         )  # fmt: skip
         return charts.speedup(self.sheets, sheet, frame, self.sheets.below(frame))

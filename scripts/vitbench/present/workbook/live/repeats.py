@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 
-from vitbench.analysis.summary import LOST, NOT_FOR_CLAIMS, usable, whole
+from vitbench.analysis.summary import usable, whole
 from vitbench.cells import CELL, cell_name
+from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS
 from vitbench.present.workbook.live.table import SECONDS, Table
 from vitbench.present.workbook.sheets import Formula, Row
 
@@ -105,7 +106,7 @@ def of_runs(runs: pd.DataFrame, numbered: pd.DataFrame) -> Table:
         return f'=IF({row["status"]}<>"ok",0,IF(OR({row["usable"]}=1,{alone}),1,0))'
 
     def may_choose(row: Row) -> str:
-        return f'=IF(AND({row["usable"]}=1,ISERROR(FIND("{LOST}",{row["flags"]}))),1,0)'
+        return f'=IF(AND({row["usable"]}=1,ISERROR(FIND("{IMAGES_LOST}",{row["flags"]}))),1,0)'
 
     def rate(row: Row) -> str:
         return f"={row['answered']}/{row['wall_seconds']}"
