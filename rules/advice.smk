@@ -10,6 +10,7 @@ rule tabulate_advice:
         speedup="<results>/{source}speedup.csv",
         total_time="<results>/{source}total_time.csv",
         break_even="<results>/{source}break_even.csv",
+        physics="<results>/{source}physics.csv",
         grid="<results>/{source}provenance/grid.json",
         lib=library("tabulate_advice"),
     output:

@@ -83,7 +83,9 @@ except UserError as error:
 
 
 def prepare_process():
-    """Everything that this workflow changes of the process that runs it, each with its reason."""
+    """What this workflow changes of the process that runs it, each with its reason. Elsewhere: the path of its library
+    (checkout.smk), the user's own variables (`environment.adopt`), and Snakemake's limit of jobs a second (`onstart`).
+    """
     # A profile's `resources` are dropped as a whole when any is given on the command line; the lock must hold.
     workflow.global_resources.setdefault("machine", EXCLUSIVE)
     os.environ.update(

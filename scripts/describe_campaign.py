@@ -29,7 +29,7 @@ from vitbench.cells import LEAST_BLOCKS, Cell, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.advice import best_table, steps_table
-from vitbench.present.answer import noise_line
+from vitbench.present.answer import noise_line, other_terms
 from vitbench.present.campaign_tables import PARTS, quiet, scaled, scaling, share
 from vitbench.present.charts import CHARTS
 from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
@@ -206,6 +206,10 @@ def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
 # What a block of a page may hold: campaign, page → lines.
 BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
     "answer": lambda campaign, page: [f"{campaign.context['answer']}."],
+    "other terms": lambda campaign, page: (
+        other_terms(campaign.tables["speedup"], campaign.context["versions"])
+        or ["Nothing was compared on other terms."]
+    ),
     "conditions": lambda campaign, page: [conditions(campaign, page)],
     "noise": lambda campaign, page: [
         noise_line(campaign.tables["speedup"]) or "No cell was measured twice: the noise is not known."

@@ -42,11 +42,12 @@ def steady(variant: str, seconds: float, memory: float | None = 1000.0, **more: 
     return cell(variant, [seconds * one for one in NOISE], peak_memory_mb=memory, **more)
 
 
-def advised(*cells: list[dict], total=(), break_even=(), **how: Any) -> pandas.DataFrame:
+def advised(*cells: list[dict], total=(), break_even=(), impossible=(), **how: Any) -> pandas.DataFrame:
     """The table `advice` of these cells, as it is read, by its aims."""
     found = advice.advice(
-        table(*cells), judged(*cells, **how), typed(list(total), "total_time"), typed(list(break_even), "break_even"),
-        HF, DEFINITIONS, 2,
+        table(*cells), judged(*cells, impossible=impossible, **how),
+        typed(list(total), "total_time"), typed(list(break_even), "break_even"), HF, DEFINITIONS, 2,
+        impossible=impossible,
     )  # fmt: skip
     return typed(found.to_dict("records"), "advice").set_index("objective", drop=False)
 
@@ -83,6 +84,13 @@ def test_what_failed_the_gate_or_was_set_aside_is_not_advised():
     assert wrong.loc[TIME].candidate.startswith(PROCESSES) and wrong.loc[TIME].candidates == 3
     suspect = (FIELD[0], steady(BFLOAT16, 3.0, flags="suspect"), *FIELD[2:])
     assert advised(*suspect).loc[TIME].candidate.startswith(PROCESSES)
+
+
+def test_a_baseline_that_is_faster_than_the_machine_serves_no_aim_and_another_one_only_itself_not():
+    found = advised(*FIELD, impossible={("full", f"{HF}/cpu/w1/bs8")})
+    assert (found.candidate == "").all() and found.reason.str.contains("faster than this machine can be").all()
+    found = advised(*FIELD, impossible={("full", f"{BFLOAT16}/cpu/w1/bs8")})
+    assert found.loc[TIME].candidate.startswith(PROCESSES) and found.loc[TIME].candidates == 3
 
 
 def test_workers_compete_where_they_have_the_cores_of_one_node():

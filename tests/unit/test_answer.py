@@ -78,7 +78,8 @@ def test_the_command_that_repeats_a_comparison_names_all_that_it_was_of():
     words = shlex.split(repeat_command(cells))
     assert words[:2] == ["snakemake", "--config"]
     given = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in words[2:])}
-    assert given == {"model": "NAME", "baseline": "huggingface/pipeline", "devices": ["gpu"], "batch_sizes": [16, 64],
+    assert given == {"model": "NAME", "photos": "DIR", "repeats": 5, "baseline": "huggingface/pipeline",
+                     "devices": ["gpu"], "batch_sizes": [16, 64],
                      "frameworks": ["huggingface/pipeline", "huggingface/dataloader", "huggingface/d"]}  # fmt: skip
 
 
@@ -142,7 +143,11 @@ def test_equal_terms_are_answered_first_then_the_articles_and_the_others_stand_i
     (line,) = other_terms(rows, VERSIONS)
     assert "as in the article, Spark NLP 5.5.3 (tensorflow) 1.56 times as fast [range 1.49–1.62: too few" in line
     assert "any precision, Spark NLP 5.5.3 (onnx) 2.50 times" in line and "equal input" not in line
-    assert line.index("as in the article") < line.index("any precision")
+    assert line.index("as in the article") < line.index("any precision") and "the fastest of" not in line
+    faster = {"candidate": "openvino/int8/cpu/w1/bs8", "speedup": 5.0, "fairness": "any precision"}
+    several = speedup(lower | {"fairness": "any precision"}, faster, article, equal | {"speedup": 1.25})
+    (line,) = other_terms(several, VERSIONS)
+    assert "(int8) 5.00 times" in line and "the fastest of 2" in line
     gpu = {"candidate": ROW["baseline"].replace("/cpu/", "/gpu/"), "fairness": "not on equal terms"}
     assert other_terms(speedup(article, gpu), VERSIONS) == []  # another device is another question
     assert other_terms(speedup({}), VERSIONS) == other_terms(speedup(article), VERSIONS) == []

@@ -108,6 +108,17 @@ def test_labels_that_differ_lost_images_and_impossible_speed_are_no_answer():
     assert jobs(typed(full(TF, 0.1, flags="images lost"), "runs"), EMPTY, gate()) == []
 
 
+def test_what_left_cores_idle_that_others_used_is_no_answer_for_a_machine_is_paid_for_whole():
+    part = [*full(TF, 0.1, cores=1, machines=1), *full(HF, 0.2, cores=2, machines=1)]
+    doubted = {one.cell["variant"]: one.doubt for one in jobs(typed(part, "runs"), EMPTY, gate())}
+    assert "1 of the 2 cores" in doubted["tensorflow"] and doubted["pipeline"] == ""
+    alike = [*full(TF, 0.1, workers=4, cores=8, machines=4), *full(HF, 0.2, cores=2, machines=1)]
+    unknown = [*full(TF, 0.1), *full(HF, 0.2, cores=2, machines=1)]
+    gpu = [*full(TF, 0.1, device="gpu", cores=1), *full(HF, 0.2, device="gpu", cores=2)]
+    for given in (alike, unknown, gpu):
+        assert not any(one.doubt for one in jobs(typed(given, "runs"), EMPTY, gate()))
+
+
 def test_workers_elsewhere_are_a_machine_each():
     (found,) = jobs(typed(full(TF, 0.1, workers=4, machines=4), "runs"), EMPTY, gate())
     assert found.machines == 4

@@ -301,7 +301,7 @@ def test_the_surest_labels_that_changed_come_first_and_a_lower_precision_says_wh
     titles = [figure.all("strong")[0].text for figure in found.all("figure")]
     assert titles[0] == "sure.png" and set(titles[1:]) == {"cat.png", "none.png"}
     assert "3 of" in found.text and "at least 0.80" in found.text and "bfloat16" in found.text
-    assert "snakemake --config model=NAME baseline=huggingface/pipeline" in found.text
+    assert "snakemake --config model=NAME photos=DIR repeats=5 baseline=huggingface/pipeline" in found.text
     assert "'devices=[cpu]' 'batch_sizes=[" in found.text
     run.context["model_note"] = ""
     trained = section(write(tmp_path / "trained", run, disagreements=rows).read_text(), "parity")
@@ -316,6 +316,8 @@ def test_a_button_shows_a_ratio_of_the_full_data_set_alone():
         cells | {"fairness": EQUAL, "dataset": "full", "speedup": 2.0},
     ]
     assert document._chips(typed(rows, "speedup")) == ((EQUAL, f"{EQUAL}: 2.00 (2)"), (UNEQUAL, f"{UNEQUAL} (1)"))
+    more = typed([*rows, cells | {"fairness": EQUAL, "dataset": "full", "speedup": 3.0}], "speedup")
+    assert document._chips(more)[0] == (EQUAL, f"{EQUAL}: up to 3.00 (3)")
 
 
 def test_disagreements_name_each_image_with_the_first_answers_and_count_the_blocks():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy
@@ -25,6 +25,8 @@ from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
 TIME, MEMORY, LABELS = "least time", "least memory", "least time, labels as float32's"
 OBJECTIVES = (TIME, MEMORY, LABELS)
 BASELINE = "baseline"
+# Why a baseline serves no aim of its field.
+ELSEWHERE, TOO_FAST = "measured on other hardware", "faster than this machine can be"
 # What a verdict on times is called where memory was compared.
 OF_MEMORY = {"faster": "less", "slower": "more"}
 ALONE = {"overturned": "nothing else was measured that may serve it"}
@@ -44,8 +46,8 @@ class Candidate(NamedTuple):
     """its usable rows of the runs table"""
     row: dict[str, Any] | None
     """of the table `speedup` against the baseline; None of the baseline itself"""
-    elsewhere: bool = False
-    """of a baseline that was measured on other hardware than the rest of its field: it serves none of its aims"""
+    unable: str = ""
+    """why a baseline, with which the others are compared all the same, serves no aim"""
 
     @property
     def first(self) -> Any:
@@ -67,13 +69,16 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str, everywhere: bool = False
-) -> list[list[Candidate]]:
+    runs: pandas.DataFrame, speedup: pandas.DataFrame, baseline: str, impossible: Collection[tuple[str, str]] = (),
+    everywhere: bool = False,
+) -> list[list[Candidate]]:  # fmt: skip
     """For each hardware with a baseline, the cells of the full set with a ratio to it; the baseline itself first.
 
-    What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them.
+    What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them;
+    a baseline that is too fast is one that serves no aim.
 
     Args:
+        impossible: (dataset, cell name) of cells above the machine's peak.
         everywhere: also hardware on which the baseline was not measured, where it has cells with a ratio to the
             baseline on another one, unless that is a part of the baseline's.
     """
@@ -89,13 +94,16 @@ def candidates(
     found = []
     for named_cells in cells.values():
         own = next((name for name in named_cells if name.startswith(f"{baseline}/")), None)
-        if elsewhere := own is None and everywhere:
+        unable = ""
+        if own is None and everywhere:
+            unable = ELSEWHERE
             less = hardware_of(next(iter(named_cells.values())).iloc[0])
             own = next((one for one, candidate in rows if one in baselines and candidate in named_cells
                         and not _is_part(less, hardware_of(baselines[one].iloc[0]))), None)  # fmt: skip
         if own is None:
             continue
-        found.append([Candidate(own, baselines[own], None, elsewhere)])
+        unable = TOO_FAST if ("full", own) in impossible else unable
+        found.append([Candidate(own, baselines[own], None, unable)])
         found[-1] += [
             Candidate(name, repeats, rows[own, name]) for name, repeats in named_cells.items() if (own, name) in rows
         ]
@@ -117,6 +125,7 @@ def advice(
     definitions: Definitions,
     cores: int | None,
     rule: Rule | None = None,
+    impossible: Collection[tuple[str, str]] = (),
 ) -> pandas.DataFrame:
     """A row an aim and hardware (`tables.COLUMNS["advice"]`): who is best, who comes next, what overturns it.
 
@@ -128,10 +137,11 @@ def advice(
         baseline: the variant that the others are compared with.
         cores: of the machine, where it is known.
         rule: by what a comparison of the two best is judged.
+        impossible: (dataset, cell name) of cells above the machine's peak.
     """
     hours = {cell_name(row): row for row in total_time.to_dict("records")}
     rows, devices = [], doubted(speedup)
-    for field in candidates(runs, speedup, baseline, everywhere=True):
+    for field in candidates(runs, speedup, baseline, impossible, everywhere=True):
         for objective in OBJECTIVES:
             able = ranked(field, objective)
             if not able:
@@ -154,7 +164,7 @@ def advice(
 def ranked(field: list[Candidate], objective: str) -> list[Candidate]:
     """Those of a field of `candidates` that may serve an aim, best first: by the geometric mean over their blocks."""
     column = _column(objective)
-    able = [one for one in field if not one.elsewhere and one.values(column) and _may(one, field[0], objective)]
+    able = [one for one in field if not one.unable and one.values(column) and _may(one, field[0], objective)]
     return sorted(able, key=lambda one: _mean(one, column))
 
 
@@ -171,6 +181,8 @@ def _may(one: Candidate, baseline: Candidate, objective: str) -> bool:
 
 
 def _why_none(baseline: Candidate, objective: str) -> str:
+    if baseline.unable == TOO_FAST:
+        return f"the baseline {baseline.name} is {TOO_FAST}: a measurement went wrong, and nothing is compared with it"
     if objective == MEMORY:
         return "no repeat tells its memory"
     ran = baseline.first.product_precision or "a precision that is not known"
@@ -267,6 +279,7 @@ def steps(
     baseline: str,
     definitions: Definitions,
     rule: Rule | None = None,
+    impossible: Collection[tuple[str, str]] = (),
 ) -> pandas.DataFrame:
     """From each framework's setting of the article to the fastest of its variants, as few changes a step as it can be.
 
@@ -274,11 +287,13 @@ def steps(
     one with the least sum of squares of what changes at once (settings, and the batch size that each variant was best
     at), by Dijkstra's algorithm. A framework without the article's setting begins at its first variant. Ratios are
     those of the blocks that two steps share, `blocks` with the step before and `total_blocks` with the first; they are
-    not corrected for their number.
+    not corrected for their number. There is no way beside a baseline that is in `impossible` (see `candidates`).
     """
     rows, devices = [], doubted(speedup)
     definitions = {variant: _complete(variant, definition) for variant, definition in definitions.items()}
-    for field in candidates(runs, speedup, baseline):
+    for field in candidates(runs, speedup, baseline, impossible):
+        if field[0].unable:
+            continue
         frameworks = dict.fromkeys(one.first.framework for one in field)
         for framework in frameworks:
             own = [one for one in field if one.first.framework == framework]

@@ -68,25 +68,39 @@ def jobs(
     Args:
         total: the table `total_time` of these runs: where it has hours, they are a job's.
         parity_table: that of parity; a cell whose labels differ is in doubt.
-        impossible: (dataset, cell name) of cells above the machine's peak, which are in doubt, too.
+        impossible: (dataset, cell name) of cells above the machine's peak, which are in doubt, too, as are those that
+            left a part of the machine idle.
     """
     through_sizes = total_time.lines(runs, total)
     failed = parity_table[(parity_table.dataset == "full") & ~parity_table.passed.astype(bool)]
     why = dict(zip(failed.candidate, failed.reason, strict=True))
+    most_cores = (runs.cores / runs.machines.fillna(1)).groupby([runs.machine, runs.device]).max()
     found = []
     for name, repeats in full_cells(runs[whole(runs)]).items():
-        doubt = ABOVE if ("full", name) in impossible else f"parity failed: {why[name]}" if name in why else ""
         first, usual = repeats.iloc[0], line(repeats)
+        doubt = ABOVE if ("full", name) in impossible else f"parity failed: {why[name]}" if name in why else ""
+        doubt = doubt or _part_of_machine(first, most_cores)
         if of_sizes := through_sizes.get(name):
             blocks, hours_from = of_sizes.blocks, FROM_SIZES
         else:
             each = (line(rows) for _, rows in repeats.groupby("block"))
             blocks, hours_from = tuple((one.fixed, one.each) for one in each), FROM_FULL
         cell = {column: first[column] for column in NAME_COLUMNS}
-        machines = 1 if pandas.isna(first.machines) else int(first.machines)
-        measured = measured_images(repeats)
+        measured, machines = measured_images(repeats), _count(first.machines)
         found.append(Job(first.source, cell, first.machine, machines, usual, blocks, hours_from, measured, doubt))
     return found
+
+
+def _part_of_machine(row: pandas.Series, most_cores: pandas.Series) -> str:
+    """Why a cell that left cores idle which others used is no answer: a machine is paid for whole; "" of all others."""
+    used, there = row.cores / _count(row.machines), most_cores[row.machine, row.device]
+    if row.device != "cpu" or not used < there:
+        return ""
+    return f"it used {used:.0f} of the {there:.0f} cores that others had on one machine, which is paid for whole"
+
+
+def _count(machines: float | None) -> int:
+    return 1 if pandas.isna(machines) else int(machines)
 
 
 def of_published(runs: pandas.DataFrame) -> list[Job]:

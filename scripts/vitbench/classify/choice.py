@@ -141,14 +141,15 @@ def _best(grid: Grid, device: str) -> tuple[str, str]:
     peak = peak_file.checked(json.loads(place.read_text()), str(place)) if place.exists() else None
     too_fast = physics.impossible_cells(physics.tabulate(runs, peak))
     equal = parity.parity(runs, grid.baseline, predictions, images, grid.config["parity"]["agreement"])
-    fields = advice.candidates(runs, speedup(runs, grid.baseline, equal, too_fast), grid.baseline)
-    if not fields:
-        return grid.baseline, nothing
-    (field,) = fields
-    best = advice.ranked(field, advice.TIME)[0]
+    fields = advice.candidates(runs, speedup(runs, grid.baseline, equal, too_fast), grid.baseline, too_fast)
+    able = advice.ranked(fields[0], advice.TIME) if fields else []
+    if not able:
+        why = fields and fields[0][0].unable
+        return grid.baseline, f"the baseline, although its records are {why}" if why else nothing
+    best = able[0]
     measured = len(runs[["framework", "variant"]].drop_duplicates())
     return best.variant, (
-        f"the fastest in this machine's records, by the rule of {ADVICE}, among {len(field)} of {measured} variants, "
+        f"the fastest in this machine's records, by the rule of {ADVICE}, among {len(able)} of {measured} variants, "
         f"those with the labels of {grid.baseline} ({best.repeats.throughput.median():,.1f} images/s on "
         f"{best.first.images} images, {len(best.repeats)} repeats)"
     )

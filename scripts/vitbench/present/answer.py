@@ -11,22 +11,24 @@ from vitbench.analysis.fairness import BEST, LABELS, rank
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
-from vitbench.analysis.summary import NOT_FOR_CLAIMS
-from vitbench.cells import LEAST_BLOCKS, Cell
+from vitbench.cells import LEAST_BLOCKS, Cell, device_in
+from vitbench.flags import NOT_FOR_CLAIMS, bears
 from vitbench.frameworks import package, title
 from vitbench.present.labels import DEVICES, count, hardware_of, number
 
 # What a lower precision on seeded weights does not show; `repeat_command` shows it.
 NOTHING_FOLLOWS = (
     "The weights are seeded: nothing follows for trained weights, whose labels a lower precision may change. With a"
-    " model of your own (docs/own.md):"
+    " model and photographs of your own (docs/own.md), the more the better:"
 )
 
 
 def repeat_command(cells: Sequence[str]) -> str:
-    """What measures cells against the first of them again, with a model of one's own in place of NAME.
+    """What measures cells against the first of them again, with a model of one's own in place of NAME and photographs
+    of one's own in the folder DIR.
 
-    The command names their devices, and their batch sizes, among which each variant's best is chosen.
+    The command names their devices, and their batch sizes, among which each variant's best is chosen; its blocks are as
+    many as give a verdict.
 
     Args:
         cells: names, the baseline's first.
@@ -37,7 +39,7 @@ def repeat_command(cells: Sequence[str]) -> str:
     sizes = sorted({one.batch_size for one in parsed if isinstance(one.batch_size, int)})
     lists = {"devices": devices, "batch_sizes": map(str, sizes), "frameworks": variants}
     listed = " ".join(f"'{key}=[{','.join(values)}]'" for key, values in lists.items())
-    return f"snakemake --config model=NAME baseline={variants[0]} {listed}"
+    return f"snakemake --config model=NAME photos=DIR repeats={LEAST_BLOCKS} baseline={variants[0]} {listed}"
 
 
 def name_variant(cell: str, versions: dict[str, str], hardware: bool = False) -> str:
@@ -65,37 +67,39 @@ def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
     may have a part of the machine.
     """
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
-    cells = [(one.split("/"), two.split("/")) for one, two in zip(full.baseline, full.candidate, strict=True)]
     # Equal terms first, then the article's; the others as they stand in the table.
     terms = [min(place, LABELS.index(BEST)) for place in rank(full.fairness)]
-    workers = [Cell.parse(name).workers for name in full.candidate]
-    # A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices.
-    ranked = sorted(
-        range(len(cells)),
-        key=lambda n: (cells[n][0][0] == cells[n][1][0], cells[n][1][2] != "cpu", terms[n], -workers[n]),
-    )
+    pairs = [(Cell.parse(one), Cell.parse(two)) for one, two in zip(full.baseline, full.candidate, strict=True)]
+
+    def first(place: int) -> tuple[Any, ...]:
+        """A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices."""
+        one, two = pairs[place]
+        return one.framework == two.framework, two.device != "cpu", terms[place], -two.workers
+
+    ranked = sorted(range(len(pairs)), key=first)
     return full.iloc[ranked[0]] if ranked else None
 
 
 def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str]:
-    """One line of the full comparisons with the headline's baseline on other terms: the first of each label."""
+    """One line of the full comparisons with the headline's baseline on other terms: the fastest of each label."""
     first = headline(speedup)
     if first is None:
         return []
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
-    device = first.candidate.split("/")[2]
-    full = full[(full.baseline == first.baseline) & (full.candidate.str.split("/").str[2] == device)]
+    same_device = full.candidate.map(device_in) == device_in(first.candidate)
+    full = full[(full.baseline == first.baseline) & same_device]
     full = full[full.speedup.notna() & (full.fairness != "")]
     parts = []
     for label in LABELS:
         rows = full[full.fairness == label]
         if label == first.fairness or rows.empty:
             continue
-        row = rows.iloc[0]
+        row = rows.loc[rows.speedup.idxmax()]
         few = "range " if row.verdict == "too few repeats" else ""
         sure = f"[{few}{row.low:.2f}–{row.high:.2f}: {row.verdict}]"
         _, candidate = names_of_pair(row, versions)
-        parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}")
+        among = f", the fastest of {len(rows)}" if len(rows) > 1 else ""
+        parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}{among}")
     return [f"On other terms: {'; '.join(parts)}."] if parts else []
 
 
@@ -133,7 +137,7 @@ def noise_line(speedup: pandas.DataFrame) -> str:
         against = row.baseline.rpartition("/")[0].removesuffix("/w1")
         each.append(f"{against} against itself {row.speedup:.2f} ({ends}, n = {row.blocks:.0f}): {row.verdict}")
     words = f"A/A controls: {'; '.join(each)}."
-    for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.str.split("/").str[2]):
+    for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.map(device_in)):
         row = rows.iloc[0]
         words += f" Pooled, noise alone stays within {1 / row.floor:.2f} to {row.floor:.2f} in 95% of comparisons"
         words += f" of {row.blocks:.0f} blocks on the {device.upper()}"
@@ -231,8 +235,7 @@ def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule
 def _measurements_line(tried: pandas.DataFrame) -> str:
     """How many measurements there were, how long they took, and how many of them carry no claim."""
     minutes = (tried.total_seconds.sum() + tried.set_aside_seconds.sum()) / 60
-    flags = tried["flags"].str.split(";")
-    suspect, unsteady, broken = (tried[flags.map(lambda given, flag=flag: flag in given)] for flag in NOT_FOR_CLAIMS)
+    suspect, unsteady, broken = (tried[bears(tried, flag)] for flag in NOT_FOR_CLAIMS)
     line = f"{len(tried)} measurements in {minutes:.0f} min; {(tried.status != 'ok').sum()} failed,"
     line += f" {len(suspect)} suspect{_disturbance(suspect)}, {len(unsteady)} without a steady state"
     if len(broken):

@@ -89,6 +89,8 @@ def _physics(frame: pandas.DataFrame) -> list[str]:
         "peak_gflops": ("peak, GFLOP/s", number(0)),
         "peak_library": ("measured with", None),
         "share_of_peak": ("share of peak", share),
+        "own_library": ("its own library", None),
+        "share_of_own": ("share of that one's rate", share),
         "decode_ceiling": ("decode ceiling, images/s", number(0)),
         "verdict": ("verdict", None),
     }

@@ -93,7 +93,7 @@ def _caption(table: pd.DataFrame, context: dict) -> list[str]:
     )
     wrong = (
         "A pass counts in each minute by its share there. A neighbour on the machine slows one minute and not the"
-        " next; heat and leaks go one way. A JVM takes its heap in steps, up to its limit: that is no leak. Quantities"
-        " that this machine does not tell are left out."
+        " next; heat and leaks go one way. A JVM takes memory in steps up to its heap's limit, which this chart cannot"
+        " tell from a leak. Quantities that this machine does not tell are left out."
     )
     return [how, wrong, style.origin(context)]

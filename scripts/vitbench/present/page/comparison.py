@@ -10,7 +10,7 @@ from vitbench.analysis.fairness import rank
 from vitbench.analysis.pairs import BEST_GROUP, CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
 from vitbench.analysis.statistics import JUDGED
-from vitbench.cells import Cell
+from vitbench.cells import Cell, device_in
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.present import style
 from vitbench.present.answer import noise_line
@@ -98,7 +98,7 @@ def shown_first(speedup: pd.DataFrame) -> pd.DataFrame:
     """
     if speedup.empty or not (speedup["family"] == PRIMARY).any():
         return speedup if speedup.empty else speedup[speedup["comparison"] == speedup["comparison"].iloc[0]]
-    devices = [speedup[side].str.split("/").str[2] for side in ("baseline", "candidate")]
+    devices = [speedup[side].map(device_in) for side in ("baseline", "candidate")]
     full = speedup[(speedup["comparison"] == BEST_GROUP) & (devices[0] == devices[1])]
     return full.sort_values("fairness", key=lambda labels: pd.Series(rank(labels), labels.index), kind="stable")
 

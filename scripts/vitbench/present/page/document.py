@@ -191,7 +191,7 @@ def _first(context, shown, speedup, arms, believe, doubt, published="", checked=
 
 
 def _chips(speedup: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    """A button for each group of comparisons, with its first ratio of the full data set; none where all are of one."""
+    """A button for each group of comparisons, with its largest ratio of the full runs; none where all are of one."""
     groups: dict[str, list[Any]] = {}
     for row in speedup.itertuples(index=False):
         groups.setdefault(terms_of(row), []).append(row)
@@ -200,9 +200,9 @@ def _chips(speedup: pd.DataFrame) -> tuple[tuple[str, str], ...]:
         return ()
     chips = []
     for group in sorted(groups, key=lambda name: fairness.rank([name])):
-        ratio = next((row.speedup for row in groups[group] if row.dataset == "full"), math.nan)
-        first = f": {number(ratio)}" if group in fairness.LABELS and math.isfinite(ratio) else ""
-        chips.append((group, f"{group}{first} ({len(groups[group])})"))
+        ratios = [row.speedup for row in groups[group] if row.dataset == "full" and math.isfinite(row.speedup)]
+        most = f": {'up to ' if len(ratios) > 1 else ''}{number(max(ratios))}" if ratios else ""
+        chips.append((group, f"{group}{most if group in fairness.LABELS else ''} ({len(groups[group])})"))
     return tuple(chips)
 
 

@@ -12,10 +12,12 @@
       const cell = row.cells[place];
       return "v" in cell.dataset ? Number(cell.dataset.v) : cell.textContent;
     };
-    const compare = (one, other) => {
-      const empty = (what) => what === "" || what === "–";
+    const empty = (what) => what === "" || what === "–";
+    const compare = (one, other, up) => {
+      // What is not known stands last, whichever way.
       if (empty(one) || empty(other)) return empty(one) - empty(other);
-      return typeof one === "number" && typeof other === "number" ? one - other : String(one).localeCompare(String(other));
+      const order = typeof one === "number" && typeof other === "number" ? one - other : String(one).localeCompare(String(other));
+      return up ? order : -order;
     };
     heads.forEach((head, place) => {
       const button = document.createElement("button");
@@ -27,7 +29,7 @@
         heads.forEach((each) => each.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
         const rows = [...words.keys()].map((row) => [value(row, place), row]);
-        rows.sort(([one], [other]) => (up ? compare(one, other) : compare(other, one)));
+        rows.sort(([one], [other]) => compare(one, other, up));
         body.append(...rows.map(([, row]) => row));
       });
     });
@@ -64,7 +66,11 @@
   // What the reader's images would take: the arithmetic of vitbench.present.page.break_even.Arm.
   const asked = document.querySelector(".asked");
   if (asked) {
-    const number = (name) => Number(asked.elements[name].value.replace(/[\s,_]/g, ""));
+    // A comma before each three digits parts thousands, any other is a decimal one: 1,000,000 and 0,5.
+    const number = (name) => {
+      const given = asked.elements[name].value.replace(/[\s_]/g, "");
+      return Number(/^\d{1,3}(,\d{3})+(\.\d*)?$/.test(given) ? given.replaceAll(",", "") : given.replace(",", "."));
+    };
     const out = (name, text) => all(`[data-out="${name}"]`).forEach((each) => (each.textContent = text));
     const project = () => {
       const images = number("images");
