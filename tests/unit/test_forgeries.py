@@ -92,6 +92,13 @@ def copy_a_repeat_with_jitter(run):
             "during": read(first)["quiet"]["during"]})  # fmt: skip
 
 
+def copy_a_repeat_with_more_jitter_and_another_pass(run):
+    first, other, *_ = paths(run, "full", "sparknlp")
+    passes = read(first)["passes"]
+    copied = [one | {"seconds": one["seconds"] * (1 + 1e-4 * (number % 2))} for number, one in enumerate(passes)]
+    change(other, passes=[*copied, copied[-1] | {"seconds": copied[-1]["seconds"] * 1.01}])
+
+
 def copy_a_repeat_times_a_factor(run):
     first, other, *_ = paths(run, "full", "sparknlp")
     like = read(first)
@@ -176,6 +183,11 @@ def set_all_canaries_and_references(run):
 def claim_another_precision(run):
     for path in paths(run, "full", "sparknlp"):
         change(path, **shortened(read(path), 1 / 20), precision="int4")
+
+
+def claim_a_precision_that_the_variant_has_not(run):
+    for path in paths(run, "full", "sparknlp"):
+        change(path, **shortened(read(path), 1 / 2), precision="bfloat16")
 
 
 def claim_a_precision_that_the_peak_has_not(run):
@@ -298,6 +310,7 @@ FORGERIES = {
     swap_the_times_of_two_sizes: "counters over",
     shorten_the_passes_alone: "in neither start, load, passes nor probes",
     copy_a_repeat_with_jitter: "expected seconds of its own",
+    copy_a_repeat_with_more_jitter_and_another_pass: "expected seconds of its own",
     copy_a_repeat_times_a_factor: "times 1.013, expected seconds of its own",
     delete_all_attempts: "held against 2 canaries more than",
     remove_the_probes: "no quiet probes",
@@ -311,6 +324,7 @@ FORGERIES = {
     set_canaries_and_reference_of_one: "canaries held against gemm_gflops 60.0, expected the median of the 45 before",
     set_all_canaries_and_references: "60 probes with a canary of 60.0 GFLOP/s",
     claim_another_precision: "precision int4, expected float32, ",
+    claim_a_precision_that_the_variant_has_not: "precision bfloat16, expected float32 of that variant",
     claim_a_precision_that_the_peak_has_not: "precision int8, expected one that ",
     multiply_in_another_precision: "products ran in bfloat16, not in float32",
     claim_no_precision: "GFLOP/s of this machine",

@@ -164,6 +164,14 @@ def multiplies_with(framework: str, definition: dict[str, Any], device: str, pre
     return needs.library, needs.precision if precision == "float32" else precision
 
 
+def precisions_of(framework: str, definition: dict[str, Any], device: str) -> set[str]:
+    """What a record of a variant may say of its precision; nothing is known where its framework is not here."""
+    _, declared = multiplies_with(framework, definition, device, "float32")
+    known = framework in FRAMEWORKS and declared is not None
+    # Whoever lets a GPU shorten its products still computes in float32.
+    return {declared, *(["float32"] if declared == "tensorfloat32" else [])} if known else set()
+
+
 # What a variant declares of the terms on which it is compared (`terms`), beside its ways in and out.
 OF_ARTICLE, HELPED, ENGINE_ALONE = "as in the article", "processes beside its threads", "engine alone"
 

@@ -13,11 +13,10 @@ from vitbench.frameworks import FRAMEWORKS
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
 
-# Passes of two repeats whose ratios agree to this are one repeat. The closest two of 80 repeats of a quiet machine
-# agreed to 8e-3, with three passes each; a tenth of that noise still leaves one false alarm in thousands of campaigns.
-PROPORTIONAL = 1e-5
-# With fewer passes than this two repeats may well be proportional.
-PASSES = 3
+# (passes, to what the ratios of two repeats agree): then they are one repeat. Fewer passes may well be proportional.
+# The closest two of 80 repeats of a quiet machine agreed to 8e-3, with three passes each: of many passes a fortieth
+# of that is no chance any more.
+PROPORTIONAL = ((3, 1e-5), (8, 2e-4))
 # Scores of 0 and 1, and short ones, may be alike by chance.
 TELLING_DIGITS = 5
 
@@ -27,13 +26,14 @@ def check_copies(evidence: Evidence) -> Iterable[str]:
     vectors = {path: [one["seconds"] for one in record["passes"]] for path, record in evidence.good.items()}
     copied: set[str] = set()
     for (one, seconds), (two, others) in combinations(vectors.items(), 2):
-        if len(seconds) != len(others) or not seconds or two in copied:
+        if not seconds or not others or two in copied:
             continue
-        ratios = [other / own for own, other in zip(seconds, others, strict=True)]
+        # The longer of two repeats may be the shorter one with passes added.
+        ratios = [other / own for own, other in zip(seconds, others, strict=False)]
         if seconds == others:
             copied.add(two)
             yield f"{two}: the passes of {short(one)}, expected seconds of its own"
-        elif len(seconds) >= PASSES and max(ratios) / min(ratios) - 1 < PROPORTIONAL:
+        elif any(len(ratios) >= least and max(ratios) / min(ratios) - 1 < width for least, width in PROPORTIONAL):
             copied.add(two)
             yield f"{two}: the passes of {short(one)} times {ratios[0]:.6g}, expected seconds of its own"
 

@@ -10,7 +10,7 @@ from vitbench import machine
 from vitbench.analysis import physics
 from vitbench.campaigns.checks import NotChecked, Record, probes
 from vitbench.errors import UserError
-from vitbench.frameworks import multiplies_with, precision
+from vitbench.frameworks import multiplies_with, precision, precisions_of
 from vitbench.records import peak_file
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ def _computed(digest: Any) -> bool:
 
 
 def check_precision(evidence: Evidence) -> Iterable[str]:
-    """What the products were seen to run in is what the record says that they ran in."""
+    """What the products were seen to run in is what the record says that they ran in, and what its variant declares."""
+    for path, record in evidence.good.items():
+        declared = precisions_of(record["framework"], record["identity"].get("definition") or {}, record["device"])
+        if declared and record["precision"] not in (None, *declared):
+            yield f"{path}: precision {record['precision']}, expected {' or '.join(sorted(declared))} of that variant"
     seen = {path: record for path, record in evidence.good.items() if record.get("executed")}
     for path, record in seen.items():
         if problem := precision.disagreement(record["precision"], record["executed"]):
