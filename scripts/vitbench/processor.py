@@ -39,6 +39,8 @@ GENERATIONS = {
         ("sierraforest", (175,)),
     ),
 }
+# Any of these flags means products in bfloat16.
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 # Flags that decide how fast matrices are multiplied.
 FAST = re.compile("(avx|amx|fma|f16c|asimd|fphp|bf16|i8mm|sve|sme)")
 # The widest of these that a processor has stands in the id of its machine: word, flags that make it.
@@ -107,6 +109,11 @@ def read(root: Path = Path("/")) -> dict[str, Any]:
         "no_turbo": text_of(system / "cpu/intel_pstate/no_turbo"),
         "virtual": "hypervisor" in (first.get("flags") or "").split() if first else None,
     }
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has products in bfloat16, of x86 or of ARM, so that nobody has to emulate them."""
+    return not BFLOAT16.isdisjoint(read()["instruction_sets"])
 
 
 def microarchitecture(blocks: list[dict[str, str]]) -> str:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 import tiny
-import torch
 
 from vitbench.environment import variables
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import Setting
 from vitbench.inputs import packages
+from vitbench.processor import multiplies_bfloat16
 
-HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+HAS_BFLOAT16 = multiplies_bfloat16()
 # One of each kind of program without Spark; tests/unit/test_snippets.py reads those of all variants.
 PROGRAMS = [
     "huggingface/pipeline-workers", "huggingface/processes", "huggingface/processes-bfloat16",
@@ -29,7 +29,7 @@ PROGRAMS = [
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    place = tiny.make(tmp_path_factory.mktemp("programs"))
+    place = tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("programs") / "tiny")
     (place / "images").mkdir()
     for image in place.glob("*.jpg"):
         (place / "images" / image.name).symlink_to(image)
@@ -93,10 +93,13 @@ def test_a_program_prints_the_pipelines_labels(place, expected, beside, name):
     definition = tiny.definition(name)
     paths = {"path/to/model": place / "checkpoint", "path/to/images": place / "images"}
     if "onnxruntime" in name or "openvino" in name:
-        static = "static" in FRAMEWORKS[name.split("/")[0]].needs(definition, "cpu").form
-        graph = place / ("onnxruntime-static" if static else "onnx") / "model.onnx"
-        made = {"path/to/model.int8.onnx": place / "made.onnx"} if name == "onnxruntime/int8" else {}
-        paths |= {"path/to/model.onnx": graph} | made
+        # The program makes its graphs itself.
+        made = place / name.replace("/", "-")
+        paths |= {"path/to/model.onnx": f"{made}.onnx"}
+        if "int8" in name:
+            paths |= {"path/to/model.int8.onnx": f"{made}.int8.onnx"}
+        if "static" in FRAMEWORKS[name.split("/")[0]].needs(definition, "cpu").form:
+            paths |= {"path/to/calibration images": place / "images"}
     given = {key: str(path) for key, path in paths.items()}
     found = answers(name, definition, given, place / f"run-{name.replace('/', '-')}", beside[name.split("/")[0]])
     assert found.keys() == expected.keys()

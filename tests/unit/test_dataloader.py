@@ -87,9 +87,8 @@ def test_every_pass_reads_the_files_again(place, tmp_path):
 
 @pytest.mark.parametrize("precision", ["tensorfloat32", "bfloat16", "float16"])
 def test_a_precision_that_this_processor_lacks_is_unavailable(place, precision, monkeypatch):
-
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_amx_fp16_supported"):
-        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    monkeypatch.setattr(adapter, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_fp16_supported", lambda: False)
     with pytest.raises(Unavailable, match=precision):
         dataloader.Adapter(task(place, precision=precision)).start()
 

@@ -21,12 +21,13 @@ from vitbench.frameworks.huggingface import processes
 from vitbench.frameworks.stages import STAGES
 from vitbench.inputs import onnx_forms
 from vitbench.measure import harness
+from vitbench.processor import multiplies_bfloat16
 from vitbench.records import record as records
 
 # Those that start interpreters or a compiler are in tests/smoke/test_engines_apart.py.
 ELSEWHERE = {name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()}
 HERE = [name for name in tiny.ENGINES if name not in ELSEWHERE]
-HAS_BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+HAS_BFLOAT16 = multiplies_bfloat16()
 EXECUTED = yaml.safe_load((ROOT / "config/schema/record.schema.yaml").read_text())
 
 
@@ -261,6 +262,23 @@ def test_another_decoder_gives_the_same_labels_and_is_named(place, labels, name)
     assert "decoder simplejpeg" in described["setting"] and described["versions"]["simplejpeg"]
     _, plain = run(place, name)
     assert "decoder" not in plain["setting"] and "simplejpeg" not in plain["versions"]
+
+
+@pytest.mark.parametrize("decoder", ["pil", "simplejpeg"])
+def test_the_stages_of_slots_are_wall_seconds_and_their_timers_are_taken_out_again(place, labels, decoder):
+    name = "onnxruntime/float32"
+    adapter = import_module(tiny.module(name)).Adapter(tiny.task(place, name, decoder=decoder))
+    adapter.start()
+    adapter.load()
+    before = vars(adapter).copy()
+    told = adapter.profile(2)
+    assert vars(adapter) == before and len(told["passes"]) == len(told["details"]["slot_seconds"]) == 2
+    for one in told["passes"]:
+        assert list(one["stages"]) == list(STAGES) and min(one["stages"].values()) >= 0
+        assert sum(one["stages"].values()) == pytest.approx(one["seconds"])
+        assert all(one["stages"][stage] > 0 for stage in STAGES if stage != "other")
+    assert {one.id: one.label for one in adapter.classify()} == labels
+    adapter.close()
 
 
 def test_what_is_timed_inside_spark_as_decoding_is_the_decoder_of_the_variant(place, monkeypatch):

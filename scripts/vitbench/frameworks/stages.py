@@ -1,10 +1,15 @@
-"""Stages of a pass: their names, and a stopwatch for those that Python calls."""
+"""Stages of a pass: their names, a stopwatch for those that Python calls, and timers for whoever answers by batches.
+
+Of these read is a file's bytes; decode is opening, turning by EXIF and converting; preprocess the image processor and
+the collation of the batch; forward the model; postprocess the rest, softmax and labels.
+"""
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 # What every framework does with an image, in this order; `other` is what is left of the pass (planning, iterating).
@@ -65,3 +70,40 @@ def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
             setattr(owner, name, old)
         else:
             delattr(owner, name)
+
+
+@contextmanager
+def timers_of_batches(adapter: Any, watch: Callable[[], Stopwatch]) -> Iterator[None]:
+    """Time what an adapter's `answer` calls for a batch, while the block runs.
+
+    Args:
+        adapter: with `load_image`, `pixels_of` and `forward`.
+        watch: the stopwatch of the thread that calls.
+    """
+
+    def load_image(path: str, original: Callable[..., Any] = adapter.load_image) -> Any:
+        import PIL.Image
+
+        with watch().stage("read"), open(path, "rb") as handle:
+            content = handle.read()
+        with watch().stage("decode"):
+            return original(PIL.Image.open(io.BytesIO(content)))
+
+    def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **named: watch().timed(stage, function)(*arguments, **named)
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(adapter, "load_image", load_image))
+        for name, stage in (("pixels_of", "preprocess"), ("forward", "forward")):
+            stack.enter_context(replaced(adapter, name, timed(stage, getattr(adapter, name))))
+        yield
+
+
+def pass_of_slots(told: Collection[dict[str, float]], slots: int, seconds: float) -> dict[str, Any]:
+    """A profiled pass, as `Adapter.profile` has it, of tasks that worked at the same time in so many slots.
+
+    What each took in a stage is added up and divided by the slots, so that the stages are wall seconds; `other` is the
+    rest of the pass: whoever handed the tasks out, and slots that had none.
+    """
+    stages = {stage: sum(one[stage] for one in told) / slots for stage in STAGES}
+    return {"seconds": seconds, "stages": stages | {"other": max(0.0, seconds - sum(stages.values()))}}

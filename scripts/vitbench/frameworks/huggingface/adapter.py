@@ -14,6 +14,7 @@ from typing import Any
 
 from vitbench.frameworks import Plain, Prediction, Task, Unavailable
 from vitbench.frameworks.huggingface import precision, precision_of, workers
+from vitbench.processor import multiplies_bfloat16
 
 
 def dataset_of_paths(paths: list[str]) -> Any:
@@ -62,7 +63,7 @@ class Adapter(Plain):
         # torch's eager quantisation is for processors alone.
         there["int8"] = self.accelerator == "cpu"
         if self.accelerator == "cpu":
-            there["bfloat16"] = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            there["bfloat16"] = multiplies_bfloat16()
             there["float16"] = torch.cpu._is_amx_fp16_supported()
         elif self.accelerator == "cuda":
             capability = torch.cuda.get_device_capability()

@@ -145,7 +145,9 @@ class Adapter(Plain):
         }
 
     def profile(self, passes: int) -> dict[str, Any]:
-        raise Unavailable("no profile: the slots work at the same time, their stages do not add up")
+        from vitbench.frameworks.onnxruntime import profiler
+
+        return profiler.profile(self, passes)
 
     def close(self) -> None:
         """Stop the slots."""

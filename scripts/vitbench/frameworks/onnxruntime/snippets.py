@@ -32,10 +32,9 @@ import onnxruntime
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.image_utils import load_image
 
-# MODEL holds config.json and preprocessor_config.json, GRAPH is its export (input pixel_values, output logits).
 MODEL, GRAPH, IMAGES = "path/to/model", "path/to/model.onnx", "path/to/images"
 SLOTS, THREADS, BATCH_SIZE = {slots}, {threads}, {batch_size}
-{quantised}
+{made}
 
 def load():
     options = onnxruntime.SessionOptions()
@@ -51,11 +50,44 @@ def answer(loaded, paths):
     logits = session.run(["logits"], {{"pixel_values": pixels}})[0]
 """
 
-DYNAMIC = """
-# Once: MatMul and Gemm in int8, their weights by channel, and of 7 bits where sums of 8 overflow: on x86 without VNNI.
-QUANTISED = "path/to/model.int8.onnx"
+# What a program makes of MODEL where its graph is not there yet.
+EXPORT = """
+# Once: the model as a graph, from pixel_values to logits.
+if not Path(GRAPH).exists():
+    import torch
+    from transformers import AutoModelForImageClassification
+
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = AutoModelForImageClassification.from_pretrained(MODEL).eval()
+
+        def forward(self, pixel_values):
+            return self.model(pixel_values=pixel_values).logits
+
+    logits = Logits()
+    side = logits.model.config.image_size
+    torch.onnx.export(
+        logits,
+        (torch.zeros(1, 3, side, side),),
+        GRAPH,
+        input_names=["pixel_values"],
+        output_names=["logits"],
+        dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}},
+        opset_version=17,
+        dynamo=False,
+    )
+"""
+
+# Of 7 bits where sums of 8 overflow.
+_NARROW = """
 CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-if not Path(QUANTISED).exists():
+NARROW = "avx2" in CPU and "vnni" not in CPU and "amx_int8" not in CPU
+"""
+
+DYNAMIC = f"""
+# Once: MatMul and Gemm in int8, their weights by channel, and of 7 bits where sums of 8 overflow: on x86 without VNNI.
+QUANTISED = "path/to/model.int8.onnx"{_NARROW}if not Path(QUANTISED).exists():
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -63,18 +95,51 @@ if not Path(QUANTISED).exists():
         QUANTISED,
         op_types_to_quantize=["MatMul", "Gemm"],
         per_channel=True,
-        reduce_range="avx2" in CPU and "vnni" not in CPU and "amx_int8" not in CPU,
+        reduce_range=NARROW,
         weight_type=QuantType.QInt8,
     )
 GRAPH = QUANTISED
 """
 
-STATIC = """
-# GRAPH must be quantised already: ranges measured on images of your own that you do not measure with
-# (onnxruntime.quantization.quantize_static, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True,
-# activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, quant_format=QuantFormat.QDQ,
-# extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}, and nodes_to_quantize: those that multiply
-# with weights).
+STATIC = f"""
+# Once: products with weights in int8, weights by channel, and of 7 bits where sums of 8 overflow: on x86 without VNNI.
+# Their ranges are measured on some dozens of images like yours, which you do not classify with it.
+QUANTISED = "path/to/model.int8.onnx"
+CALIBRATION = "path/to/calibration images"{_NARROW}if not Path(QUANTISED).exists():
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from PIL import Image
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.processor = AutoImageProcessor.from_pretrained(MODEL, backend="pil")
+            self.paths = iter(sorted(path for path in Path(CALIBRATION).iterdir() if path.is_file()))
+
+        def get_next(self):
+            path = next(self.paths, None)
+            if path is None:
+                return None
+            image = Image.open(path).convert("RGB")
+            return {{"pixel_values": self.processor(images=[image], return_tensors="np")["pixel_values"]}}
+
+    parts = onnx.load(GRAPH).graph
+    weights = {{one.name for one in parts.initializer}}
+    quantize_static(
+        GRAPH,
+        QUANTISED,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        nodes_to_quantize=[
+            node.name for node in parts.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in weights
+        ],
+        per_channel=True,
+        reduce_range=NARROW,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        extra_options={{"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}},
+    )
+GRAPH = QUANTISED
 """
 
 QUANTISED = {None: "", "dynamic": DYNAMIC, "static": STATIC}
@@ -87,7 +152,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
         slots=slots,
         threads=threads,
         batch_size=setting.batch_size,
-        quantised=QUANTISED[definition.get("quantization")],
+        made=EXPORT + QUANTISED[definition.get("quantization")],
         backend=definition["image_processor"],
         main=MAIN,
         images=IMAGES_OF_A_FOLDER,

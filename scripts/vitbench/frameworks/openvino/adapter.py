@@ -17,16 +17,13 @@ from vitbench.frameworks.openvino import LIBRARY, proof
 from vitbench.frameworks.openvino.snippets import HINTS
 from vitbench.inputs import packages
 
-# Flags of processors that multiply in bfloat16 rather than emulate it.
-BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
-
 
 class Adapter(adapter.Adapter):
     library, package = LIBRARY, "openvino"
 
     def start(self) -> None:
         super().start()
-        if self.task.variant["precision"] == "bfloat16" and not BFLOAT16 & {*processor.read()["instruction_sets"]}:
+        if self.task.variant["precision"] == "bfloat16" and not processor.multiplies_bfloat16():
             raise Unavailable("this cpu has no products in bfloat16: leave the variant out")
 
     def import_engine(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
 from vitbench.frameworks.onnxruntime.slots import slots_and_threads
-from vitbench.frameworks.onnxruntime.snippets import IN_SLOTS
+from vitbench.frameworks.onnxruntime.snippets import EXPORT, IN_SLOTS, STATIC
 
 # In which OpenVINO is to compute what a variant does not quantise.
 HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -23,10 +23,9 @@ import openvino
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.image_utils import load_image
 
-# MODEL holds config.json and preprocessor_config.json; GRAPH is its export, from pixel_values to logits.{quantised}
 MODEL, GRAPH, IMAGES = "path/to/model", "path/to/model.onnx", "path/to/images"
 SLOTS, THREADS, BATCH_SIZE = {slots}, {threads}, {batch_size}
-
+{made}
 
 def load():
     # Two threads that make a process's first tensor at the same time would wait for each other for ever.
@@ -56,10 +55,6 @@ def answer(loaded, paths):
     requests.put(request)
 """
 
-QUANTISED = """
-# It must be quantised already, as `vitbench` does for onnxruntime/int8-static: ranges measured on images of your own
-# that you do not measure with, MatMul and Gemm alone, their weights by channel."""
-
 
 def snippet(definition: dict[str, Any], setting: Setting) -> str:
     """A program that classifies a folder as this variant does: see `Framework.snippet`."""
@@ -68,7 +63,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
         slots=slots,
         threads=threads,
         batch_size=setting.batch_size,
-        quantised=QUANTISED if definition["precision"] == "int8" else "",
+        made=EXPORT + (STATIC if definition["precision"] == "int8" else ""),
         hint=HINTS[definition["precision"]],
         backend=definition["image_processor"],
         main=MAIN,
