@@ -224,8 +224,10 @@ def test_an_executor_that_is_killed_at_any_moment_loses_no_image_and_gives_none_
     assert record["cluster"]["why_lost"] and "127.0.0.1" not in str(record["cluster"])
 
 
-def test_a_worker_that_is_killed_takes_its_executor_along_and_the_other_does_the_work(place, tmp_path, alone):
-    record = measured(repeat_of(place, tmp_path), tmp_path, kill_one(tmp_path, WORKER, 1))
+@pytest.mark.parametrize("seed", range(10))
+def test_a_worker_that_is_killed_takes_its_executor_along_and_the_other_does_the_work(place, tmp_path, alone, seed):
+    moment = random.Random(seed).uniform(0, 6)
+    record = measured(repeat_of(place, tmp_path), tmp_path, kill_one(tmp_path, WORKER, moment))
     assert record["status"] == "ok" and answers(tmp_path) == alone, record["reason"]
     assert "work lost" in record["flags"] and record["cluster"]["executors_lost"] == 1
 
@@ -238,7 +240,7 @@ def test_the_last_worker_that_is_killed_ends_the_repeat_and_not_its_patience(pla
     assert "cancelled" in record["reason"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_driver_that_is_killed_is_a_failed_row_with_one_line(place, tmp_path, seed):
     moment = random.Random(seed).uniform(0, 3)
     record = measured(repeat_of(place, tmp_path, timed=60), tmp_path, kill_one(tmp_path, DRIVER, moment))

@@ -206,6 +206,17 @@ def test_another_job_does_not_go_on_in_the_same_folder(tmp_path, change: Callabl
     assert "name another `out`" in str(raised.value)
 
 
+def test_a_job_goes_on_on_another_cluster(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", fail_in=1)
+    before = one.chosen.grid.definition
+    one.chosen.grid.definition = lambda cell: before(cell) | {"spark": {"master": "spark-1234", "most_workers": 4}}
+    assert one.run() == job.SAID
+    one.chosen.grid.definition = lambda cell: before(cell) | {"spark": {"master": "spark-5678", "most_workers": 2}}
+    one.begin()
+    assert one.folder.done()
+
+
 def with_part(request: job.Request, size: int) -> job.Request:
     return job.Request(request.images, request.out, request.most_refused, size, request.threads)
 

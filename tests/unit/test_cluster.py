@@ -82,7 +82,7 @@ class Store:
         listed = SimpleNamespace(size=lambda: len(found), apply=found.__getitem__)
         context = SimpleNamespace(
             statusStore=lambda: SimpleNamespace(executorList=lambda active: listed),
-            listenerBus=lambda: SimpleNamespace(waitUntilEmpty=lambda: None),
+            listenerBus=lambda: SimpleNamespace(waitUntilEmpty=lambda milliseconds: None),
         )
         tracker = SimpleNamespace(
             getJobInfo=lambda job: SimpleNamespace(stageIds=[10 * job, 10 * job + 1]) if job in self.jobs else None,
@@ -269,6 +269,10 @@ def test_hardware_threads_of_a_core_belong_to_one_worker(tmp_path, monkeypatch):
     monkeypatch.setattr(standalone, "_core_of", of_number.get)
     assert standalone.cores_of_each(2, 4) == [{0, 4, 1, 5}, {2, 6, 3, 7}]
     assert standalone.cores_of_each(4, 2) == [{0, 4}, {1, 5}, {2, 6}, {3, 7}]
+    # Workers that are smaller than a core share none as long as there are others.
+    assert standalone.cores_of_each(4, 1) == [{0}, {1}, {2}, {3}]
+    assert standalone.cores_of_each(8, 1) == [{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}]
+    assert standalone.cores_of_each(2, 3) == [{0, 4, 1}, {5, 2, 6}]
 
 
 def test_where_a_core_lies_is_what_the_system_says(tmp_path):

@@ -302,6 +302,17 @@ def test_what_a_cluster_lost_stands_at_its_pass_and_is_flagged_for_the_whole_rep
     assert record["valid_predictions"] == 6
 
 
+def test_what_a_loss_cost_is_what_its_pass_and_the_next_took_longer_than_the_others():
+    def passes(*seconds: float, lost: int, what: str = "executors_lost") -> list[dict]:
+        return [{"seconds": one, what: int(place == lost)} for place, one in enumerate(seconds)]
+
+    assert supervisor.lost_seconds(passes(20, 5, 9, 7, 5, 4, lost=2)) == pytest.approx(9 + 7 - 2 * 5)
+    assert supervisor.lost_seconds(passes(20, 5, 5, 9, lost=3, what="tasks_retried")) == pytest.approx(4)
+    assert supervisor.lost_seconds(passes(20, 9, 5, 5, lost=0)) == pytest.approx(4)
+    assert supervisor.lost_seconds(passes(20, 5, 5, lost=7)) is None
+    assert supervisor.lost_seconds(passes(20, 5, 9, lost=1)) is None  # nothing to hold it against
+
+
 def test_a_cluster_that_lost_nothing_is_recorded_and_not_flagged(tmp_path):
     record = measure(tmp_path, {"describe": {"cluster": CLUSTER}})
     assert record["cluster"] == CLUSTER and record["flags"] == []

@@ -170,6 +170,9 @@ def test_a_cluster_that_is_configured_is_checked_with_all_its_workers_and_one_of
         ([1], {"settings": {"spark.master": "yarn"}}, "spark: settings: spark.master is said by master"),
         ([1, 2], {"settings": {"spark.executor.cores": 2}}, "spark: settings: spark.executor.cores is said by"),
         ([1], {"settings": {"spark.hadoop.fs.s3a.secret.key": "x"}}, "spark: settings: spark.hadoop.fs.s3a.secret."),
+        ([1], {"settings": {"spark.hadoop.fs.azure.account.key.a.b": "x"}}, "spark: settings: spark.hadoop.fs.az"),
+        ([1], {"settings": {"spark.hadoop.fs.azure.sas.c.a.b": "x"}}, "spark: settings: spark.hadoop.fs.az"),
+        ([1], {"settings": {"spark.hadoop.fs.gs.auth.service.account.private.key": "x"}}, "spark: settings: spark.h"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_one_line_that_names_the_key(numbers, keys, begin):

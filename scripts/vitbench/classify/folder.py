@@ -54,7 +54,7 @@ class Job:
     variant: str
     """framework/variant"""
     definition: dict[str, Any]
-    """of the variant"""
+    """of the variant, but for where it runs"""
 
     @property
     def parts(self) -> int:

@@ -17,6 +17,7 @@ from vitbench.classify.worker import Start
 from vitbench.errors import UserError
 from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks import ADAPTERS, Task
+from vitbench.frameworks.declaration import SPARK
 from vitbench.inputs import checkpoints, contents, datasets, packages
 from vitbench.inputs.object_store import LOCK, Store, is_url
 from vitbench.measure.processes import machine_lock
@@ -61,7 +62,8 @@ def open_job(request: Request, chosen: Chosen) -> tuple[Folder, Job]:
         part_images=request.part_images,
         model=chosen.grid.model.slug,
         variant=chosen.variant,
-        definition=chosen.grid.definition(chosen.cell),
+        # Where it runs may be another when it goes on: a cluster comes back under another address.
+        definition={key: value for key, value in chosen.grid.definition(chosen.cell).items() if key != SPARK},
     )
     begun = folder.begun()
     if begun is None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Seconds in which all executors must have registered: a JVM starts, and somebody else's cluster may have a queue.
 PATIENCE = 300.0
+# Milliseconds in which Spark's own queue of events must be empty after a pass; by itself Spark gives it ten seconds.
+TO_TELL = 120_000
 # Seconds between two looks at the workers of a cluster of our own.
 SECONDS_BETWEEN_LOOKS = 1.0
 # How the threads of HotSpot's compilers are called, as far as the kernel keeps their names.
@@ -181,7 +183,7 @@ class Executors:
         """
         with driver_outlives(self.spark):
             # Spark tells its store by a queue of its own.
-            self.spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
+            self.spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty(TO_TELL)
             gone = {one.id(): _why(one) for one in self._summaries() if not one.isActive()}
             again = self._failed_tasks()
         new = gone.keys() - self.lost.keys()

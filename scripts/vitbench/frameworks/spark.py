@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 _SCALA_LIBRARY = re.compile(r"scala-library-(\d+\.\d+)")
 _SPARK_NLP = re.compile(r"spark-nlp(?:-[a-z-]+)?_(\d+\.\d+)-")
 
+# Options of Java, of the driver and of executors.
+JAVA_OPTIONS = (DRIVERS_OPTIONS, EXECUTORS_OPTIONS) = (
+    "spark.driver.extraJavaOptions",
+    "spark.executor.extraJavaOptions",
+)
+
 LOG4J = """\
 rootLogger.level = error
 rootLogger.appenderRef.stderr.ref = stderr
@@ -85,7 +91,7 @@ def start_session(
         master: as Spark spells it, `local[*]` for the single node of the article; not looked at with `executors`.
         natives: folder in which JavaCPP keeps the libraries that it unpacks from jars, kept between runs as
             `~/.javacpp` would be.
-        settings: more Spark settings, which win over those that are made here.
+        settings: more Spark settings, which win over those that are made here; options of Java stand behind ours.
         hadoop: folder with the configuration of a Hadoop cluster, for a session that is to use one; without it, files
             are those of this machine, whatever HADOOP_CONF_DIR says.
         engine: variables that the JVM inherits, since its native engine reads them at start.
@@ -138,7 +144,7 @@ def start_session(
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.local.dir", str(temporary))
         .config("spark.sql.warehouse.dir", str(temporary / "warehouse"))
-        .config("spark.driver.extraJavaOptions", shlex.join(java_options))
+        .config(DRIVERS_OPTIONS, shlex.join(java_options))
         .config("spark.jars", ",".join(path.as_uri() for path in jars))
         .config("spark.serializer", "org.apache.spark.serializer.KryoSerializer")
         .config("spark.kryoserializer.buffer.max", "2000M")
@@ -171,8 +177,10 @@ def start_session(
             builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
         if executors and here:
             # Folders of this machine, which a node elsewhere need not have.
-            builder = builder.config("spark.executor.extraJavaOptions", shlex.join(java_options))
+            builder = builder.config(EXECUTORS_OPTIONS, shlex.join(java_options))
         for key, value in (settings or {}).items():
+            if key in JAVA_OPTIONS and (here or key == DRIVERS_OPTIONS):
+                value = f"{shlex.join(java_options)} {value}"
             builder = builder.config(key, value)
         try:
             spark = builder.getOrCreate()

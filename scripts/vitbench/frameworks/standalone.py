@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import time
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from vitbench.errors import UserError
@@ -137,11 +138,20 @@ class Standalone:
 
 
 def cores_of_each(workers: int, cores: int) -> list[set[int]] | None:
-    """Numbers of the cores that each worker is held to; None where the system holds no process, or has too few."""
+    """Numbers of the logical CPUs that each worker is held to; None where the system holds no process, or has too few.
+
+    The hardware threads of one core belong to one worker, whatever their numbers are. Workers that are smaller than a
+    core get one each, as long as there are any: two of them on one core would take from each other.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return None
-    # Hardware threads of one core belong to one worker, whatever their numbers are.
-    there = sorted(os.sched_getaffinity(0), key=lambda number: (*_core_of(number), number))
+    of_core: dict[tuple[int, int], list[int]] = {}
+    for number in sorted(os.sched_getaffinity(0)):
+        of_core.setdefault(_core_of(number), []).append(number)
+    each = [of_core[core] for core in sorted(of_core)]
+    if cores < max(map(len, each)):
+        each = [[thread for thread in threads if thread is not None] for threads in zip_longest(*each)]
+    there = [number for threads in each for number in threads]
     if workers * cores > len(there):
         return None
     return [set(there[number * cores : (number + 1) * cores]) for number in range(workers)]

@@ -24,13 +24,14 @@ from vitbench import environment
 from vitbench.accuracy import share_right
 from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
+from vitbench.flags import CHANGED, IMAGES_LOST, NOT_REACHED, SUSPECT, UNSTEADY, WORK_LOST
 from vitbench.frameworks import ADAPTERS, Prediction, plans_each_pass
 from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.measure.repeat import Repeat
 from vitbench.records.record import check, kept, may_be_null, predictions_path, read_predictions, write
-from vitbench.steady import TIMED, UNSTEADY, Course, Pass, follow
+from vitbench.steady import TIMED, Course, Pass, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
 ORDERED_BY = "VITBENCH_ORDERED_BY"
@@ -64,7 +65,7 @@ def measure(repeat: Repeat, out: Path) -> dict[str, Any]:
         attempts: list[dict[str, Any]] = []
         while True:
             record = _attempt(repeat, folder, ordered_by)
-            if "suspect" not in record["flags"] or len(attempts) == repeat.limits.retries:
+            if SUSPECT not in record["flags"] or len(attempts) == repeat.limits.retries:
                 break
             print(f"measuring again: {'; '.join(record['quiet']['findings'])}", flush=True)
             attempts.append(_set_aside(record))
@@ -154,7 +155,7 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     probed = {"before": before, "after": after, **taken}
     found = quiet.findings(probed, repeat.reference, repeat.limits) if cpu else []
     if found:
-        record["flags"] = [*record["flags"], "suspect"]
+        record["flags"] = [*record["flags"], SUSPECT]
     for line in held_by:
         print(f"beside this repeat ran {line}", flush=True)
     return record | {
@@ -370,23 +371,41 @@ def _succeeded(
     valid = min(one["valid"] for one in timed)
     flags = {
         UNSTEADY: not course.settled,
-        "labels changed between passes": any(one["changed"] for one in passes),
-        "images lost": min(one["valid"] for one in passes[1:]) < len(repeat.labels),
+        CHANGED: any(one["changed"] for one in passes),
+        IMAGES_LOST: min(one["valid"] for one in passes[1:]) < len(repeat.labels),
     }
     histogram = done["effective_batch_sizes"]
     effective = max(int(size) for size in histogram) if histogram else None
-    flags["batch size not reached"] = effective is not None and effective < repeat.known["batch_size"]
+    flags[NOT_REACHED] = effective is not None and effective < repeat.known["batch_size"]
     cluster = done.get("cluster")
     # A new executor is cold, and fewer of them are another cluster: what was lost counts for the whole repeat.
-    flags["work lost"] = cluster is not None and cluster["executors_lost"] + cluster["tasks_retried"] > 0
-    return kept(done) | {
-        "environment": repeat.known["environment"] | done["environment"],
-        "effective_batch_size": effective,
-        "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
-        "steady": course.steady(),
-        "wall_seconds": seconds,
-        "throughput": valid / seconds,
-        "valid_predictions": valid,
-        "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
-        "flags": [flag for flag, raised in flags.items() if raised],
-    }
+    flags[WORK_LOST] = cluster is not None and cluster["executors_lost"] + cluster["tasks_retried"] > 0
+    cost = lost_seconds(passes)
+    return (
+        kept(done)
+        | ({} if cost is None else {"cluster": cluster | {"lost_seconds": cost}})
+        | {
+            "environment": repeat.known["environment"] | done["environment"],
+            "effective_batch_size": effective,
+            "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
+            "steady": course.steady(),
+            "wall_seconds": seconds,
+            "throughput": valid / seconds,
+            "valid_predictions": valid,
+            "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
+            "flags": [flag for flag, raised in flags.items() if raised],
+        }
+    )
+
+
+def lost_seconds(passes: list[dict[str, Any]]) -> float | None:
+    """What the losses of a cluster cost: by how much the passes in which something was lost, and the one after each, in
+    which a new executor is cold, took longer than the median of the others. Pass 0 is no measure of either. None where
+    nothing was lost, or no other pass is there.
+    """
+    hit = {place for place, one in enumerate(passes) if one.get("executors_lost") or one.get("tasks_retried")}
+    slowed = {place for each in hit for place in (each, each + 1) if 0 < place < len(passes)}
+    others = [one["seconds"] for place, one in enumerate(passes) if place and place not in slowed]
+    if not slowed or not others:
+        return None
+    return sum(passes[place]["seconds"] for place in slowed) - len(slowed) * statistics.median(others)

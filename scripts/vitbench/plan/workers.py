@@ -37,8 +37,8 @@ _SAID_ELSEWHERE = {
 }
 # Variables of executors that a variant says: those of TensorFlow.
 _SAID_BY_VARIANT = re.compile(r"spark\.executorEnv\.TF_")
-# Settings whose values Spark itself hides in its logs (spark.redaction.regex).
-_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+# Settings whose values Spark itself hides in its logs (spark.redaction.regex), and keys of Azure's and Google's stores.
+_SECRET = re.compile(r"secret|password|token|(access|account|private)[.]?key|(^|[.])sas([.]|$)", re.IGNORECASE)
 # MB of 2^20 bytes. Heap of an executor, which in Spark NLP holds the model (about 4 GB to load a ViT) and in Python's
 # tasks next to nothing; never more than one node's.
 _LEAST = {True: 4096, False: 1024}
