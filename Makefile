@@ -65,8 +65,9 @@ install: .ready
 	@"$(PYTHON)" scripts/install.py
 
 # What a developer runs after each change: no JVM, no browser, no LibreOffice, no network, no installation, no whole run.
+quick = not long and not jvm and not browser and not office and not network
 check:
-	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "not long and not jvm and not browser and not office" $(ARGS)
+	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "$(quick)" $(ARGS)
 
 test: install
 	@$(in_environment) .venv/bin/python -m pytest $(ARGS)

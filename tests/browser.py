@@ -135,6 +135,15 @@ class Page:
         asked = [one["request"]["url"] for one in self._mine("Network.requestWillBeSent")]
         return [address for address in asked if address != self._address and not address.startswith("data:")]
 
+    def kept_out(self, axe: Path) -> list[str]:
+        """What keeps people out by the rules of axe-core, whose script lies there: rule and places, a line each."""
+        self.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        self.evaluate(axe.read_text(encoding="utf-8") + "\n;1")
+        return self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations.map((one) =>"
+            " `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`))"
+        )
+
     def screenshot(self, path: Path, whole: bool = False) -> None:
         found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import yaml
+from once import once
 from tree import ROOT
 
 from vitbench.frameworks import ADAPTERS, FRAMEWORKS, Prediction, Task
@@ -58,15 +57,7 @@ def make(folder: Path) -> Path:
 
 def copy(factory: Any, to: Path) -> Path:
     """A copy of what `make` writes, which it does once in a run of the tests; `factory`: pytest's tmp_path_factory."""
-    base = factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
-    shared.mkdir(exist_ok=True)
-    with open(shared / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (shared / "whole").exists():
-            (shared / "partial").mkdir()
-            make(shared / "partial").rename(shared / "whole")
-    return Path(shutil.copytree(shared / "whole", to))
+    return Path(shutil.copytree(once(factory, "tiny", make), to))
 
 
 def task(place: Path, name: str, batch_size: int = 4, threads: int = 2, **changes: Any) -> Task:

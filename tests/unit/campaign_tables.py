@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import analyse_runs
 import collect_records
@@ -16,6 +18,7 @@ import tabulate_scaling
 import tabulate_stages
 import unpack_campaign
 import write_context
+from once import once
 
 from vitbench import tables
 from vitbench.files import HOME
@@ -27,6 +30,23 @@ CAMPAIGNS = sorted(path.name for path in (HOME / "resources" / "campaigns").iter
 def packed(name: str) -> Packed:
     """A committed campaign."""
     return open_archive(HOME / "resources" / "campaigns" / name)
+
+
+def tabulated(factory: Any, name: str) -> dict[str, Path]:
+    """What `tabulate` and `replicate` write of a committed campaign, once in a run of the tests, and `results`: its
+    folder; `factory`: pytest's tmp_path_factory.
+    """
+
+    def make(folder: Path) -> None:
+        paths = tabulate(packed(name), folder)
+        paths |= replicate(paths)
+        (folder / "paths.json").write_text(
+            json.dumps({key: str(path.relative_to(folder)) for key, path in paths.items()})
+        )
+
+    folder = once(factory, f"campaign {name}", make)
+    named = json.loads((folder / "paths.json").read_text())
+    return {"results": folder} | {key: folder / path for key, path in named.items()}
 
 
 def tabulate(archive: Packed, results: Path) -> dict[str, Path]:
@@ -52,7 +72,7 @@ def tabulate(archive: Packed, results: Path) -> dict[str, Path]:
     write_context.main(tables.read(runs), tables.read(made["speedup"]), archive, context)
     advised = {name: results / f"{name}.csv" for name in ("advice", "steps")}
     tabulate_advice.main(
-        {name: str(path) for name, path in ({"runs": runs} | made | derived).items()},
+        {name: str(path) for name, path in ({"runs": runs, "physics": physics} | made | derived).items()},
         archive,
         {name: str(path) for name, path in advised.items()},
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import describe_campaign
 import planted
 import pytest
-from campaign_tables import CAMPAIGNS, packed, tabulate
+from campaign_tables import CAMPAIGNS, tabulate, tabulated
 from example_tables import typed
 
 from vitbench import tables
@@ -25,9 +25,7 @@ MEASURED = re.compile(r"\d[\d.,]* (?:times|images/s|images a second|GFLOP/s|s a 
 @pytest.fixture(scope="module", params=CAMPAIGNS)
 def campaign(request, tmp_path_factory) -> describe_campaign.Campaign:
     """A committed campaign, its tables made as the rules make them."""
-    results = tmp_path_factory.mktemp(request.param)
-    tabulate(packed(request.param), results)
-    return describe_campaign.read(request.param, results)
+    return describe_campaign.read(request.param, tabulated(tmp_path_factory, request.param)["results"])
 
 
 def test_a_campaign_with_data_sets_of_several_sizes_has_their_parts(sized, tmp_path, monkeypatch):

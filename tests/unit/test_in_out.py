@@ -250,7 +250,7 @@ WAYS = {
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> dict:
     """What each way in and out answers, of the same images, one session after another."""
-    place = tiny.make(tmp_path_factory.mktemp("in and out"))
+    place = tiny.copy(tmp_path_factory, tmp_path_factory.mktemp("in and out") / "tiny")
     given = []
     for name, settings in WAYS.items():
         own = place / f"temporary of {name}"  # as each repeat has

@@ -48,6 +48,7 @@ def test_the_uv_that_installs_is_the_one_that_is_installed():
     assert lock.versions((ENVS / "uv.txt").read_text()) == {"uv": PINNED["uv"]}
 
 
+@pytest.mark.network
 @pytest.mark.parametrize(("platform", "java"), [("aarch64-apple-darwin", True), ("aarch64-unknown-linux-gnu", False)])
 def test_the_lock_resolves_on_the_platforms_where_no_test_runs(platform, java, tmp_path):
     answer = subprocess.run(
@@ -166,6 +167,7 @@ def test_sizes_of_jars_follow_the_natives(tmp_path):
     assert lock.jar_sizes(tmp_path, tmp_path) is None
 
 
+@pytest.mark.network
 def test_sizes_that_the_registry_does_not_state_are_counted():
     (locked,) = [each for each in requirements(ENVS / "default.txt") if each.startswith("threadpoolctl==")]
     wheels = [

@@ -13,7 +13,7 @@ from vitbench.files import HOME
 
 # Stands in for the environment's Python: notes what it was asked for, and measures one repeat more than there were.
 SNAKEMAKE = """\
-import json, os, signal, sys, time
+import json, os, signal, subprocess, sys, time
 from pathlib import Path
 asked = sys.argv[1:]
 run = Path(asked[asked.index("--directory") + 1])
@@ -27,9 +27,19 @@ for name in ("results/provenance/grid.json", "results/runs.csv", "reports/page.h
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     (run / name).write_text("x")
 if "--sleep" in asked:
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    job = subprocess.Popen([sys.executable, "job.py", str(run / "results/provenance/job.txt")])
+    signal.signal(signal.SIGINT, lambda *_: (job.wait(), sys.exit(130)))
     time.sleep(60)
 sys.exit(3 if "--fail" in asked else 0)
+"""
+# Stands in for a job of its: a repeat that is stopped by the signal which a terminal sends to all.
+JOB = """\
+import sys, time
+from pathlib import Path
+try:
+    time.sleep(50)
+except KeyboardInterrupt:
+    Path(sys.argv[1]).write_text("stopped")
 """
 MAKEFILE = f"""\
 install:
@@ -45,6 +55,7 @@ def place(tmp_path, monkeypatch):
     source.mkdir()
     (source / "Makefile").write_text(MAKEFILE)
     (source / "snakemake.py").write_text(SNAKEMAKE)
+    (source / "job.py").write_text(JOB)
     somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
     bundle = ["bundle", "create", "-q", str(tmp_path / "vitbench.bundle"), "HEAD"]
     for command in (["init", "-q"], ["add", "-A"], [*somebody, "commit", "-qm", "all"], bundle):
@@ -92,7 +103,8 @@ def test_what_failed_keeps_its_records_and_says_so_by_its_status(place):
 
 def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(place, capsys):
     assert run(place, "full", "--sleep", minutes="0.05") == 130
-    assert "measurements/a-machine/rep0.json" in packed(place)
+    found = packed(place)
+    assert "measurements/a-machine/rep0.json" in found and found["results/provenance/job.txt"] == b"stopped"
     said = capsys.readouterr().out
     assert "stopped after 0.05 minutes" in said and "1 records are in" in said
 

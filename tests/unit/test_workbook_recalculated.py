@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import spreadsheet
 import write_workbook
-from campaign_tables import CAMPAIGNS, packed, published, replicate, tabulate
+from campaign_tables import CAMPAIGNS, published, tabulated
 from example_tables import FIVE, Tables, analysed, example
 from spreadsheet import Table, convert, edited, formulas, values, without_values
 
@@ -76,14 +76,10 @@ def books(runs, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("books")
     made = {name: write(run, folder / f"{name}.xlsx") for name, run in runs.items()}
     for name in (*CAMPAIGNS, "published"):
-        results = tmp_path_factory.mktemp(name)
-        if name == "published":
-            paths = published(results)
-        else:
-            paths = tabulate(packed(name), results)
-            paths |= replicate(paths)
+        paths = published(tmp_path_factory.mktemp(name)) if name == "published" else tabulated(tmp_path_factory, name)
         made[name] = folder / f"{name}.xlsx"
-        write_workbook.main({table: str(path) for table, path in paths.items() if table != "grid"}, str(made[name]))
+        given = {table: str(path) for table, path in paths.items() if table not in ("grid", "results")}
+        write_workbook.main(given, str(made[name]))
     return made
 
 
