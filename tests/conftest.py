@@ -8,7 +8,6 @@ import pytest
 from tree import ROOT
 from xdist.scheduler import LoadScopeScheduling
 
-from vitbench import machine
 from vitbench.measure.processes import LOCK
 
 # Threads that wait for each other sleep. Those of torch would spin, for others that have no core to run on beside two
@@ -20,16 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 SHARED = {"smoke": "smoke", "measured_pipeline": "smoke", "measured": "measured", "tree": "measured"}
 # What takes longest comes first, so that all workers end together: beginnings of scopes, in their order.
 FIRST = ("smoke", "measured", "tests/smoke/", "tests/workflow/test_install", "tests/workflow/")
-
-
-# Bytes of memory that a worker wants: what starts a Java virtual machine with a model holds about four GB.
-A_WORKER = 6e9
-
-
-def pytest_xdist_auto_num_workers():
-    """One worker more than cores, where there is memory for it: a third of their time tests wait, for processes that
-    start or end, and for clocks."""
-    return max(1, min(machine.cores() + 1, int(machine.memory_bytes() / A_WORKER)))
 
 
 @pytest.fixture(scope="session", autouse=True)
