@@ -93,7 +93,8 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
     lines = re.findall(
         r"^\d of 8: block [12] of 2, patient/plain/cpu/w1/bs\d on sample: [\d.]+ images/s; about", text, re.M
     )
-    assert len(lines) >= len(done) and "\x1b[1m" not in "".join(lines)
+    # The last one's record is there before its line: the signal may have come between the two.
+    assert len(lines) >= len(done) - 1 > 0 and "\x1b[1m" not in "".join(lines)
 
     kept = records()
     tree.snakemake(*arguments)
