@@ -13,8 +13,8 @@ from pathlib import Path
 
 import browser
 
-# A phone's, and a screen's.
-WIDTHS = (390, 1400)
+# A telephone's, a tablet's and a screen's.
+WIDTHS = (390, 820, 1400)
 
 
 def problems(chromium: browser.Browser, file: Path, axe: Path, width: int) -> list[str]:
