@@ -52,8 +52,9 @@ def advised(*cells: list[dict], total=(), break_even=(), impossible=(), **how: A
     return typed(found.to_dict("records"), "advice").set_index("objective", drop=False)
 
 
-def stepped(*cells: list[dict], **how: Any) -> pandas.DataFrame:
-    found = advice.steps(table(*cells), judged(*cells, **how), HF, DEFINITIONS)
+def stepped(*cells: list[dict], impossible=(), **how: Any) -> pandas.DataFrame:
+    speedup = judged(*cells, impossible=impossible, **how)
+    found = advice.steps(table(*cells), speedup, HF, DEFINITIONS, impossible=impossible)
     return typed(found.to_dict("records"), "steps")
 
 
@@ -87,7 +88,9 @@ def test_what_failed_the_gate_or_was_set_aside_is_not_advised():
 
 
 def test_a_baseline_that_is_faster_than_the_machine_serves_no_aim_and_another_one_only_itself_not():
-    found = advised(*FIELD, impossible={("full", f"{HF}/cpu/w1/bs8")})
+    too_fast = {("full", f"{HF}/cpu/w1/bs8")}
+    found = advised(*FIELD, impossible=too_fast)
+    assert len(stepped(*FIELD)) and stepped(*FIELD, impossible=too_fast).empty
     assert (found.candidate == "").all() and found.reason.str.contains("faster than this machine can be").all()
     found = advised(*FIELD, impossible={("full", f"{BFLOAT16}/cpu/w1/bs8")})
     assert found.loc[TIME].candidate.startswith(PROCESSES) and found.loc[TIME].candidates == 3

@@ -190,12 +190,13 @@ spark._check_classes = lambda *_: None
 folder = Path(sys.argv[1])
 def main():
     # A site's core-site.xml may also lie on the class path, where no variable leads to it.
-    settings = {"spark.driver.extraClassPath": str(folder / "hadoop")}
+    settings = {"spark.driver.extraClassPath": str(folder / "hadoop"), "spark.driver.extraJavaOptions": "-Dmine=yes"}
     hadoop = Path(sys.argv[2]) if sys.argv[2] else None
     settings = {} if hadoop else settings
     session = spark.start_session([], folder, "local[1]", folder, settings, hadoop, engine={spark.ONEDNN: "1"})
     jvm, context = session._jvm, session.sparkContext
     told = {name: jvm.java.lang.System.getProperty(name) for name in ("file.encoding", "sun.jnu.encoding", "user.home")}
+    told["mine"] = jvm.java.lang.System.getProperty("mine")
     told["onednn"] = jvm.java.lang.System.getenv(spark.ONEDNN)
     told["heap"] = jvm.java.lang.Runtime.getRuntime().maxMemory()
     told["default"] = context._jsc.hadoopConfiguration().get("fs.defaultFS")
@@ -251,6 +252,11 @@ def session(tmp_path_factory) -> dict:
 def test_a_local_session_reads_local_files_whatever_hadoop_is_set_up_for(session):
     assert session["default"] == "file:///" and session["master"] == "local[1]" and session["hadoop"] == "yes"
     assert session["count"] == 100
+
+
+@pytest.mark.jvm
+def test_options_of_java_that_are_given_stand_beside_ours(session):
+    assert session["mine"] == "yes" and session["file.encoding"] == "UTF-8"
 
 
 @pytest.mark.jvm

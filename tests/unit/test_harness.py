@@ -306,11 +306,21 @@ def test_what_a_loss_cost_is_what_its_pass_and_the_next_took_longer_than_the_oth
     def passes(*seconds: float, lost: int, what: str = "executors_lost") -> list[dict]:
         return [{"seconds": one, what: int(place == lost)} for place, one in enumerate(seconds)]
 
-    assert supervisor.lost_seconds(passes(20, 5, 9, 7, 5, 4, lost=2)) == pytest.approx(9 + 7 - 2 * 5)
-    assert supervisor.lost_seconds(passes(20, 5, 5, 9, lost=3, what="tasks_retried")) == pytest.approx(4)
-    assert supervisor.lost_seconds(passes(20, 9, 5, 5, lost=0)) == pytest.approx(4)
-    assert supervisor.lost_seconds(passes(20, 5, 5, lost=7)) is None
-    assert supervisor.lost_seconds(passes(20, 5, 9, lost=1)) is None  # nothing to hold it against
+    assert records.lost_seconds(passes(20, 5, 9, 7, 5, 4, lost=2)) == pytest.approx(9 + 7 - 2 * 5)
+    assert records.lost_seconds(passes(20, 5, 5, 9, lost=3, what="tasks_retried")) == pytest.approx(4)
+    assert records.lost_seconds(passes(20, 9, 5, 5, lost=0)) == pytest.approx(4)
+    assert records.lost_seconds(passes(20, 5, 5, lost=7)) is None
+    assert records.lost_seconds(passes(20, 5, 9, lost=1)) is None  # nothing to hold it against
+
+
+def test_what_a_loss_cost_stands_in_the_record(tmp_path):
+    lost = [{"executors_lost": int(place == 1), "tasks_retried": 0} for place in range(5)]
+    cluster = CLUSTER | {"executors_lost": 1, "why_lost": ["exited"]}
+    record = measure(tmp_path, {"faults": lost, "describe": {"cluster": cluster}}, passes=few_passes(timed=4))
+    seconds = [one["seconds"] for one in record["passes"]]
+    assert len(seconds) == 5
+    cost = seconds[1] + seconds[2] - (seconds[3] + seconds[4])  # the median of two is half of their sum
+    assert record["cluster"]["lost_seconds"] == pytest.approx(cost, abs=1e-6)
 
 
 def test_a_cluster_that_lost_nothing_is_recorded_and_not_flagged(tmp_path):

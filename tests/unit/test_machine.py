@@ -156,6 +156,21 @@ def test_two_generations_under_one_name_have_two_ids(tmp_path):
     assert processor.line(one) != processor.line(two)
 
 
+@pytest.mark.parametrize(
+    ("sets", "multiplies"),
+    [
+        (["avx512_bf16", "avx512f"], True),
+        (["amx_bf16", "amx_tile"], True),
+        (["asimd", "bf16"], True),
+        (["avx2", "fma"], False),
+        ([], False),
+    ],
+)
+def test_bfloat16_is_multiplied_where_x86_or_arm_say_so(monkeypatch, sets, multiplies):
+    monkeypatch.setattr(processor, "read", lambda: {"instruction_sets": sets})
+    assert processor.multiplies_bfloat16() == multiplies
+
+
 def test_two_arm_processors_that_archspec_does_not_know_have_two_ids(tmp_path):
     ids = {
         machine.identify(facts(tmp_path / part, arm("0x99", part, features=GRAVITON3)), ["cpu"])

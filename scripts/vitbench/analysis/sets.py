@@ -379,7 +379,7 @@ def _shown(one: _Row, tests: int, noises: Iterable[Noise | None] = ()) -> dict[s
         needed = blocks_needed(found.ratio, found.spread, ALPHA, found.rule.margin, brings)
         row["blocks_needed"] = max(found.blocks + 1, needed)
         reasons.append(
-            f"to tell it from ±{found.rule.margin:.0%} takes {about(row['blocks_needed'])} repeats in each set at this "
+            f"a verdict (±{found.rule.margin:.0%}) takes {about(row['blocks_needed'])} repeats in each set at this "
             "noise if the ratio is the one found"
         )
     return row | {"reason": "; ".join(filter(None, reasons)) or None}

@@ -242,7 +242,7 @@ def what_is_missing(margin: float, blocks: float, hours: float, more: bool) -> s
     these, of a new plan."""
     kind, further = ("blocks", " more") if more else ("new blocks", "")
     return (
-        f"to tell it from ±{margin:.0%} takes {about(blocks)} {kind} at this noise if the ratio is the one found, "
+        f"a verdict (±{margin:.0%}) takes {about(blocks)} {kind} at this noise if the ratio is the one found, "
         f"about {duration(hours)}{further}"
     )
 

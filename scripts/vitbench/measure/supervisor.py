@@ -30,7 +30,15 @@ from vitbench.measure import quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.measure.repeat import Repeat
-from vitbench.records.record import check, kept, may_be_null, predictions_path, read_predictions, write
+from vitbench.records.record import (
+    check,
+    kept,
+    lost_seconds,
+    may_be_null,
+    predictions_path,
+    read_predictions,
+    write,
+)
 from vitbench.steady import TIMED, Course, Pass, follow
 
 # The Snakemake process that ordered this repeat; when it is gone, nobody waits for the record any more.
@@ -380,32 +388,17 @@ def _succeeded(
     cluster = done.get("cluster")
     # A new executor is cold, and fewer of them are another cluster: what was lost counts for the whole repeat.
     flags[WORK_LOST] = cluster is not None and cluster["executors_lost"] + cluster["tasks_retried"] > 0
-    cost = lost_seconds(passes)
-    return (
-        kept(done)
-        | ({} if cost is None else {"cluster": cluster | {"lost_seconds": cost}})
-        | {
-            "environment": repeat.known["environment"] | done["environment"],
-            "effective_batch_size": effective,
-            "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
-            "steady": course.steady(),
-            "wall_seconds": seconds,
-            "throughput": valid / seconds,
-            "valid_predictions": valid,
-            "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
-            "flags": [flag for flag, raised in flags.items() if raised],
-        }
-    )
-
-
-def lost_seconds(passes: list[dict[str, Any]]) -> float | None:
-    """What the losses of a cluster cost: by how much the passes in which something was lost, and the one after each, in
-    which a new executor is cold, took longer than the median of the others. Pass 0 is no measure of either. None where
-    nothing was lost, or no other pass is there.
-    """
-    hit = {place for place, one in enumerate(passes) if one.get("executors_lost") or one.get("tasks_retried")}
-    slowed = {place for each in hit for place in (each, each + 1) if 0 < place < len(passes)}
-    others = [one["seconds"] for place, one in enumerate(passes) if place and place not in slowed]
-    if not slowed or not others:
-        return None
-    return sum(passes[place]["seconds"] for place in slowed) - len(slowed) * statistics.median(others)
+    known = kept(done)
+    if (cost := lost_seconds(passes)) is not None:
+        known["cluster"] = cluster | {"lost_seconds": cost}
+    return known | {
+        "environment": repeat.known["environment"] | done["environment"],
+        "effective_batch_size": effective,
+        "waves": -(-done["partitions"] // done["slots"]) if done["partitions"] else None,
+        "steady": course.steady(),
+        "wall_seconds": seconds,
+        "throughput": valid / seconds,
+        "valid_predictions": valid,
+        "accuracy": share_right(read_predictions(folder / "predictions.csv"), repeat.labels),
+        "flags": [flag for flag, raised in flags.items() if raised],
+    }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from vitbench import processor
@@ -139,6 +140,19 @@ def seconds_of_passes(record: dict[str, Any]) -> float:
     """What all passes of a repeat took together, short ones included."""
     short = record.get("short_passes") or {"seconds": 0.0}
     return short["seconds"] + sum(one["seconds"] for one in record["passes"])
+
+
+def lost_seconds(passes: list[dict[str, Any]]) -> float | None:
+    """What the losses of a cluster cost: by how much the passes in which something was lost, and the one after each, in
+    which a new executor is cold, took longer than the median of the others. Pass 0 is no measure of either. None where
+    nothing was lost, or no other pass is there.
+    """
+    hit = {place for place, one in enumerate(passes) if one.get("executors_lost") or one.get("tasks_retried")}
+    slowed = {place for each in hit for place in (each, each + 1) if 0 < place < len(passes)}
+    others = [one["seconds"] for place, one in enumerate(passes) if place and place not in slowed]
+    if not slowed or not others:
+        return None
+    return sum(passes[place]["seconds"] for place in slowed) - len(slowed) * median(others)
 
 
 def predictions_path(record: Path) -> Path:

@@ -63,7 +63,8 @@ class Adapter(Plain):
         # torch's eager quantisation is for processors alone.
         there["int8"] = self.accelerator == "cpu"
         if self.accelerator == "cpu":
-            there["bfloat16"] = multiplies_bfloat16()
+            # Only whoever asks for it waits for what reads the processor's flags.
+            there["bfloat16"] = self.precision == "bfloat16" and multiplies_bfloat16()
             there["float16"] = torch.cpu._is_amx_fp16_supported()
         elif self.accelerator == "cuda":
             capability = torch.cuda.get_device_capability()
