@@ -359,6 +359,13 @@ def test_failed_and_flagged_repeats_are_listed_with_their_reason(tmp_path):
     assert "killed at 5 GB by the kernel" in quiet and "another process held 40% of the CPU" in quiet
 
 
+@pytest.mark.parametrize("flag", ["", "no steady state"])
+def test_a_repeat_without_a_steady_state_speaks_against_the_numbers(tmp_path, flag):
+    main = parsed(write(tmp_path, rich(flags={("huggingface/pipeline", 8, 1): flag})).read_text()).all("main")[0].text
+    believed, _, against = main.partition("Who is faster")[0].partition("Why not:")
+    assert "steady in" in (against if flag else believed) and "steady in" not in (believed if flag else against)
+
+
 def test_work_that_a_cluster_lost_is_a_doubt_wherever_it_is_spoken_of(tmp_path):
     lost = {("full", TWO[0], 16, 1): "work lost", (TWO[1], 8, 2): "work lost"}
     html = write(tmp_path, rich(variants=TWO, flags=lost)).read_text()
