@@ -1,5 +1,6 @@
 """A copy of the workflow in a folder of its own, as a clone has it, and Snakemake run in it or from the checkout."""
 
+import fnmatch
 import json
 import os
 import re
@@ -78,6 +79,18 @@ class Tree:
     def copy(self, to: Path) -> "Tree":
         shutil.copytree(self.root, to, symlinks=True)
         return Tree(to)
+
+
+def found(root: Path, pattern: str) -> list[Path]:
+    """The files and folders below `root` of such a name, also while others come and go beside them.
+
+    `Path.glob` makes an error of a folder that goes while it looks (in Python 3.11).
+    """
+    return [
+        Path(folder, name)
+        for folder, folders, names in os.walk(root)
+        for name in fnmatch.filter([*folders, *names], pattern)
+    ]
 
 
 # What a run in a clone does not read: pictures of the docs, the tests, and campaigns, which take a minute to draw.

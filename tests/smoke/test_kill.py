@@ -10,7 +10,7 @@ import time
 import psutil
 import tree
 import unlock
-from tree import processes_of
+from tree import found, processes_of
 
 
 def wait_until(condition, seconds):
@@ -20,6 +20,11 @@ def wait_until(condition, seconds):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.2)
     return value
+
+
+def recorded(folder):
+    """The records of a run, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in found(folder / "measurements", "rep0.json")}
 
 
 def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
@@ -36,20 +41,20 @@ def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
     with open(folder / "output.txt", "w") as output:
         run = subprocess.Popen([*command, *configuration], cwd=folder, stdout=output, stderr=output)
     java = wait_until(lambda: [one for one in processes_of(folder) if one.name() == "java"], 180)
-    done = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
+    done = recorded(folder)
     assert {path.parts[-6] for path in done} == {"huggingface"}
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     wait_until(lambda: not processes_of(folder), 30)
     # Dead, though perhaps not yet collected: a container's first process need not do that.
     assert not java[0].is_running() or java[0].status() == psutil.STATUS_ZOMBIE
-    wait_until(lambda: not list(folder.rglob(".*.repeat")), 10)
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")} == done
+    wait_until(lambda: not found(folder, ".*.repeat"), 10)
+    assert recorded(folder) == done
 
     assert unlock.lock_files(folder)
     tree.smoke(folder, "sweep", fails=True)
     subprocess.run([sys.executable, unlock.__file__, "--directory", folder], cwd=tree.ROOT, check=True)
     tree.smoke(folder, "sweep")
-    after = {path: path.stat().st_mtime_ns for path in folder.glob("measurements/**/rep0.json")}
+    after = recorded(folder)
     assert len(after) == len(done) + 1 and after.items() >= done.items()
     assert not processes_of(folder)

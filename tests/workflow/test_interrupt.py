@@ -12,7 +12,7 @@ from pathlib import Path
 
 import planted
 import yaml
-from tree import Tree, clone, hear_signals, processes_of
+from tree import Tree, clone, found, hear_signals, processes_of
 
 from vitbench.inputs import photographs
 from vitbench.plan.configuration import load
@@ -25,7 +25,7 @@ PATIENT = Path(__file__).parents[1] / "patient_framework"
 
 def half_written(folder: Path) -> list[Path]:
     """What files are staged in, and where repeats work."""
-    return [path for path in folder.rglob(".*") if path.name.endswith((".partial", ".repeat"))]
+    return [*found(folder, ".*.partial"), *found(folder, ".*.repeat")]
 
 
 def patient(folder: Path) -> Tree:
@@ -66,7 +66,7 @@ def test_ctrl_c_stops_within_ten_seconds_and_leaves_nothing_half_done(tmp_path):
     deadline = time.monotonic() + PATIENCE
 
     def records() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in tree.root.glob("measurements/**/rep*.json")}
+        return {path: path.stat().st_mtime_ns for path in found(tree.root / "measurements", "rep*.json")}
 
     try:
         while not (len(records()) >= 2 and processes_of(tree.root)):

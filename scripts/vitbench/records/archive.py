@@ -20,6 +20,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,11 +73,16 @@ class Folder:
 
     def paths(self) -> list[str]:
         inside = self.root / MEASUREMENTS if (self.root / MEASUREMENTS).is_dir() else self.root
-        return sorted(
-            path.relative_to(self.root).as_posix()
-            for path in inside.rglob("*.json")
-            if not any(part.startswith(".") for part in path.relative_to(inside).parts)
-        )
+        found = []
+        # Others may measure there: a walk takes no harm from a repeat's folder that goes meanwhile.
+        for folder, below, names in os.walk(inside):
+            below[:] = [name for name in below if not name.startswith(".")]
+            found += [
+                Path(folder, name).relative_to(self.root).as_posix()
+                for name in names
+                if name.endswith(".json") and not name.startswith(".")
+            ]
+        return sorted(found)
 
     def record(self, path: str) -> dict[str, Any]:
         """The record that lies at `path`; UserError where it is missing or does not fit the schema."""
