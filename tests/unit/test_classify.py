@@ -368,6 +368,25 @@ def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):
     assert contents.check(tmp_path / "spark [out]") == 200
 
 
+def test_a_job_that_goes_on_does_not_read_files_of_which_all_is_done(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, rows in enumerate((6, 0, 5)):
+        told = [(f"{number}-{row}", bytes([row])) for row in range(rows)]
+        parquet.write(images / f"part-{number}.parquet", contents.COLUMNS, told, "uncompressed")
+    parts = dict(listing.unpacked(images, 4, (), tmp_path / "whole"))
+    assert [image for part in parts.values() for image, _ in part] == [name for name, _ in contents.read(images)]
+    # Its rows are gone, its footer is there.
+    with open(images / "part-0.parquet", "r+b") as file:
+        file.seek(4)
+        file.write(bytes(20))
+    with pytest.raises(Exception, match="part-0"):
+        list(contents.read(images))
+    assert [name for name, _ in contents.read(images, 7)] == ["2-1", "2-2", "2-3", "2-4"]
+    assert list(contents.read(images, 11)) == []
+    assert [number for number, _ in listing.unpacked(images, 4, {0, 1}, tmp_path / "rest")] == [2]
+
+
 def test_a_job_starts_each_part_where_the_one_before_ended(tmp_path):
     (tmp_path / "images").mkdir()
     for number in range(10):

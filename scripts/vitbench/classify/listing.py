@@ -60,8 +60,7 @@ def state_of(place: Path) -> list[list[str | int]]:
 def write(images: str, to: Path, store: Store | None) -> int:
     """Write what `images`, an absolute path or a URL, names to `to`, one JSON [id, path] a line; how many there are.
 
-    The id is the path within the folder, or what the list says, with bytes that are no text written out (\\udcff). All
-    of it is in memory meanwhile.
+    The id is the path within the folder, or what the list says, with bytes that are no text written out (\\udcff).
 
     Args:
         store: what lies under the URL; None of a path.
@@ -69,22 +68,35 @@ def write(images: str, to: Path, store: Store | None) -> int:
     Raises:
         UserError: there is none, or the list is none, or the store cannot be read.
     """
-    place = Path(images)
-    if store or (place.is_dir() and not contents.files_of(place)):
-        found = list(store.find()) if store else [(one.name, one.path) for one in sources.in_folder(place)]
-        if not found:
-            raise UserError(f"images: no file below {images} has an image's name (.jpg, .png, …); name another folder")
-    else:
-        found = [(one.name, one.path) for one in path_lists.read(place)]
-    seen: set[str] = set()
+    total = 0
+    written_out: set[str] = set()
     with staged(to) as temporary, open(temporary, "w", encoding="ascii") as lines:
-        for name, path in found:
+        for name, path in _named(images, store):
+            total += 1
             image = name.encode("utf-8", "backslashreplace").decode()
-            if image in seen:
-                raise UserError(f"images: {images} names two images that are both written {image!r}; rename one")
-            seen.add(image)
-            lines.write(f"{json.dumps([image, str(path)])}\n")
-    return len(found)
+            # Names differ; what is written out may be what another one spells.
+            if "\\" in image:
+                if image in written_out:
+                    raise UserError(f"images: {images} names two images that are both written {image!r}; rename one")
+                written_out.add(image)
+            lines.write(f"{json.dumps([image, path])}\n")
+        if not total:
+            raise UserError(f"images: no file below {images} has an image's name (.jpg, .png, …); name another folder")
+    return total
+
+
+def _named(images: str, store: Store | None) -> Iterator[Given]:
+    """What `images` names, no name twice: a folder's as it is walked, a list's or a store's once all are known."""
+    place = Path(images)
+    if store:
+        yield from store.find()
+    elif place.is_dir() and not contents.files_of(place):
+        above = len(os.path.join(images, ""))
+        for path in sources.paths_below(place):
+            yield path[above:], path
+    else:
+        for one in path_lists.each(place):
+            yield one.name, str(one.path)
 
 
 def parts(listed: Path, size: int, without: Collection[int]) -> Iterator[tuple[int, list[Given]]]:
@@ -98,9 +110,13 @@ def parts(listed: Path, size: int, without: Collection[int]) -> Iterator[tuple[i
 
 
 def unpacked(place: Path, size: int, without: Collection[int], folder: Path) -> Iterator[tuple[int, list[Given]]]:
-    """The same of Parquet files of contents, whose images become files below `folder` when their part comes."""
-    rows = contents.read(place)
-    for number in count():
+    """The same of Parquet files of contents, whose images become files below `folder` when their part comes.
+
+    Files that hold only images of the first parts in `without` are not read.
+    """
+    first = next(number for number in count() if number not in without)
+    rows = contents.read(place, first * size)
+    for number in count(first):
         if number in without:
             if not sum(1 for _ in islice(rows, size)):
                 return

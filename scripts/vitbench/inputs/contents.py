@@ -70,16 +70,23 @@ def check(path: Path) -> int:
     return rows
 
 
-def read(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of each image, in the order of the files and of their rows; no content is empty content.
+def read(path: Path, first: int = 0) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of each image from row `first` on, by the order of the files and of their rows.
 
-    DuckDB holds the contents of a file when its turn comes, and takes up to two and a half times as much memory.
+    No content is empty content. Of files that lie before that row the footer alone is read. DuckDB holds the contents
+    of a file when its turn comes, and takes up to two and a half times as much memory.
     """
     import duckdb
 
     for file in files_of(path):
+        table = parquet.relation([file])
         with duckdb.connect() as connection:
-            answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {parquet.relation([file])}')
+            (rows,) = connection.execute(f"select count(*) from {table}").fetchone()
+            if first >= rows:
+                first -= rows
+                continue
+            answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {table} offset {first}')
+            first = 0
             while rows := answer.fetchmany(parquet.ROWS):
                 for name, content in rows:
                     yield str(name), bytes(content or b"")

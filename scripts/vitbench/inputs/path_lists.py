@@ -54,8 +54,14 @@ def read(path: Path, column: str = "path") -> list[Listed]:
     Raises:
         UserError: the list is missing, empty or neither text nor Parquet, or names what is no path of this machine.
     """
+    return list(each(path, column))
+
+
+def each(path: Path, column: str = "path") -> Iterator[Listed]:
+    """The same one after another: only the names are in memory, which tell what stands there twice."""
     here = path.resolve().parent
-    return [_listed(name, label, here, path) for name, label in _names(path, column).items()]
+    for name, label in _names(path, column).items():
+        yield _listed(name, label, here, path)
 
 
 def count(path: Path, column: str = "path") -> int:

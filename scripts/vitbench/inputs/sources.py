@@ -36,22 +36,29 @@ class Source:
 def in_folder(root: Path) -> list[Source]:
     """The files below `root` whose names look like images, sorted; the containing folder's name is the label.
 
-    Links to folders are not followed: they may run in a circle, or lead out of the folder that was named. How many
-    there are is printed.
+    Links to folders are as of `paths_below`.
     """
-    found, links = [], []
-    for folder, below, names in _walked(root):
-        links += [Path(folder, name) for name in below if os.path.islink(os.path.join(folder, name))]
-        found += [Path(folder, name) for name in names]
-    if links:
-        print(
-            f"{root}: {len(links)} links to folders are not followed, the first {min(links).name!r}; name what they "
-            "lead to as a data set of its own, or list its files (docs/data.md)"
-        )
     return [
         Source(path, path.relative_to(root).as_posix(), _label(path.parent.relative_to(root).as_posix()))
-        for path in sorted(found)
+        for path in sorted(map(Path, paths_below(root)))
     ]
+
+
+def paths_below(root: Path) -> Iterator[str]:
+    """The paths of the files below `root` whose names look like images, folder by folder, each folder's sorted.
+
+    One folder's names are in memory at a time. Links to folders are not followed: they may run in a circle, or lead out
+    of the folder that was named. How many there are is printed at the end.
+    """
+    links = []
+    for folder, below, names in _walked(root):
+        links += [path for name in below if os.path.islink(path := os.path.join(folder, name))]
+        yield from (os.path.join(folder, name) for name in sorted(names))
+    if links:
+        print(
+            f"{root}: {len(links)} links to folders are not followed, the first {Path(min(links)).name!r}; name what "
+            "they lead to as a data set of its own, or list its files (docs/data.md)"
+        )
 
 
 def count(definition: dict[str, Any]) -> int | None:
@@ -91,7 +98,7 @@ def _walked(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     Hidden ones are left out: macOS and file managers keep `._name.jpg` and thumbnails beside the images.
     """
     for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
+        below[:] = sorted(name for name in below if not name.startswith("."))
         yield folder, below, [name for name in names if is_named_as_image(name)]
 
 
