@@ -280,7 +280,10 @@ def test_the_page_of_a_table_with_prices_has_money_and_the_range():
 def test_the_most_workers_that_were_measured_are_named():
     scaling = typed([{"source": "live", "workers": 4, "throughput": 9.0}, {"source": "published", "workers": 10,
                                                                           "throughput": 99.0}], "scaling")  # fmt: skip
-    assert "measured together are 4." in told.page(planned(job(0.36)), scaling, CONTEXT)
+    elsewhere = planned(job(0.2, cell=named("onnx", 4), machines=4))
+    assert "measured together are 4." in told.page(elsewhere, scaling, CONTEXT).replace("\n", " ")
+    here = planned(job(0.2, cell=named("onnx", 4)))
+    assert "are 4, which shared one machine" in told.page(here, scaling, CONTEXT).replace("\n", " ").replace("  ", " ")
 
 
 @pytest.mark.parametrize(

@@ -167,4 +167,8 @@ def _scaled(plan: pd.DataFrame, scaling: pd.DataFrame) -> list[str]:
     most = ours["workers"].max()
     if not most > 1:
         return ["No cluster was measured: every row is of one machine with one worker, taken so many times."]
-    return [f"The most workers that were measured together are {most:.0f}."]
+    said = f"The most workers that were measured together are {most:.0f}"
+    # Workers elsewhere count as a machine each.
+    if (plan["machines"] < plan["workers"]).any():
+        said += ", which shared one machine: no network between them is in any row"
+    return [f"{said}."]
