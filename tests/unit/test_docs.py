@@ -47,6 +47,14 @@ def test_links_lead_somewhere(page):
             assert anchor in headings(there.read_text()), f"{target}#{anchor}"
 
 
+def test_what_is_used_of_snakemake_beyond_its_documentation_is_listed():
+    rules = [HOME / "Snakefile", *sorted((HOME / "rules").glob("*.smk"))]
+    used = {name for rule in rules for name in re.findall(r"(?<!/)\bworkflow\.(\w+)", rule.read_text())}
+    page = (HOME / "docs/architecture.md").read_text()
+    listed = set(re.findall(r"`workflow\.(\w+)`", page.partition("that it does not document")[2]))
+    assert listed == used - {"source_path"}  # which it does
+
+
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_no_line_of_prose_is_too_long(page):
     fenced = False
