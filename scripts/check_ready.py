@@ -8,7 +8,8 @@ from vitbench import machine
 from vitbench.errors import UserError, run_logged
 from vitbench.files import write_atomically
 from vitbench.inputs.datasets import read_all, valid_images
-from vitbench.measure import quiet
+from vitbench.measure import canary
+from vitbench.measure.limits import Limits
 from vitbench.measure.processes import machine_lock
 from vitbench.plan import readiness
 
@@ -64,7 +65,7 @@ def main(
     }
     # Beside another run's measurement they would disturb it, and be slow alike.
     with machine_lock():
-        facts["canaries"] = quiet.first_canaries(quiet.Limits(**limits), CANARIES, PATIENCE)
+        facts["canaries"] = canary.first(Limits(**limits), CANARIES, PATIENCE)
     write_atomically(out, json.dumps(facts, indent=1) + "\n")
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     import planted
     from collect_records import runs_table
 
-    from vitbench.measure import quiet
+    from vitbench.measure import canary
     from vitbench.plan.grid import Grid
     from vitbench.records.archive import open_archive, record_paths
 
@@ -48,7 +48,7 @@ def main() -> None:
     planted.plant_run(Path(), grid)
     for when in ("the first time", "again"):
         begin = time.perf_counter()
-        found = quiet.reference(Path(grid.peak).parents[1])
+        found = canary.reference(Path(grid.peak).parents[1])
         print(f"{found['canaries']} canaries, {when}: {time.perf_counter() - begin:.2f} s")
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     archive = open_archive(Path())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Task
-from vitbench.measure.quiet import Limits
+from vitbench.measure.limits import Limits
 from vitbench.measure.repeat import Repeat
 from vitbench.records.record import SCHEMA
 from vitbench.steady import Passes

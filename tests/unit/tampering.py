@@ -8,7 +8,7 @@ from statistics import median
 import planted
 
 from vitbench.campaigns import checker
-from vitbench.measure import quiet
+from vitbench.measure import canary
 from vitbench.records.archive import open_archive, record_paths
 from vitbench.records.record import predictions_path, seconds_of_passes
 
@@ -71,10 +71,10 @@ def refer(run: Path) -> None:
     known = [planted.canary(number) for number in range(5)]
     records = {path: json.loads(path.read_text()) for path in run.rglob("rep*.json")}
     for path, record in sorted(records.items(), key=lambda item: item[1]["started"]):
-        reference = {name: median(one[name] for one in known) for name in quiet.CANARY}
+        reference = {name: median(one[name] for one in known) for name in canary.PARTS}
         change(path, quiet=record["quiet"] | {"reference": reference | {"canaries": len(known)}})
         for one in (*record["attempts"], record):
-            known += [{name: one["quiet"][when][name] for name in quiet.CANARY} for when in ("before", "after")]
+            known += [{name: one["quiet"][when][name] for name in canary.PARTS} for when in ("before", "after")]
 
 
 def probed(record: dict, when: str, **changes) -> dict:

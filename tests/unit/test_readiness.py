@@ -138,7 +138,7 @@ SEEDED_AND_HUB = ("vit-base-seeded", "vit-base-patch16-224")
 @pytest.fixture
 def gate(tmp_path, monkeypatch):
     """Checks a data set of so many images, on this machine or one that is a little different."""
-    monkeypatch.setattr(check_ready.quiet, "first_canaries", lambda *_: [])
+    monkeypatch.setattr(check_ready.canary, "first", lambda *_: [])
     monkeypatch.setattr(machine, "check_configured", lambda *_: None)
 
     def gate(images: int = 3, devices=("cpu",), batch_sizes=(1,), wants_spark=False) -> dict:

@@ -11,7 +11,8 @@ from vitbench.campaigns.checks import Record, text
 from vitbench.errors import UserError
 from vitbench.files import plain_cell
 from vitbench.inputs.datasets import Image
-from vitbench.measure import quiet
+from vitbench.measure import canary
+from vitbench.measure.limits import Limits
 from vitbench.records import record as records
 from vitbench.records.archive import Folder, PredictionRows, is_record, record_paths
 from vitbench.steady import Passes
@@ -129,14 +130,14 @@ def _unusable(record: Record) -> list[str]:
     if not all(size.isdigit() for size in record["effective_batch_sizes"] or {}):
         wrong.append("effective_batch_sizes with a word for a size, expected numbers")
     if record["status"] == "ok" and (found := record["quiet"]):
-        needed = (*quiet.CANARY, "free_memory_bytes")
+        needed = (*canary.PARTS, "free_memory_bytes")
         wrong += [
             f"quiet.{when} without {name}, expected a number"
             for when in ("before", "after")
             for name in needed
             if found[when][name] is None
         ]
-    for name, settings in (("passes", Passes), ("quiet", quiet.Limits)):
+    for name, settings in (("passes", Passes), ("quiet", Limits)):
         stated, known = record["measuring"].get(name), [one.name for one in fields(settings)]
         # What has a default is younger than the first records.
         needed = {one.name for one in fields(settings) if one.default is MISSING}

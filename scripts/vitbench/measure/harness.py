@@ -25,9 +25,9 @@ import psutil
 from vitbench.errors import UserError, without_nodes
 from vitbench.files import HOME, safe_cell
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
+from vitbench.measure.counters import Spans
 from vitbench.measure.energy import Meter
 from vitbench.measure.processes import own_processes
-from vitbench.measure.quiet import Spans
 from vitbench.steady import Course, Pass, Passes
 
 INSTRUMENTED_PASSES = 3

@@ -17,7 +17,8 @@ from vitbench.frameworks.declaration import BYTES, CHECKPOINT
 from vitbench.inputs import checkpoints, contents, jars, packages
 from vitbench.inputs.datasets import Image, check_unchanged, valid_images
 from vitbench.inputs.java import find_java
-from vitbench.measure import quiet
+from vitbench.measure import canary
+from vitbench.measure.limits import Limits
 from vitbench.plan import configuration, readiness, workers
 from vitbench.plan.grid import Grid
 from vitbench.records.record import SCHEMA
@@ -35,7 +36,7 @@ class Repeat:
     labels: dict[str, str]
     """id → the label that the model should give each valid image, empty where it does not count for accuracy"""
     passes: Passes
-    limits: quiet.Limits
+    limits: Limits
     reference: dict[str, float] | None
     """what the canaries are compared with; None before the first"""
     timeout_seconds: float
@@ -125,8 +126,8 @@ def prepare(
         task=task,
         labels=accuracy.expected(labels, matched),
         passes=Passes.of(grid.config["passes"], cell.workers),
-        limits=quiet.Limits(**grid.config["quiet"]),
-        reference=quiet.reference(records, canaries or []),
+        limits=Limits(**grid.config["quiet"]),
+        reference=canary.reference(records, canaries or []),
         timeout_seconds=60 * grid.config["timeout_minutes"],
     )
 

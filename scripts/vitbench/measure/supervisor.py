@@ -26,7 +26,7 @@ from vitbench.errors import UserError
 from vitbench.files import HOME, staged, write_atomically
 from vitbench.flags import CHANGED, IMAGES_LOST, NOT_REACHED, SUSPECT, UNSTEADY, WORK_LOST
 from vitbench.frameworks import ADAPTERS, Prediction, plans_each_pass
-from vitbench.measure import quiet
+from vitbench.measure import counters, quiet
 from vitbench.measure.harness import BUG, says_out_of_memory
 from vitbench.measure.processes import MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.measure.repeat import Repeat
@@ -146,19 +146,19 @@ def _attempt(repeat: Repeat, folder: Path, ordered_by: psutil.Process | None) ->
     begin, started = time.monotonic(), datetime.now(UTC)
     device = repeat.task.device
     before = quiet.probe(device, repeat.reference, repeat.limits)
-    processes = quiet.cpu_by_process()
+    processes = counters.cpu_by_process()
     launched = time.monotonic()
     exit_status = run_child(repeat, folder, ordered_by)
     ended = time.monotonic()
     ours = [os.getpid(), *(process.pid for process in marked(str(folder)))]  # a JVM may outlive its driver by a moment
-    held_by = quiet.holders(processes, quiet.cpu_by_process(), ended - launched, ours)
+    held_by = counters.holders(processes, counters.cpu_by_process(), ended - launched, ours)
     events, tail = what_it_said(folder, exit_status)
     after = quiet.probe(device, repeat.reference, repeat.limits)
     record = repeat.known | {"started": started.isoformat(timespec="seconds")}
     record |= _outcome(repeat, folder, events, exit_status, tail)
     cpu = next((event["cpu"] for event in events if event["event"] == "done"), None)
     unknown = dict.fromkeys(("steal_share", "throttled_seconds", "foreign_cpu_share"))
-    taken = {span: quiet.taken(counted) for span, counted in cpu.items()} if cpu else {"during": unknown}
+    taken = {span: counters.taken(counted) for span, counted in cpu.items()} if cpu else {"during": unknown}
     taken["during"]["holders"] = held_by
     probed = {"before": before, "after": after, **taken}
     found = quiet.findings(probed, repeat.reference, repeat.limits) if cpu else []

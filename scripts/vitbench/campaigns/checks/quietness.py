@@ -12,7 +12,8 @@ from vitbench.analysis.statistics import LEAST_BLOCKS
 from vitbench.campaigns.checks import NotChecked, Record, ended, first_began, probes, short
 from vitbench.errors import UserError
 from vitbench.flags import SUSPECT
-from vitbench.measure import quiet
+from vitbench.measure import canary, quiet
+from vitbench.measure.limits import Limits
 from vitbench.records.archive import Packed
 from vitbench.records.record import seconds_of_passes
 from vitbench.steady import TIMED
@@ -100,7 +101,7 @@ def check_limits(evidence: Evidence) -> Iterable[str]:
         if found is None or own is None or SUSPECT in record["flags"]:
             continue
         if path in evidence.planned and wanted:
-            strict = quiet.Limits(**_stricter(own, wanted))
+            strict = Limits(**_stricter(own, wanted))
             for line in quiet.findings(found, found["reference"], strict):
                 yield f"{path}: {line}, expected the flag `suspect` by the limits of the configuration"
         if len(blocks[_cell(record)]) < LEAST_BLOCKS:
@@ -127,12 +128,12 @@ def _stricter(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def check_canaries(evidence: Evidence) -> Iterable[str]:
     """No canary is a copy, and each reference is the median of the canaries before it."""
     in_time = sorted(evidence.records.items(), key=lambda item: first_began(item[1]))
-    seen = Counter(tuple(probe[name] for name in quiet.CANARY) for _, record in in_time for probe in _canaries(record))
+    seen = Counter(tuple(probe[name] for name in canary.PARTS) for _, record in in_time for probe in _canaries(record))
     for rates, times in seen.items():
         if times >= SAME_CANARIES:
             gemm, decode = rates
             yield f"{times} probes with a canary of {gemm} GFLOP/s and {decode} decodes/s, expected rates of their own"
-    known: dict[str, list[float]] = {name: [] for name in quiet.CANARY}
+    known: dict[str, list[float]] = {name: [] for name in canary.PARTS}
     # A campaign holds one configuration, and others may have been measured between its repeats.
     packed = isinstance(evidence.archive, Packed) and evidence.archive.about.get("left_out")
     all_here = not packed and not evidence.broken
@@ -149,7 +150,7 @@ def check_canaries(evidence: Evidence) -> Iterable[str]:
             if before and all_here:
                 yield from _gone_between(before, (path, record))
         for probe in _canaries(record):
-            for name in quiet.CANARY:
+            for name in canary.PARTS:
                 if probe[name]:
                     insort(known[name], probe[name])
         if reference and reference.get("canaries"):

@@ -14,6 +14,7 @@ from vitbench.campaigns.checks import Record, began
 from vitbench.flags import CHANGED, IMAGES_LOST, NOT_REACHED, SUSPECT, UNSTEADY, WORK_LOST
 from vitbench.frameworks import FRAMEWORKS, plans_each_pass
 from vitbench.measure import quiet
+from vitbench.measure.limits import Limits
 from vitbench.records import record as records
 from vitbench.records.archive import PredictionRows
 from vitbench.steady import TIMED, Pass, Passes, follow
@@ -181,7 +182,7 @@ def _findings(record: Record) -> list[str]:
     found, limits = record["quiet"], record["measuring"].get("quiet")
     if not limits:
         return []
-    return quiet.findings(found, found["reference"], quiet.Limits(**limits))
+    return quiet.findings(found, found["reference"], Limits(**limits))
 
 
 def check_attempts(evidence: Evidence) -> Iterable[str]:
