@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -28,9 +29,9 @@ from test_kill import wait_until
 
 from vitbench import tables
 from vitbench.files import HOME
-from vitbench.frameworks.standalone import MASTER, WORKER, cores_of_each
+from vitbench.frameworks.standalone import MASTER, WORKER, Standalone, cores_of_each
 from vitbench.measure import supervisor
-from vitbench.measure.quiet import Limits
+from vitbench.measure.limits import Limits
 from vitbench.measure.repeat import Repeat
 from vitbench.records import record as records
 from vitbench.steady import Passes
@@ -45,6 +46,8 @@ TIMES = 40
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 DRIVER = "org.apache.spark.deploy.SparkSubmit"
 LOOPBACK = {"127.0.0.1", "::1"}
+# Where the driver of a cluster elsewhere is reached: what Spark finds by itself its workers here may not reach.
+REACHED = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 # What the shell may hold of another cluster.
 FOREIGN = {"SPARK_MASTER_HOST": "nowhere.example", "SPARK_WORKER_CORES": "7", "PYTHONSTARTUP": "x"}
 # What nothing on this machine can exceed.
@@ -76,6 +79,7 @@ def repeat_of(place: Path, folder: Path, workers: int = 2, timed: int = 12, mast
     name = "spark-onnxruntime/float32"
     framework, variant = name.split("/")
     cluster = {"master": master, "workers": workers, "cores": 1, "memory_mb": 1024, "hadoop": None}
+    settings = REACHED if master and master.startswith("spark://") else {}
     given = tiny.task(place, name)
     images = [(f"{turn}-{image}", path) for turn in range(TIMES) for image, path in given.images]
     task = replace(
@@ -83,7 +87,7 @@ def repeat_of(place: Path, folder: Path, workers: int = 2, timed: int = 12, mast
         workers=workers,
         images=images,
         temporary=str(folder / "measurements" / ".rep0.repeat"),
-        spark={"settings": {}, "cluster": cluster},
+        spark={"settings": settings, "cluster": cluster},
     )
     known = {
         "schema": records.SCHEMA, "machine": "a-test", "protocol": 1, "model": "vit-tiny-seeded", "dataset": "sample",
@@ -99,16 +103,19 @@ def repeat_of(place: Path, folder: Path, workers: int = 2, timed: int = 12, mast
     return Repeat(known, task, labels, passes, PATIENT, reference=None, timeout_seconds=1800)
 
 
-def processes(folder: Path, kind: str) -> list[psutil.Process]:
-    """The living processes of a repeat below `folder` whose command names this class."""
+def of_kind(given: Iterable[psutil.Process], kind: str) -> list[psutil.Process]:
+    """Those of the processes that live and whose command names this class."""
     found = []
-    for one in tree.processes_of(folder):
-        try:
+    for one in given:
+        with suppress(psutil.Error):  # gone meanwhile
             if kind in one.cmdline():
                 found.append(one)
-        except psutil.Error:  # gone meanwhile
-            continue
     return found
+
+
+def processes(folder: Path, kind: str) -> list[psutil.Process]:
+    """The living processes of a repeat below `folder` whose command names this class."""
+    return of_kind(tree.processes_of(folder), kind)
 
 
 def measured(repeat: Repeat, folder: Path, beside: Callable[[], None] = lambda: None) -> dict[str, Any]:
@@ -209,6 +216,49 @@ def test_sparks_own_trial_of_a_cluster_works_too_and_leaves_nothing_beside_spark
     assert record["status"] == "ok" and record["cluster"]["executors"] == 2, record["reason"]
     assert record["cluster"]["master"] == "local-cluster[2,1,1024]" and answers(tmp_path) == alone
     assert not (Path(pyspark.__file__).parent / "work").exists()
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory) -> Iterator[tuple[Standalone, str]]:
+    """The daemons of a cluster of two workers that was there before any repeat, and its address."""
+    cluster = Standalone(tmp_path_factory.mktemp("theirs") / "cluster")
+    try:
+        yield cluster, cluster.start(2, 1, 2048)
+    finally:
+        cluster.stop()
+
+
+def of_theirs(cluster: Standalone, kind: str) -> list[psutil.Process]:
+    """What the daemons of somebody else's cluster have started of this class."""
+    daemons = [psutil.Process(daemon.pid) for daemon in cluster.daemons.values()]
+    return of_kind([one for daemon in daemons for one in daemon.children(recursive=True)], kind)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_cluster_that_exists_already_is_worked_on_and_left_as_it_was(place, tmp_path, alone, theirs, workers):
+    cluster, address = theirs
+    record = measured(repeat_of(place, tmp_path, workers, timed=2, master=address), tmp_path)
+    assert record["status"] == "ok" and answers(tmp_path) == alone, record["reason"]
+    told = record["cluster"]
+    assert (told["master"], told["here"], told["executors"], told["pinned"]) == ("spark", False, workers, False)
+    assert (record["slots"], told["executors_lost"]) == (workers, 0) and "work lost" not in record["flags"]
+    assert "127.0.0.1" not in json.dumps(record)
+    cluster.check()
+    wait_until(lambda: not of_theirs(cluster, EXECUTOR), 60)
+
+
+def test_an_executor_of_it_that_is_killed_loses_no_image(place, tmp_path, alone, theirs):
+    cluster, address = theirs
+
+    def kill() -> None:
+        wait_for_a_pass(tmp_path)
+        time.sleep(1)
+        of_theirs(cluster, EXECUTOR)[0].kill()
+
+    record = measured(repeat_of(place, tmp_path, master=address), tmp_path, kill)
+    assert record["status"] == "ok" and answers(tmp_path) == alone, record["reason"]
+    assert "work lost" in record["flags"] and record["cluster"]["executors_lost"] == 1
+    cluster.check()
 
 
 @pytest.mark.parametrize("seed", range(10))
