@@ -31,7 +31,7 @@ from vitbench.analysis.pairs import CONTROLS
 from vitbench.analysis.speedup import doubted, without_claim
 from vitbench.analysis.statistics import compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import CONTROL, Cell, variant_in
+from vitbench.cells import CONTROL, Cell, variant_in, variant_key
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS
@@ -150,7 +150,7 @@ def between_winners(
     """
     full = speedup[(speedup.dataset == "full") & (speedup.family != CONTROLS) & speedup.speedup.notna()]
     confirmed = {baseline} | set(full.candidate.map(variant_in))
-    able = [cell for cell in best if f"{cell.framework}/{cell.variant}" in confirmed]
+    able = [cell for cell in best if variant_key(cell) in confirmed]
     seconds = {cell: _full(runs, cell) for cell in able}
     pairs = [(one, other) for one, other in combinations(able, 2) if seconds[one].keys() & seconds[other].keys()]
     judged = correct_for_many([compare(seconds[one], seconds[other], rule) for one, other in pairs])
@@ -203,9 +203,9 @@ def search(config: dict[str, Any], minutes: float, run: Run, elapsed: Callable[[
             say(f"{framework}: no trial may win, see {TRIALS}")
         else:
             best.append(won)
-    chosen = {grid.baseline: own} | {f"{cell.framework}/{cell.variant}": cell for cell in best}
+    chosen = {grid.baseline: own} | {variant_key(cell): cell for cell in best}
     trials = {grid.baseline: len(tune.of_baseline(grid))}
-    trials |= {f"{cell.framework}/{cell.variant}": counts[cell.framework] for cell in best}
+    trials |= {variant_key(cell): counts[cell.framework] for cell in best}
     confirming = tune.confirmation(searched, best, trials, grid.baseline)
     confirmed = Grid(confirming)
     keep_sizes(confirmed, chosen)

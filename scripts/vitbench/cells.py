@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class Cell:
     @property
     def name(self) -> str:
         """framework/variant/device/wN/bsN, as in tables and on the command line."""
-        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}/bs{self.batch_size}"
+        return f"{variant_key(self)}/{self.device}/w{self.workers}/bs{self.batch_size}"
 
     @classmethod
     def parse(cls, name: str, dataset: str | None = None) -> Cell:
@@ -70,7 +70,14 @@ def cell_name(row: dict[str, Any]) -> str:
     """A cell as people and tables name it: framework/variant/device/wN/bsN (`bsbest` where no size could be chosen)."""
     size = row["batch_size"]
     size = "best" if size is None or size != size else f"{size:.0f}"
-    return f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f}/bs{size}"
+    return f"{variant_key(row)}/{row['device']}/w{row['workers']:.0f}/bs{size}"
+
+
+def variant_key(cell: Any) -> str:
+    """framework/variant, as configurations name it, of a cell, a record, or a row of a table."""
+    if isinstance(cell, Mapping):
+        return f"{cell['framework']}/{cell['variant']}"
+    return f"{cell.framework}/{cell.variant}"
 
 
 def variant_in(name: str) -> str:

@@ -19,7 +19,7 @@ from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.speedup import DOUBT, doubted, without_claim
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
+from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name, variant_key
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
 
 TIME, MEMORY, LABELS = "least time", "least memory", "least time, labels as float32's"
@@ -55,7 +55,7 @@ class Candidate(NamedTuple):
 
     @property
     def variant(self) -> str:
-        return f"{self.first.framework}/{self.first.variant}"
+        return variant_key(self.first)
 
     @property
     def agreement(self) -> float:
@@ -376,7 +376,4 @@ def definitions_of(runs: pandas.DataFrame, record: Callable[[str], dict[str, Any
     """
     full = runs[(runs.dataset == "full") & (runs.record != "")]
     firsts = full.drop_duplicates(["framework", "variant"])
-    return {
-        f"{row.framework}/{row.variant}": record(row.record)["identity"].get("definition") or {}
-        for row in firsts.itertuples()
-    }
+    return {variant_key(row): record(row.record)["identity"].get("definition") or {} for row in firsts.itertuples()}

@@ -14,7 +14,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS, rows_of
 from vitbench.analysis.statistics import Comparison, Noise, compare, correct_for_many, mean_interval
 from vitbench.analysis.summary import seconds_by_block, whole
-from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, device_in, role_of
+from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, device_in, role_of, variant_key
 
 
 def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None) -> pandas.DataFrame:
@@ -103,7 +103,7 @@ def _against_baseline(runs: pandas.DataFrame, speedup: pandas.DataFrame, row: di
     ours = speedup[(speedup.dataset == row["dataset"]) & (speedup.candidate == cell_name(row))]
     ours = ours[ours.baseline.map(device_in) == row["device"]]
     # Against itself with one worker it is no ratio to the baseline.
-    ours = ours[ours.baseline.str.rsplit("/", n=3).str[0] != f"{row['framework']}/{row['variant']}"]
+    ours = ours[ours.baseline.str.rsplit("/", n=3).str[0] != variant_key(row)]
     if ours.empty:
         return {}
     told = ours.iloc[0]

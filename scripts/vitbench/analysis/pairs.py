@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas
 
-from vitbench.cells import CONTROL, NAME_COLUMNS, SIZES, role_of
+from vitbench.cells import CONTROL, NAME_COLUMNS, SIZES, role_of, variant_key
 
 AT_BEST = "each at its best batch size"
 BEST_GROUP, SAME_GROUP = f"{AT_BEST}, full", "same batch size, sample"
@@ -29,7 +29,7 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
-    one_node = not any(variant_of(cell) == baseline and cell["workers"] != 1 for cell in cells)
+    one_node = not any(variant_key(cell) == baseline and cell["workers"] != 1 for cell in cells)
     comparable: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
         size = cell["batch_size"] if cell["dataset"] == "sample" else None
@@ -42,14 +42,14 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     ]
     pairs, scaling = [], []
     for one, other in both_ways:
-        same_device, same_variant = one["device"] == other["device"], variant_of(one) == variant_of(other)
+        same_device, same_variant = one["device"] == other["device"], variant_key(one) == variant_key(other)
         alike = one["workers"] == other["workers"]
-        if same_device and alike and variant_of(other) == variant_of(one) + CONTROL:
+        if same_device and alike and variant_key(other) == variant_key(one) + CONTROL:
             pairs.append((one, other, CONTROL_GROUP))
             continue
         if one["variant"].endswith(CONTROL) or other["variant"].endswith(CONTROL):
             continue
-        of_baseline = same_device and variant_of(one) == baseline and not same_variant and (alike or one_node)
+        of_baseline = same_device and variant_key(one) == baseline and not same_variant and (alike or one_node)
         of_devices = same_variant and alike and one["device"] == "cpu" and other["device"] != "cpu"
         if of_baseline or of_devices:
             pairs.append((one, other, group_of(one["dataset"])))
@@ -95,13 +95,9 @@ def family(one: dict[str, Any], other: dict[str, Any], group: str, declared: set
     """
     if group == CONTROL_GROUP:
         return CONTROLS
-    against_baseline = one["device"] == other["device"] and variant_of(one) != variant_of(other)
+    against_baseline = one["device"] == other["device"] and variant_key(one) != variant_key(other)
     asked = group == BEST_GROUP and against_baseline
-    return PRIMARY if asked and (other["device"], variant_of(other)) in declared else EXPLORATORY
-
-
-def variant_of(cell: dict[str, Any]) -> str:
-    return f"{cell['framework']}/{cell['variant']}"
+    return PRIMARY if asked and (other["device"], variant_key(other)) in declared else EXPLORATORY
 
 
 def rows_of(runs: pandas.DataFrame, cell: dict[str, Any]) -> pandas.DataFrame:

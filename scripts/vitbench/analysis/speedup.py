@@ -13,16 +13,7 @@ import pandas
 from vitbench import tables
 from vitbench.analysis import fairness
 from vitbench.analysis.looks import ALPHA, Rule
-from vitbench.analysis.pairs import (
-    CONTROLS,
-    EXPLORATORY,
-    SAME_GROUP,
-    comparisons,
-    declared,
-    family,
-    rows_of,
-    variant_of,
-)
+from vitbench.analysis.pairs import CONTROLS, EXPLORATORY, SAME_GROUP, comparisons, declared, family, rows_of
 from vitbench.analysis.statistics import (
     CLAIMS,
     MOST_BLOCKS,
@@ -35,7 +26,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in
+from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in, variant_key
 
 DOUBT = "the A/A control of this device found a difference where there is none"
 
@@ -133,7 +124,7 @@ def _pair(
     row |= _terms(first, second, row, tried)
     blocks = seconds_by_block(first), seconds_by_block(second)
     checked = passed[(row["dataset"], row["baseline"], row["candidate"])]
-    pair = _Pair(row, other["device"], variant_of(other))
+    pair = _Pair(row, other["device"], variant_key(other))
     if not blocks[0].keys() & blocks[1].keys():
         failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
         reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"

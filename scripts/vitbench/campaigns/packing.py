@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from vitbench.campaigns import checker
-from vitbench.cells import repeats_of, role_of
+from vitbench.cells import repeats_of, role_of, variant_key
 from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.records.archive import CAMPAIGN, SAME, Folder, Packed, is_record, record_paths
@@ -110,7 +110,7 @@ def _about(archive: Folder, files: dict[str, bytes]) -> dict[str, Any]:
         "protocol": archive.grid["protocol"],
         "model": archive.grid["model"]["name"],
         "datasets": {role: one["name"] for role, one in archive.grid["datasets"].items()},
-        "variants": list(dict.fromkeys(f"{one['framework']}/{one['variant']}" for one in measured)),
+        "variants": list(dict.fromkeys(variant_key(one) for one in measured)),
         "repeats": archive.grid["repeats"],
         "records": len(measured),
         # Of other configurations, measured in the same folder: this campaign's canaries were held against theirs too.

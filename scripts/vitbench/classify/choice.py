@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from vitbench.cells import CONTROL, Cell
+from vitbench.cells import CONTROL, Cell, variant_key
 from vitbench.classify.folder import Folder
 from vitbench.errors import UserError
 from vitbench.plan import configuration, workers
@@ -33,7 +33,7 @@ class Chosen:
 
     @property
     def variant(self) -> str:
-        return f"{self.cell.framework}/{self.cell.variant}"
+        return variant_key(self.cell)
 
 
 def choose_for(
@@ -90,7 +90,7 @@ def choose(
     alone = {"frameworks": [variant], "baseline": variant, "control": False}
     grid = Grid(configuration.resolve(config | alone))
     cell = max((cell for cell in grid.full if cell.device == device), key=attrgetter("workers"))
-    if (taken := f"{cell.framework}/{cell.variant}") != variant:
+    if (taken := variant_key(cell)) != variant:
         why += f"; {taken} in place of {variant}, which has no native code here"
     size, because = _batch_size(grid, cell, batch_size)
     return Chosen(grid, replace(cell, batch_size=size), f"{why}; batch size {size}, {because}")

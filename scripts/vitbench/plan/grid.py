@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitbench.cells import BEST, CONTROL, PROFILE, SIZES, Cell, dataset_of, repeats_of, role_of, shuffled
+from vitbench.cells import BEST, CONTROL, PROFILE, SIZES, Cell, dataset_of, repeats_of, role_of, shuffled, variant_key
 from vitbench.errors import UserError
 from vitbench.files import MEASUREMENTS, RESOURCES, digest
 from vitbench.frameworks import FRAMEWORKS
@@ -235,7 +235,7 @@ class Grid:
 
     def variant_slug(self, cell: Cell) -> str:
         """The path segment of a cell's variant: its name and the digest of its definition."""
-        return self.variants[f"{cell.framework}/{cell.variant}"].slug
+        return self.variants[variant_key(cell)].slug
 
     def cell_folder(self, cell: Cell) -> PurePosixPath:
         """Folder of a cell's records, relative to the working directory."""
@@ -309,7 +309,7 @@ class Grid:
 
     def definition(self, cell: Cell) -> dict[str, Any]:
         """The definition of a cell's variant."""
-        return self.variants[f"{cell.framework}/{cell.variant}"].definition
+        return self.variants[variant_key(cell)].definition
 
     def model_folder(self, cell: Cell) -> PurePosixPath:
         """Folder of the model in the form that a cell's framework loads."""

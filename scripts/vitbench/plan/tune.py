@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from vitbench.cells import BEST, LEAST_BLOCKS, SIZES, Cell, shuffled
+from vitbench.cells import BEST, LEAST_BLOCKS, SIZES, Cell, shuffled, variant_key
 from vitbench.errors import UserError
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.plan.grid import Grid
@@ -84,7 +84,7 @@ def search(config: dict[str, Any], cores: int) -> dict[str, Any]:
 
 def of_baseline(grid: Grid) -> list[Cell]:
     """The baseline's cells of the sweep, which are tried in any case: its batch size is chosen, too."""
-    return [cell for cell in grid.sweep if f"{cell.framework}/{cell.variant}" == grid.baseline]
+    return [cell for cell in grid.sweep if variant_key(cell) == grid.baseline]
 
 
 def choose_trials(grid: Grid, minutes: float, seconds: Callable[[Sequence[tuple[Cell, int]]], float]) -> list[Cell]:
@@ -140,7 +140,7 @@ def confirmation(
         winners: the best cell of each framework.
         trials: variant → settings among which it was chosen.
     """
-    names = dict.fromkeys([baseline, *(f"{cell.framework}/{cell.variant}" for cell in winners)])
+    names = dict.fromkeys([baseline, *(variant_key(cell) for cell in winners)])
     sizes = {cell.batch_size for cell in winners}
     # No sweep is made; one size stands for those that choice.json holds.
     return searched | {

@@ -11,7 +11,7 @@ from vitbench.analysis.fairness import BEST, LABELS, rank
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
-from vitbench.cells import LEAST_BLOCKS, Cell, device_in
+from vitbench.cells import LEAST_BLOCKS, Cell, device_in, variant_key
 from vitbench.flags import NOT_FOR_CLAIMS, bears
 from vitbench.frameworks import package, title
 from vitbench.present.labels import DEVICES, count, hardware_of, number
@@ -34,7 +34,7 @@ def repeat_command(cells: Sequence[str]) -> str:
         cells: names, the baseline's first.
     """
     parsed = [Cell.parse(name) for name in cells]
-    variants = list(dict.fromkeys(f"{one.framework}/{one.variant}" for one in parsed))
+    variants = list(dict.fromkeys(variant_key(one) for one in parsed))
     devices = dict.fromkeys(one.device for one in parsed)
     sizes = sorted({one.batch_size for one in parsed if isinstance(one.batch_size, int)})
     lists = {"devices": devices, "batch_sizes": map(str, sizes), "frameworks": variants}
@@ -291,4 +291,4 @@ def _best_line(best: pandas.DataFrame) -> str:
 def _with_hardware(row: Any) -> str:
     """A variant, with device and workers unless they are one node's CPU."""
     hardware = hardware_of(row)
-    return f"{row.framework}/{row.variant}" + ("" if hardware == DEVICES["cpu"] else f" ({hardware})")
+    return variant_key(row) + ("" if hardware == DEVICES["cpu"] else f" ({hardware})")

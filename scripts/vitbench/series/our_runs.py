@@ -17,7 +17,7 @@ from vitbench.analysis.speedup import doubted
 from vitbench.analysis.statistics import CLAIMS, Comparison, compare
 from vitbench.analysis.statistics import correct_for_many as correct
 from vitbench.analysis.summary import seconds_by_block, whole
-from vitbench.cells import LEAST_BLOCKS, cell_name
+from vitbench.cells import LEAST_BLOCKS, cell_name, variant_key
 
 
 class Records(NamedTuple):
@@ -75,7 +75,7 @@ class Side(NamedTuple):
 
 def stand_in(side: Side, records: Records) -> Side:
     """The side itself, or what we measured in its place where it does not run."""
-    other = records.stand_ins.get(f"{side.framework}/{side.variant}")
+    other = records.stand_ins.get(variant_key(side))
     if other is None or (_rows(records.runs, side).status != "skipped").any():
         return side
     framework, variant = other.split("/")

@@ -13,7 +13,7 @@ import pandas
 from vitbench import tables
 from vitbench.analysis.statistics import JUDGED
 from vitbench.analysis.summary import seconds_by_block
-from vitbench.cells import LEAST_BLOCKS, VARIANT, cell_name
+from vitbench.cells import LEAST_BLOCKS, VARIANT, cell_name, variant_key
 from vitbench.series import published
 from vitbench.series.our_runs import (
     Bench,
@@ -178,11 +178,11 @@ def to_run(theirs: tuple[Any, Any], records: Records, ours: Ours, sizes: Sequenc
     """
     runs = records.runs[records.runs.status != "skipped"]
     sides = [stand_in(Side.of(row), records) for row in theirs]
-    there = {f"{row.framework}/{row.variant}" for row in runs.itertuples()}
+    there = {variant_key(row) for row in runs.itertuples()}
     keys = []
     if "gpu" in {side.device for side in sides} - set(runs.device):
         keys.append("devices: [cpu, gpu], on a machine with a GPU")
-    if variants := sorted({f"{side.framework}/{side.variant}" for side in sides} - there):
+    if variants := sorted({variant_key(side) for side in sides} - there):
         keys.append(f"frameworks: {', '.join(variants)}, too")
     if workers := sorted({side.workers for side in sides} - set(runs.workers.astype(int))):
         keys.append(f"workers: {', '.join(map(str, workers))}, on a cluster")

@@ -43,11 +43,6 @@ def short(path: str) -> str:
     return "/".join(PurePosixPath(path).parts[-6:])
 
 
-def variant(record: Record) -> str:
-    """framework/variant of a record."""
-    return f"{record['framework']}/{record['variant']}"
-
-
 def text(value: Any) -> str:
     """A value in a line that people read."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from vitbench.campaigns.checks import short, variant
+from vitbench.campaigns.checks import short
+from vitbench.cells import variant_key
 from vitbench.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def check_answers(evidence: Evidence) -> Iterable[str]:
                 for second, path in frameworks[other].items():
                     equal = len(set(first) & set(second))
                     if 2 * equal > min(len(first), len(second)):
-                        framework = variant(evidence.good[origin])
+                        framework = variant_key(evidence.good[origin])
                         yield f"{path}: {equal} scores of {framework} ({short(origin)}), expected scores of its own"
 
 

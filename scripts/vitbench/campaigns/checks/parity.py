@@ -9,8 +9,8 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis import parity
-from vitbench.campaigns.checks import NotChecked, variant
-from vitbench.cells import cell_name
+from vitbench.campaigns.checks import NotChecked
+from vitbench.cells import cell_name, variant_key
 from vitbench.records import record as records
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ AGREEMENT = 0.99
 def check_parity(evidence: Evidence) -> Iterable[str]:
     """The variants give the baseline's labels; one of another precision may not, and has no ratio then."""
     grid = evidence.grid or {"baseline": BASELINE, "agreement": AGREEMENT}
-    if grid["baseline"] not in {variant(record) for record in evidence.planned.values()}:
+    if grid["baseline"] not in {variant_key(record) for record in evidence.planned.values()}:
         raise NotChecked(f"no record of a baseline, {grid['baseline']}")
     if len({(one["machine"], one["protocol"], one["model"]) for one in evidence.planned.values()}) > 1:
         raise NotChecked("records of several machines, protocols or models")

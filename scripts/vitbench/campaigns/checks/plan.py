@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vitbench import processor
-from vitbench.campaigns.checks import NotChecked, Record, text, variant
-from vitbench.cells import SIZES, repeats_of, role_of
+from vitbench.campaigns.checks import NotChecked, Record, text
+from vitbench.cells import SIZES, repeats_of, role_of, variant_key
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -27,9 +27,9 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
         "data set": lambda one: (one["dataset"], one["identity"].get("dataset")),
         "number of images": lambda one: (one["dataset"], one["images"]),
         "hash of the manifest": lambda one: (one["dataset"], one["hashes"].get("manifest")),
-        "definition": lambda one: (variant(one), one["identity"].get("definition")),
-        "hash of the model": lambda one: (variant(one), one["hashes"].get("model")),
-        "hash of the jars": lambda one: ((variant(one), one["device"]), one["hashes"].get("jars")),
+        "definition": lambda one: (variant_key(one), one["identity"].get("definition")),
+        "hash of the model": lambda one: (variant_key(one), one["hashes"].get("model")),
+        "hash of the jars": lambda one: ((variant_key(one), one["device"]), one["hashes"].get("jars")),
     }
     for name, fact in facts.items():
         groups: dict[Any, dict[Any, list[str]]] = defaultdict(lambda: defaultdict(list))
