@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from vitbench import tables  # noqa: E402
-from vitbench.analysis.pairs import variant_of  # noqa: E402
 from vitbench.analysis.summary import seconds_by_block  # noqa: E402
+from vitbench.cells import variant_key  # noqa: E402
 
 # The engine without Spark, on one core and on all of this machine's.
 ONE, BOTH = "onnxruntime/one-slot", "onnxruntime/float32"
@@ -44,7 +44,7 @@ def main() -> None:
     runs = tables.read(parser.parse_args().runs, "runs")
     full = runs[runs.dataset == "full"]
     seconds: dict[tuple[str, int], Seconds] = {
-        (variant_of(rows.iloc[0].to_dict()), int(workers)): seconds_by_block(rows)
+        (variant_key(rows.iloc[0]), int(workers)): seconds_by_block(rows)
         for (_, _, workers), rows in full.groupby(["framework", "variant", "workers"], sort=False)
     }
     one, both = seconds[ONE, 1], seconds[BOTH, 1]
