@@ -28,11 +28,11 @@ from vitbench.files import HOME, write_atomically
 from vitbench.plan import estimate, looks
 from vitbench.plan.configuration import resolve
 from vitbench.plan.grid import Grid
+from vitbench.verdicts import UNDECIDED
 
 CONFIG, STEP = Path("results/provenance/config.yaml"), Path("results/provenance/settle.yaml")
 # Each step has half as many blocks again: few looks, and none of them long after the verdict could be had.
 GROWTH = 1.5
-OPEN = ("inconclusive", "too few repeats")
 
 
 def say(words: str) -> None:
@@ -50,7 +50,7 @@ def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
 def undecided(speedup: pandas.DataFrame) -> pandas.DataFrame:
     """Primary comparisons that more blocks may decide: neither those that have no ratio, nor those by whose verdicts
     all that may be claimed by chance was spent."""
-    open_ones = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(OPEN)]
+    open_ones = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(UNDECIDED)]
     return open_ones[open_ones.speedup.notna() & (open_ones.reason != NEVER_DECIDED)]
 
 

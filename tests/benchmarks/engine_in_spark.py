@@ -35,7 +35,8 @@ def shown(*ratios: tuple[Seconds, Seconds], times: float = 1.0) -> str:
         return "–"
     logs = [sum(math.log(one[block] / other[block]) for one, other in ratios) for block in common]
     mean, low, high = (times * math.exp(value) for value in (numpy.mean(logs), min(logs), max(logs)))
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}], n = {len(common)}"
+    ends = f" [{low:.2f}, {high:.2f}]" if len(common) > 1 else ""
+    return f"{mean:.2f}{ends}, n = {len(common)}"
 
 
 def main() -> None:

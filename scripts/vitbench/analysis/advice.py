@@ -21,6 +21,7 @@ from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name, variant_key
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
+from vitbench.verdicts import EQUIVALENT, FASTER, SLOWER
 
 TIME, MEMORY, LABELS = "least time", "least memory", "least time, labels as float32's"
 OBJECTIVES = (TIME, MEMORY, LABELS)
@@ -28,7 +29,7 @@ BASELINE = "baseline"
 # Why a baseline serves no aim of its field.
 ELSEWHERE, TOO_FAST = "measured on other hardware", "faster than this machine can be"
 # What a verdict on times is called where memory was compared.
-OF_MEMORY = {"faster": "less", "slower": "more"}
+OF_MEMORY = {FASTER: "less", SLOWER: "more"}
 ALONE = {"overturned": "nothing else was measured that may serve it"}
 # Precision with whose labels the others are compared.
 REFERENCE = "float32"
@@ -249,11 +250,11 @@ def _next(
 
 def _by_blocks(name: str, found: Comparison) -> str:
     """Whether more blocks could make the runner-up the best, in words."""
-    if found.verdict == "faster":
+    if found.verdict == FASTER:
         return ""
-    if found.verdict == "slower":
+    if found.verdict == SLOWER:
         return f"{name} is ahead in the {found.blocks} blocks that both have, though not in all of its own"
-    if found.verdict == "equivalent":
+    if found.verdict == EQUIVALENT:
         return f"{name} is equivalent: take whichever is easier to run"
     return f"{name} is not told apart from it in {found.blocks} blocks: more `repeats` may put it first"
 

@@ -11,6 +11,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.statistics import compare
 from vitbench.analysis.summary import seconds_by_block, whole
 from vitbench.cells import CONTROL, LEAST_BLOCKS, NAME_COLUMNS, VARIANT
+from vitbench.verdicts import EQUIVALENT, FASTER
 
 
 def choose_batch_size(sweep: pandas.DataFrame, margin: float | None = None) -> dict[str, Any]:
@@ -63,12 +64,12 @@ def _choose(cells: dict[int, dict[int, float]], rule: Rule) -> tuple[int, str]:
         for size, blocks in cells.items()
         if size != fastest and blocks.keys() & cells[fastest].keys()
     }
-    equivalent = [size for size, found in against.items() if found.verdict == "equivalent" and size < fastest]
+    equivalent = [size for size, found in against.items() if found.verdict == EQUIVALENT and size < fastest]
     if equivalent:
         return min(equivalent), f"equivalent to the fastest, {fastest}, by test, and smaller"
     if any(found.blocks < LEAST_BLOCKS for found in against.values()):
         return fastest, f"fastest, too few repeats to confirm it (below {LEAST_BLOCKS})"
-    open_ones = [str(size) for size, found in against.items() if found.verdict != "faster"]
+    open_ones = [str(size) for size, found in against.items() if found.verdict != FASTER]
     if open_ones:
         return fastest, f"fastest, but not shown to be faster than {', '.join(open_ones)}"
     return fastest, "fastest, confirmed" if against else "the only one"

@@ -16,6 +16,7 @@ from vitbench.analysis.speedup import DOUBT, doubted
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, FASTER, PARITY_FAILED, TOO_FEW
 
 # A line through measured points is believed up to this many times the largest of them.
 REACH = 2
@@ -95,7 +96,7 @@ def break_even(
         early, late = sorted((one, other), key=lambda name: line(cells[name]).fixed)
         row = {"device": device, "workers": workers, "early": early, "late": late}
         if failed := _parity_failure(parity_table, early, late):
-            rows.append(row | {"verdict": "parity failed", "reason": failed})
+            rows.append(row | {"verdict": PARITY_FAILED, "reason": failed})
             continue
         blocks = seconds_by_block(cells[early]), seconds_by_block(cells[late])
         if blocks[0].keys() & blocks[1].keys():
@@ -121,7 +122,7 @@ def _meeting(early: pandas.DataFrame, late: pandas.DataFrame) -> dict[str, Any]:
         "high": max(finite) if finite and not never else None,
         "blocks": len(blocks),
         "blocks_never": never,
-        "verdict": "too few repeats",
+        "verdict": TOO_FEW,
         "early_fixed_seconds": first.fixed,
         "late_fixed_seconds": second.fixed,
         "early_seconds_an_image": first.each,
@@ -134,13 +135,13 @@ def _meeting(early: pandas.DataFrame, late: pandas.DataFrame) -> dict[str, Any]:
 def _verdict(found: Comparison, row: dict[str, Any], doubtful: bool) -> dict[str, Any]:
     """Verdict and reason of a pair, by the verdict on its seconds an image."""
     span = f"{found.low:.2f} to {found.high:.2f} times as fast an image"
-    if found.verdict == "too few repeats":
-        verdict, why = "too few repeats", ""
+    if found.verdict == TOO_FEW:
+        verdict, why = TOO_FEW, ""
     elif doubtful:
         verdict, why = "uncertain", DOUBT
-    elif found.verdict in ("faster", "slower"):
-        verdict, why = (OVERTAKES if found.verdict == "faster" else "never"), ""
-    elif found.verdict == "equivalent":
+    elif found.verdict in DIFFERENT:
+        verdict, why = (OVERTAKES if found.verdict == FASTER else "never"), ""
+    elif found.verdict == EQUIVALENT:
         verdict, why = "uncertain", f"equivalent an image, within {found.rule.margin:.0%} ({span})"
     else:
         verdict, why = "uncertain", found.reason or f"{span}: inconclusive"

@@ -18,7 +18,6 @@ from vitbench.analysis.pairs import CONTROL_GROUP, comparisons, rows_of
 from vitbench.analysis.parity import gate
 from vitbench.analysis.speedup import about
 from vitbench.analysis.statistics import (
-    CLAIMS,
     Comparison,
     Noise,
     blocks_needed,
@@ -31,12 +30,23 @@ from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, LEAST_BLOCKS, SIZES, Cell, cell_name, role_of
 from vitbench.errors import UserError
 from vitbench.records.mixing import versions
+from vitbench.verdicts import (
+    CLAIMS,
+    DIFFERENT,
+    EQUIVALENT,
+    FASTER,
+    INCONCLUSIVE,
+    PARITY_FAILED,
+    SLOWER,
+    TOO_FEW,
+    UNDECIDED,
+)
 
 # What a row of the table is about: a cell of both sets, the machine's fixed work, a cell against itself in one set.
 CELL, CANARY, CONTROLS = "cell", "canary", "control"
 APPEARED, VANISHED = "appeared", "vanished"
 # The verdicts that a cell may have, in the order in which they are told.
-VERDICTS = ("slower", "faster", "equivalent", "inconclusive", "too few repeats", "parity failed", VANISHED, APPEARED)
+VERDICTS = (SLOWER, FASTER, EQUIVALENT, INCONCLUSIVE, TOO_FEW, PARITY_FAILED, VANISHED, APPEARED)
 # Part of a canary → what it is called, and the package that does it.
 CANARIES = {"gemm_gflops": ("float32 GEMM", "numpy"), "decode_per_second": ("JPEG decoding", "simplejpeg")}
 # The part that decides whether the machine was the same. Decoding tells of the place in memory, too.
@@ -240,7 +250,7 @@ def _cell(one: dict[str, Any] | None, two: dict[str, Any] | None, baseline: Set,
             "" if fine else _why(known, cell, rows, of)
             for fine, cell, rows, of in zip(worked, (one, two), sides, (baseline, candidate), strict=True)
         ]
-        row["verdict"] = VANISHED if worked[0] else APPEARED if worked[1] else "too few repeats"
+        row["verdict"] = VANISHED if worked[0] else APPEARED if worked[1] else TOO_FEW
         row["reason"] = "; ".join(filter(None, reasons))
         return result
     good = [rows[usable(rows)] for rows in sides]
@@ -249,14 +259,14 @@ def _cell(one: dict[str, Any] | None, two: dict[str, Any] | None, baseline: Set,
     row["baseline_repeats"], row["candidate_repeats"] = result.repeats
     if not all(result.repeats):
         names = [of.name for of, rows in zip((baseline, candidate), good, strict=True) if rows.empty]
-        row |= {"verdict": "too few repeats", "reason": f"no repeat of {' and '.join(names)} may carry a claim"}
+        row |= {"verdict": TOO_FEW, "reason": f"no repeat of {' and '.join(names)} may carry a claim"}
         return result
     paths = [rows[rows.status == "ok"].sort_values("block").record for rows in sides]
     said = [(baseline.predictions(first), candidate.predictions(second)) for first, second in zip(*paths, strict=False)]
     parity = gate(said, baseline.labels(row["dataset"]), max(of.grid["agreement"] for of in (baseline, candidate)))
     row["agreement"] = parity["agreement"]
     if not parity["passed"]:
-        row |= {"verdict": "parity failed", "reason": parity["reason"]}
+        row |= {"verdict": PARITY_FAILED, "reason": parity["reason"]}
         return result
     row["baseline_throughput"], row["candidate_throughput"] = (rows.throughput.median() for rows in good)
     result.found = compare_unpaired(*(rows.wall_seconds.to_numpy() for rows in good), rule)
@@ -335,9 +345,7 @@ def _withdraw(cells: list[_Row], canaries: list[_Row], controls: list[_Row]) -> 
     doubts = [
         ("", f"no claim is to be believed: the machine itself was {one.found.ratio:.2f} times as fast by its canary")
         for one in canaries
-        if CANARIES[DECIDES][0] in one.row["baseline"]
-        and not one.found.reason
-        and one.found.verdict in ("faster", "slower")
+        if CANARIES[DECIDES][0] in one.row["baseline"] and not one.found.reason and one.found.verdict in DIFFERENT
     ]
     doubts += [
         (
@@ -346,12 +354,12 @@ def _withdraw(cells: list[_Row], canaries: list[_Row], controls: list[_Row]) -> 
             f"itself {one.row['reason']}",
         )
         for one in controls
-        if one.found.verdict in ("faster", "slower")
+        if one.found.verdict in DIFFERENT
     ]
     for device, reason in doubts:
         for cell in cells:
             if device in ("", cell.device) and cell.found.verdict in CLAIMS:
-                cell.found = replace(cell.found, verdict="inconclusive", reason=reason)
+                cell.found = replace(cell.found, verdict=INCONCLUSIVE, reason=reason)
 
 
 def _shown(one: _Row, tests: int, noises: Iterable[Noise | None] = ()) -> dict[str, Any]:
@@ -374,7 +382,7 @@ def _shown(one: _Row, tests: int, noises: Iterable[Noise | None] = ()) -> dict[s
     if noises and all(noises):
         between = Noise.between(*noises, one.repeats)
         row |= dict(zip(("floor", "floor_low", "floor_high"), between.floor(1), strict=True))
-    if row["kind"] == CELL and found.verdict in ("inconclusive", "too few repeats") and found.spread == found.spread:
+    if row["kind"] == CELL and found.verdict in UNDECIDED and found.spread == found.spread:
         brings = min(2.0, max(1.0, found.freedom / (found.blocks - 1)))
         needed = blocks_needed(found.ratio, found.spread, ALPHA, found.rule.margin, brings)
         row["blocks_needed"] = max(found.blocks + 1, needed)

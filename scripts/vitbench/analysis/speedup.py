@@ -15,7 +15,6 @@ from vitbench.analysis import fairness
 from vitbench.analysis.looks import ALPHA, Rule
 from vitbench.analysis.pairs import CONTROLS, EXPLORATORY, SAME_GROUP, comparisons, declared, family, rows_of
 from vitbench.analysis.statistics import (
-    CLAIMS,
     MOST_BLOCKS,
     NEVER_DECIDED,
     Comparison,
@@ -27,6 +26,7 @@ from vitbench.analysis.statistics import (
 )
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in, variant_key
+from vitbench.verdicts import CLAIMS, DIFFERENT, IMPOSSIBLE, INCONCLUSIVE, PARITY_FAILED, TOO_FEW, UNDECIDED
 
 DOUBT = "the A/A control of this device found a difference where there is none"
 
@@ -92,13 +92,13 @@ def doubted(speedup: pandas.DataFrame) -> set[str]:
     Args:
         speedup: that table, whose own claims are taken back already.
     """
-    unequal = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(["faster", "slower"])]
+    unequal = speedup[(speedup.family == CONTROLS) & speedup.verdict.isin(DIFFERENT)]
     return set(unequal.candidate.map(device_in))
 
 
 def without_claim(found: Comparison) -> Comparison:
     """A comparison on a `doubted` device: what it claims, it does not."""
-    return replace(found, verdict="inconclusive", reason=DOUBT) if found.verdict in CLAIMS else found
+    return replace(found, verdict=INCONCLUSIVE, reason=DOUBT) if found.verdict in CLAIMS else found
 
 
 def hours_of_a_block(runs: pandas.DataFrame) -> float:
@@ -128,11 +128,11 @@ def _pair(
     if not blocks[0].keys() & blocks[1].keys():
         failed = [rows.status.iloc[0] for rows in (first, second) if not (rows.status == "ok").any()]
         reason = f"no repeat worked: {failed[0]}" if failed else "no block in which both were usable"
-        row |= {"verdict": "too few repeats", "blocks": 0, "reason": reason}
+        row |= {"verdict": TOO_FEW, "blocks": 0, "reason": reason}
     elif above := [name for name in (row["baseline"], row["candidate"]) if (row["dataset"], name) in impossible]:
-        row |= {"verdict": "impossible", "reason": f"{' and '.join(above)}: faster than this machine can multiply"}
+        row |= {"verdict": IMPOSSIBLE, "reason": f"{' and '.join(above)}: faster than this machine can multiply"}
     elif not checked.passed:
-        row |= {"verdict": "parity failed", "reason": checked.reason, "agreement": checked.agreement}
+        row |= {"verdict": PARITY_FAILED, "reason": checked.reason, "agreement": checked.agreement}
     else:
         pair.found = compare(*blocks, rule)
         row |= {"agreement": checked.agreement}
@@ -161,13 +161,13 @@ def _correct(pairs: list[_Pair]) -> None:
         for one, found in zip(members, correct_for_many([one.found for one in members if one.found]), strict=True):
             one.found = found
     for control in [one for one in pairs if _is_control(one) and one.found]:
-        if control.found.verdict not in ("faster", "slower"):
+        if control.found.verdict not in DIFFERENT:
             continue
         reason = f"no claim of this device is to be believed: {control.row['baseline']} came out"
         reason += f" {control.found.verdict} against itself"
         for one in pairs:
             if one.found and one.device == control.device and not _is_control(one) and one.found.verdict in CLAIMS:
-                one.found = replace(one.found, verdict="inconclusive", reason=reason)
+                one.found = replace(one.found, verdict=INCONCLUSIVE, reason=reason)
 
 
 def _shown(pair: _Pair, pairs: list[_Pair], noise: Noise | None, hours: dict[str, float]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     tested = [one for one in beside if one.found.p is not None]
     tests = len(tested) or sum(1 for one in beside if one.row["dataset"] == pair.row["dataset"])
     words: dict[str, Any] = {"smallest_detectable": smallest_detectable(spread, found.blocks, found.rule, tests)}
-    undecided = found.verdict in ("inconclusive", "too few repeats") and found.reason != NEVER_DECIDED
+    undecided = found.verdict in UNDECIDED and found.reason != NEVER_DECIDED
     if not undecided or _is_control(pair):  # a control is a check and needs no verdict
         return words
     level = found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA
@@ -209,7 +209,7 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
     more = found.rule.may_grow(found.blocks)
     hours_needed = (needed - found.blocks if more else needed) * hours
     words |= {"blocks_needed": needed, "hours_needed": hours_needed, "more_blocks": more}
-    if found.verdict == "inconclusive":
+    if found.verdict == INCONCLUSIVE:
         lacking = what_is_missing(found.rule.margin, needed, hours_needed, more)
         words["reason"] = "; ".join(filter(None, [found.reason, lacking]))
     return words

@@ -11,12 +11,10 @@ import scipy
 
 from vitbench.analysis.looks import ALPHA, Rule
 from vitbench.cells import LEAST_BLOCKS
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, FASTER, INCONCLUSIVE, SLOWER, TOO_FEW
 
 # Chance with which a difference of the stated size is to be found.
 POWER = 0.8
-# Verdicts that say something of the two cells, and those that say something by an interval.
-CLAIMS = ("faster", "slower", "equivalent")
-JUDGED = (*CLAIMS, "inconclusive")
 MOST_BLOCKS = 10_000
 NEVER_DECIDED = "what may be claimed by chance was spent by earlier looks: a new plan needs new blocks"
 
@@ -73,10 +71,10 @@ def compare(baseline: dict[int, float], candidate: dict[int, float], rule: Rule 
     spread = float(logs.std(ddof=1)) if count > 1 else math.nan
     if count < LEAST_BLOCKS:
         low, high = math.exp(logs.min()), math.exp(logs.max())
-        return Comparison(math.exp(mean), low, high, count, faster, "too few repeats", spread, rule)
+        return Comparison(math.exp(mean), low, high, count, faster, TOO_FEW, spread, rule)
     # Blocks that are equal to the last digit are one block: there is nothing to test.
     error = 0.0 if spread < 1e-12 else spread / math.sqrt(count)
-    found = Comparison(math.exp(mean), math.nan, math.nan, count, faster, "inconclusive", spread, rule)
+    found = Comparison(math.exp(mean), math.nan, math.nan, count, faster, INCONCLUSIVE, spread, rule)
     return _judged(replace(found, error=error, freedom=count - 1), mean)
 
 
@@ -103,11 +101,11 @@ def compare_unpaired(baseline: Sequence[float], candidate: Sequence[float], rule
     error, freedom = (
         satterthwaite(shares, [len(one) - 1, len(two) - 1]) if len(one) > 1 < len(two) else (math.nan, math.nan)
     )
-    found = Comparison(math.exp(mean), math.nan, math.nan, count, None, "inconclusive", spread, rule)
+    found = Comparison(math.exp(mean), math.nan, math.nan, count, None, INCONCLUSIVE, spread, rule)
     found = replace(found, error=0.0 if spread < 1e-12 else error, freedom=freedom)
     if count < LEAST_BLOCKS:
         low, high = math.exp(one.min() - two.max()), math.exp(one.max() - two.min())
-        return replace(found, low=low, high=high, verdict="too few repeats")
+        return replace(found, low=low, high=high, verdict=TOO_FEW)
     return _judged(found, mean)
 
 
@@ -134,9 +132,9 @@ def _judged(found: Comparison, mean: float) -> Comparison:
     margin = math.log(1 + rule.margin)
     narrow = _interval(mean, error, freedom, rule.level(count, 2 * ALPHA))
     if -margin <= narrow[0] and narrow[1] <= margin:
-        return replace(found, verdict="equivalent")
+        return replace(found, verdict=EQUIVALENT)
     if (low > 0 or high < 0) and abs(mean) > margin:
-        return replace(found, verdict="faster" if mean > 0 else "slower")
+        return replace(found, verdict=FASTER if mean > 0 else SLOWER)
     return found
 
 
@@ -165,9 +163,9 @@ def correct_for_many(family: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _adjusted(one: Comparison, p: float, tested: int) -> Comparison:
-    if one.verdict in ("faster", "slower") and p >= ALPHA:
+    if one.verdict in DIFFERENT and p >= ALPHA:
         reason = f"not certain among {tested} comparisons (Holm: p = {p:.2f})"
-        return replace(one, p=p, verdict="inconclusive", reason=reason)
+        return replace(one, p=p, verdict=INCONCLUSIVE, reason=reason)
     return replace(one, p=p)
 
 

@@ -15,6 +15,7 @@ from vitbench.cells import LEAST_BLOCKS, Cell, device_in, variant_key
 from vitbench.flags import NOT_FOR_CLAIMS, bears
 from vitbench.frameworks import package, title
 from vitbench.present.labels import DEVICES, count, hardware_of, number
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, TOO_FEW, UNDECIDED
 
 # What a lower precision on seeded weights does not show; `repeat_command` shows it.
 NOTHING_FOLLOWS = (
@@ -95,8 +96,7 @@ def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str
         if label == first.fairness or rows.empty:
             continue
         row = rows.loc[rows.speedup.idxmax()]
-        few = "range " if row.verdict == "too few repeats" else ""
-        sure = f"[{few}{row.low:.2f}–{row.high:.2f}: {row.verdict}]"
+        sure = f"[{_ends(row) if row.verdict == TOO_FEW else f'{row.low:.2f}–{row.high:.2f}'}: {row.verdict}]"
         _, candidate = names_of_pair(row, versions)
         among = f", the fastest of {len(rows)}" if len(rows) > 1 else ""
         parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}{among}")
@@ -111,19 +111,24 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
     baseline, candidate = names_of_pair(row, versions)
     if pandas.isna(row.speedup):
         return f"No ratio of {candidate} to {baseline}: {row.verdict}; {row.reason}."
-    if row.verdict == "too few repeats":
-        sure = f"range {row.low:.2f}–{row.high:.2f}, faster in {row.faster_blocks:.0f} of {row.blocks:.0f} blocks; "
-        sure += f"no verdict below {LEAST_BLOCKS}"
+    if row.verdict == TOO_FEW:
+        faster = f", faster in {row.faster_blocks:.0f} of {row.blocks:.0f} blocks" if row.blocks > 1 else ""
+        sure = f"{_ends(row)}{faster}; no verdict below {LEAST_BLOCKS}"
     elif row.verdict == "one run":
         sure = "one run, no interval; labels not compared"
     else:
         sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
-        if row.verdict == "equivalent":
+        if row.verdict == EQUIVALENT:
             sure += f" within {row.margin:.0%}"
     # Blocks are added until primary comparisons are decided, not until this one is.
     sure += f"; {EXPLORATORY}" if row.family == EXPLORATORY else ""
     terms = f" ({row.fairness})" if row.fairness else ""
     return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images{terms} [{sure}]"
+
+
+def _ends(row: Any) -> str:
+    """The range of so few blocks that there is no interval; one block has none either."""
+    return f"range {row.low:.2f}–{row.high:.2f}" if row.blocks > 1 else "1 block"
 
 
 def noise_line(speedup: pandas.DataFrame) -> str:
@@ -142,7 +147,7 @@ def noise_line(speedup: pandas.DataFrame) -> str:
         words += f" Pooled, noise alone stays within {1 / row.floor:.2f} to {row.floor:.2f} in 95% of comparisons"
         words += f" of {row.blocks:.0f} blocks on the {device.upper()}"
         words += f" (the {row.floor:.2f} is known to {row.floor_low:.2f} to {row.floor_high:.2f})."
-    if controls.verdict.isin(["faster", "slower"]).any():
+    if controls.verdict.isin(DIFFERENT).any():
         words += " Something besides the frameworks made a difference here: no claim of that device is to be believed."
     return words
 
@@ -213,7 +218,7 @@ def _unknown_labels(context: dict[str, Any]) -> list[str]:
 
 def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule) -> str:
     """What is not decided, and what it would take."""
-    primary = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(["too few repeats", "inconclusive"])]
+    primary = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(UNDECIDED)]
     primary = primary[primary.speedup.notna()]
     if primary.empty:
         return "Every primary comparison that has a ratio is decided." if len(speedup) else "No comparison to decide."

@@ -13,12 +13,13 @@ from vitbench.analysis.sets import CANARY, CELL, CONTROLS, VERDICTS
 from vitbench.cells import SIZES, role_of
 from vitbench.present.labels import number, number_of, percentage
 from vitbench.present.markdown import grid, wrapped
+from vitbench.verdicts import FASTER, PARITY_FAILED, SLOWER
 
 GROUPS = {"full": "Full runs, each at its best batch size", "sample": "Sweep, at the same batch size"}
 GROUPS |= {SIZES: "Other sizes of the data set, each at its best batch size"}
 OF_THE_MACHINE = "The same work in both sets"
 # Verdicts of which the rows are named in the lines that a run ends with.
-TOLD = ("slower", "faster", "parity failed", "vanished", "appeared")
+TOLD = (SLOWER, FASTER, PARITY_FAILED, "vanished", "appeared")
 
 HOW_TO_READ = (
     "A ratio is that of wall times, baseline / candidate, over the same images: above 1 the candidate is faster. The "

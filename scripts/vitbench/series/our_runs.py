@@ -14,10 +14,11 @@ import scipy
 
 from vitbench.analysis.looks import MARGIN, Rule
 from vitbench.analysis.speedup import doubted
-from vitbench.analysis.statistics import CLAIMS, Comparison, compare
+from vitbench.analysis.statistics import Comparison, compare
 from vitbench.analysis.statistics import correct_for_many as correct
 from vitbench.analysis.summary import seconds_by_block, whole
 from vitbench.cells import LEAST_BLOCKS, cell_name, variant_key
+from vitbench.verdicts import CLAIMS, INCONCLUSIVE, PARITY_FAILED, TOO_FEW
 
 
 class Records(NamedTuple):
@@ -153,19 +154,19 @@ class Bench:
         elif given is not None:
             ours = Ours(verdict=given.verdict, reason=f"{given.verdict}: {given.reason}")
         elif failed := [self.failed[role, cell] for cell in cells if (role, cell) in self.failed]:
-            ours = Ours(verdict="parity failed", reason=f"parity failed: {failed[0]}")
+            ours = Ours(verdict=PARITY_FAILED, reason=f"parity failed: {failed[0]}")
         else:
             ours = self._measure(role, rows[1].device, seconds_by_block(first), seconds_by_block(second))
-        if ours.verdict == "too few repeats" and not ours.reason:
+        if ours.verdict == TOO_FEW and not ours.reason:
             ours = replace(ours, reason=f"{ours.blocks} blocks: a range, no interval, which needs {LEAST_BLOCKS}")
         return replace(ours, cells=cells, rows=rows, repeats=max(len(first), len(second)))
 
     def _measure(self, role: str, device: str, first: dict[int, float], second: dict[int, float]) -> Ours:
         if not first.keys() & second.keys():
-            return Ours(verdict="too few repeats", reason="no block in which both were usable")
+            return Ours(verdict=TOO_FEW, reason="no block in which both were usable")
         found = compare(first, second, self.records.rules[role])
         if device in self.doubted and found.verdict in CLAIMS:
-            found = replace(found, verdict="inconclusive")
+            found = replace(found, verdict=INCONCLUSIVE)
         return _as_ours(found)
 
 

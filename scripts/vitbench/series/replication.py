@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pandas
 
 from vitbench import tables
-from vitbench.analysis.statistics import JUDGED
 from vitbench.analysis.summary import seconds_by_block
 from vitbench.cells import LEAST_BLOCKS, VARIANT, cell_name, variant_key
 from vitbench.series import published
@@ -29,6 +28,7 @@ from vitbench.series.our_runs import (
 )
 from vitbench.series.published import noise_factor, pooled_noise
 from vitbench.series.setup import tell_apart
+from vitbench.verdicts import EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW
 
 AGREES, DISAGREES = "agrees", "disagrees"
 WITHIN_NOISE = "cannot be told apart from their noise"
@@ -71,9 +71,9 @@ def judge(low: float, high: float, ours: Ours) -> tuple[str, str]:
     theirs = direction(low, high)
     if theirs == "within noise":
         return WITHIN_NOISE, f"their {low:.2f} to {high:.2f} holds 1" if low == low else "their noise is not known"
-    if ours.verdict == "inconclusive":
+    if ours.verdict == INCONCLUSIVE:
         return WITHIN_NOISE, f"theirs {theirs}, ours inconclusive"
-    if ours.verdict != "equivalent":
+    if ours.verdict != EQUIVALENT:
         return (AGREES if ours.verdict == theirs else DISAGREES), f"theirs {theirs}, ours {ours.verdict}"
     if min(ours.low, 1 / (1 + ours.margin)) <= high and low <= max(ours.high, 1 + ours.margin):
         return WITHIN_NOISE, f"theirs {theirs}, ours equivalent and reaching into theirs"
@@ -188,7 +188,7 @@ def to_run(theirs: tuple[Any, Any], records: Records, ours: Ours, sizes: Sequenc
         keys.append(f"workers: {', '.join(map(str, workers))}, on a cluster")
     if sizes:
         keys.append(f"batch_sizes: {', '.join(map(str, sizes))}, too")
-    if ours.verdict == "too few repeats":
+    if ours.verdict == TOO_FEW:
         keys.append(f"repeats: {ours.repeats + LEAST_BLOCKS - ours.blocks}")
     return "; ".join(keys)
 

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vitbench.analysis.advice import BASELINE, MEMORY
-from vitbench.analysis.statistics import CLAIMS
 from vitbench.cells import LEAST_BLOCKS, Cell
 from vitbench.present import style
 from vitbench.present.charts import ladder
 from vitbench.present.labels import interval, name_of, number, number_of, part_of_machine, percentage, variant_of
+from vitbench.verdicts import CLAIMS
 
 HEADINGS = ("ratio [95%]", "RAM at most, MB", "images/s", "labels as the baseline's", "chosen from")
 

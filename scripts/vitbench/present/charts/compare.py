@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vitbench.analysis.sets import CANARY, CELL, CONTROLS
-from vitbench.analysis.statistics import JUDGED
 from vitbench.cells import SIZES, device_in, role_of
 from vitbench.present import style
 from vitbench.present.charts import forest
 from vitbench.present.charts.forest import DEVICE_MARKERS, NOISE, Beside, Forest, Shape
 from vitbench.present.comparison import GROUPS, OF_THE_MACHINE
 from vitbench.present.labels import number_of, percentage
+from vitbench.verdicts import DIFFERENT, INCONCLUSIVE, JUDGED, TOO_FEW
 
 # A line a row: of many cells there are many.
 SHAPE = Shape(plot=4.4, row=0.26, above=0.5, names=2.0, inset=0.065, size=style.SMALL)
@@ -90,7 +90,7 @@ def _scale(chart: Forest, rows: list[pd.Series]) -> None:
 
 
 def _color(row: pd.Series) -> str:
-    if row.verdict not in ("faster", "slower"):
+    if row.verdict not in DIFFERENT:
         return style.GREY
     return style.BLUE if row.speedup > 1 else style.VERMILION
 
@@ -109,7 +109,7 @@ def _plot(chart: Forest, row: pd.Series, y: float) -> None:
     axes.plot([row.low, row.high], [y, y], color=color, linewidth=2.4 if judged else 1.2, marker="|", markersize=8,
               markeredgewidth=2.0 if judged else 1.2, zorder=3)  # fmt: skip
     if judged:
-        face = "white" if row.verdict == "inconclusive" else color
+        face = "white" if row.verdict == INCONCLUSIVE else color
         axes.plot(row.speedup, y, marker=_marker(row), markersize=6.5, markerfacecolor=face, markeredgecolor=color,
                   markeredgewidth=1.5, linestyle="none", zorder=4)  # fmt: skip
 
@@ -122,10 +122,10 @@ def _keys(rows: list[pd.Series]) -> list[Line2D]:
         if any(_marker(row) == marker and row.verdict in JUDGED for row in drawn):
             keys.append(Line2D([], [], color=style.INK, marker=marker, linewidth=2.4, markersize=6.5,
                                label=f"{words}: ratio, 95% interval"))  # fmt: skip
-    if any(row.verdict == "inconclusive" for row in drawn):
+    if any(row.verdict == INCONCLUSIVE for row in drawn):
         keys.append(Line2D([], [], color=style.GREY, marker="o", linestyle="none", markerfacecolor="white",
                            markeredgewidth=1.5, markersize=6.5, label="hollow: inconclusive"))  # fmt: skip
-    if any(row.verdict == "too few repeats" for row in drawn):
+    if any(row.verdict == TOO_FEW for row in drawn):
         keys.append(Line2D([], [], color=style.GREY, marker="|", linewidth=1.2, markersize=8, markeredgewidth=1.2,
                            label="least and greatest ratio, no verdict"))  # fmt: skip
     if any(math.isfinite(row.floor) for row in drawn):

@@ -17,7 +17,6 @@ from matplotlib.patches import Patch
 from vitbench.analysis import fairness
 from vitbench.analysis.pairs import AT_BEST, CONTROL_GROUP, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
-from vitbench.analysis.statistics import JUDGED
 from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
@@ -36,6 +35,7 @@ from vitbench.present.labels import (
 )
 from vitbench.series import published as series
 from vitbench.series.published import ONE_RUN
+from vitbench.verdicts import EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW
 
 # Inches: above the axis and below it, beside the keys; of a group's heading; and from where on a plot is tall, so that
 # its scale stands above it, too.
@@ -175,7 +175,7 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
 
 
 def _verdict_words(verdict: str, margin: float) -> str:
-    return f"equivalent within {margin:.0%}" if verdict == "equivalent" and math.isfinite(margin) else verdict or "–"
+    return f"equivalent within {margin:.0%}" if verdict == EQUIVALENT and math.isfinite(margin) else verdict or "–"
 
 
 def _sides(table: pd.DataFrame) -> Sides:
@@ -214,7 +214,7 @@ def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[
         return [how, f"Hardware as stated: {' · '.join(stated)}.", style.origin(context)]
     how = "Geometric mean over the blocks of the ratio of wall times (baseline / candidate) over the same images;"
     how += " n: blocks, each a fresh process a cell."
-    if (table["verdict"] == "too few repeats").any():
+    if (table["verdict"] == TOO_FEW).any():
         how += " Thin bar: range of the block ratios; below 5 blocks there is no verdict, hence no dot."
     if table["verdict"].isin(JUDGED).any():
         how += " Dot and whisker: speedup and its 95% interval (t, paired by block), which allows for every look."
@@ -297,7 +297,7 @@ def _draw(groups: list[tuple[str, list[Row]]], sides: Sides, caption: list[str],
 
 def _color(row: Row, sides: Sides) -> str:
     """The leader's colour; grey where nothing is claimed of who leads, and for a range that holds 1."""
-    if row.verdict in ("equivalent", "inconclusive") or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
+    if row.verdict in (EQUIVALENT, INCONCLUSIVE) or (row.low <= 1 <= row.high and row.verdict != ONE_RUN):
         return style.GREY
     return sides.right_color if row.speedup > 1 else sides.left_color
 
@@ -317,7 +317,7 @@ def _plot(chart: Forest, rows: list[Row], sides: Sides) -> None:
         elif row.verdict in JUDGED:
             axes.plot([row.low, row.high], [y, y], color=color, linewidth=2.6, marker="|", markersize=11,
                       markeredgewidth=2.6, zorder=3)  # fmt: skip
-            if row.verdict == "inconclusive":
+            if row.verdict == INCONCLUSIVE:
                 axes.plot(row.speedup, y, marker=row.marker, markersize=7.5, markerfacecolor="white",
                           markeredgecolor=color, markeredgewidth=1.6, linestyle="none", zorder=4)  # fmt: skip
             else:
@@ -348,11 +348,11 @@ def _keys(rows: list[Row]) -> list[Line2D]:
     if any(row.verdict == ONE_RUN for row in drawn):
         keys.append(Line2D([], [], color=style.INK, marker="D", linestyle="none", markersize=8, markerfacecolor="white",
                            markeredgewidth=1.8, label="published, one run"))  # fmt: skip
-    for verdict, face in (("equivalent", style.GREY), ("inconclusive", "white")):
+    for verdict, face in ((EQUIVALENT, style.GREY), (INCONCLUSIVE, "white")):
         if any(row.verdict == verdict for row in drawn):
             keys.append(Line2D([], [], color=style.GREY, marker="o", linewidth=2.6, markersize=7.5,
                                markerfacecolor=face, markeredgewidth=1.6, label=verdict))  # fmt: skip
-    if any(row.verdict == "too few repeats" and row.low <= 1 <= row.high for row in drawn):
+    if any(row.verdict == TOO_FEW and row.low <= 1 <= row.high for row in drawn):
         keys.append(Line2D([], [], color=style.GREY, linewidth=1.4, marker="|", markersize=9, markeredgewidth=1.4,
                            label="grey: the range holds 1"))  # fmt: skip
     if any(math.isfinite(row.margin) for row in rows):

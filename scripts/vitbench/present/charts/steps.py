@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vitbench.analysis.statistics import CLAIMS
 from vitbench.cells import LEAST_BLOCKS
 from vitbench.frameworks import title
 from vitbench.present import style
 from vitbench.present.charts import ladder
 from vitbench.present.labels import hardware_of, interval, name_of, number, percentage
+from vitbench.verdicts import CLAIMS
 
 HEADINGS = ("this step [95%]", "in all", "images/s", "labels as the baseline's")
 

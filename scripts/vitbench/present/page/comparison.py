@@ -9,7 +9,6 @@ import pandas as pd
 from vitbench.analysis.fairness import rank
 from vitbench.analysis.pairs import BEST_GROUP, CONTROL_GROUP, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
-from vitbench.analysis.statistics import JUDGED
 from vitbench.cells import Cell, device_in
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.present import style
@@ -41,6 +40,7 @@ from vitbench.present.page.parts import (
     of_words,
 )
 from vitbench.series.published import ONE_RUN
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW
 
 GLYPHS = {"cpu": "dot", "gpu": "square"}
 
@@ -75,7 +75,7 @@ def reading(table: pd.DataFrame) -> str:
             "A dot with a whisker is the speedup with its 95% interval: coloured where one side is faster, grey"
             " where both are equivalent, hollow where these blocks do not decide. Round: CPU; square: GPU."
         )
-    if "too few repeats" in verdicts:
+    if TOO_FEW in verdicts:
         words.append("A bar without a dot is the range of the blocks: there are fewer than five, hence no verdict.")
     if ONE_RUN in verdicts:
         words.append("A hollow diamond is a published ratio: one run a side.")
@@ -146,7 +146,7 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
     ranged = math.isfinite(low) and math.isfinite(high)
     written = "–" if not known else number(ratio) + (f" [{number(low)}, {number(high)}]" if ranged else "")
     words = verdict or "not measured"
-    if verdict == "equivalent" and math.isfinite(record["margin"]):
+    if verdict == EQUIVALENT and math.isfinite(record["margin"]):
         words += f" within {record['margin']:.0%}"
     reason = record["reason"]
     tip = f"{variant_of(candidate)} against {variant_of(baseline)}: {written}, {words}"
@@ -192,21 +192,21 @@ def _marks(verdict, ratio, ends, ranged, color, device, axis, tip) -> dict:
         return (
             {"spans": (Span(axis.at(low), axis.at(high), GREY if around else color, tip, thin=True),)} if ranged else {}
         )
-    decided = verdict in ("faster", "slower")
+    decided = verdict in DIFFERENT
     shade = color if decided else GREY
-    dot = Dot(axis.at(ratio), shade, tip, GLYPHS.get(device, "up"), hollow=verdict == "inconclusive")
+    dot = Dot(axis.at(ratio), shade, tip, GLYPHS.get(device, "up"), hollow=verdict == INCONCLUSIVE)
     return {"dots": (dot,), "spans": (Span(axis.at(low), axis.at(high), shade, tip),) if ranged else ()}
 
 
 def _keys(table: pd.DataFrame) -> tuple[Key, ...]:
     verdicts, keys = set(table["verdict"]), []
-    if verdicts & {"faster", "slower"}:
+    if verdicts & set(DIFFERENT):
         keys.append(Key("dot", INK, "speedup and 95% interval, in the colour of the side that leads"))
-    if "equivalent" in verdicts:
+    if EQUIVALENT in verdicts:
         keys.append(Key("dot", GREY, "equivalent"))
-    if "inconclusive" in verdicts:
+    if INCONCLUSIVE in verdicts:
         keys.append(Key("dot", GREY, "inconclusive", hollow=True))
-    if "too few repeats" in verdicts:
+    if TOO_FEW in verdicts:
         keys.append(Key("span", INK, "range of the blocks, no verdict"))
     if ONE_RUN in verdicts:
         keys.append(Key("diamond", INK, "published, one run", hollow=True))

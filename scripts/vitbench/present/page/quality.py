@@ -26,6 +26,7 @@ from vitbench.present.page.parts import (
     of_numbers,
     of_words,
 )
+from vitbench.verdicts import EQUIVALENT, INCONCLUSIVE, TOO_FEW
 
 # Highest over lowest value from which a linear axis would flatten the timed passes.
 WIDE_SPAN = 8
@@ -40,7 +41,7 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     controls = speedup[(speedup["family"] == CONTROLS) & speedup["speedup"].notna()]
     for row in controls.itertuples(index=False):
         cell = Cell.parse(row.baseline)
-        (believe if row.verdict == "equivalent" else doubt).append(
+        (believe if row.verdict == EQUIVALENT else doubt).append(
             f"A/A control {variant_of(cell)} ({hardware_of(cell)}): {row.verdict}"
         )
     if controls.empty:
@@ -60,10 +61,10 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     if "gpu" not in set(runs["device"]):
         doubt.append("no GPU measured")
     primary = speedup[speedup["family"] == PRIMARY]
-    few = int((primary["verdict"] == "too few repeats").sum())
+    few = int((primary["verdict"] == TOO_FEW).sum())
     if few:
         doubt.append(f"fewer than {LEAST_BLOCKS} blocks in {few} of {len(primary)} primary comparisons")
-    undecided = int((primary["verdict"] == "inconclusive").sum())
+    undecided = int((primary["verdict"] == INCONCLUSIVE).sum())
     if undecided:
         doubt.append(f"{undecided} of {len(primary)} primary comparisons inconclusive")
     failed = int((~runs["status"].isin(["ok", "skipped"])).sum())

@@ -7,7 +7,6 @@ from collections import Counter
 
 import pandas as pd
 
-from vitbench.analysis.statistics import JUDGED
 from vitbench.present import style
 from vitbench.present.labels import (
     number,
@@ -27,6 +26,7 @@ from vitbench.present.page.parts import (
     of_words,
 )
 from vitbench.series.replication import NOT_MEASURED, VERDICTS
+from vitbench.verdicts import JUDGED
 
 
 def replication(table: pd.DataFrame) -> Section | None:

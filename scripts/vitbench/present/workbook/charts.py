@@ -14,11 +14,11 @@ import pandas as pd
 from xlsxwriter.utility import xl_range_abs
 from xlsxwriter.worksheet import Worksheet
 
-from vitbench.analysis.statistics import CLAIMS
 from vitbench.cells import BEST, Cell
 from vitbench.present.labels import hardware_of, size_words, variant_name, variant_of
 from vitbench.present.workbook.live import look_up
 from vitbench.present.workbook.sheets import FIRST_ROW, Formula, Row, Sheets
+from vitbench.verdicts import CLAIMS, INCONCLUSIVE
 
 # Makes a chart once more, for another sheet: a chart object stands on one sheet only.
 Drawing = Callable[[], Any]
@@ -133,7 +133,7 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         labels = pd.Series(list(map(_pair_label, group["candidate"], group["baseline"])), index=group.index)
         data = _points(labels, group["speedup"], group["low"], group["high"])
         decided = group["verdict"].isin([*CLAIMS, "one run"]).to_numpy()
-        open_ones = (group["verdict"] == "inconclusive").to_numpy()
+        open_ones = (group["verdict"] == INCONCLUSIVE).to_numpy()
         data.insert(1, "claimed", data["value"].where(decided))
         data.insert(2, "inconclusive", data["value"].where(open_ones))
         data["value"] = data["value"].where(~decided & ~open_ones)
