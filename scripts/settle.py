@@ -9,22 +9,20 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas
 import yaml
 
-from vitbench import tables
+from vitbench import tables, workflow
 from vitbench.analysis.pairs import PRIMARY
 from vitbench.analysis.speedup import duration
 from vitbench.analysis.statistics import NEVER_DECIDED
 from vitbench.cells import LEAST_BLOCKS, ROLES, repeats_of
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import HOME, write_atomically
 from vitbench.plan import estimate, looks
 from vitbench.plan.configuration import resolve
 from vitbench.plan.grid import Grid
@@ -34,10 +32,7 @@ CONFIG, STEP = Path("results/provenance/config.yaml"), Path("results/provenance/
 # Each step has half as many blocks again: few looks, and none of them long after the verdict could be had.
 GROWTH = 1.5
 
-
-def say(words: str) -> None:
-    """Write a line for the user."""
-    print(f"vitbench: settle: {words}", file=sys.stderr, flush=True)
+say = partial(workflow.say, "settle")
 
 
 def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
@@ -125,21 +120,13 @@ def main(arguments: list[str] | None = None) -> int:
     here = Path.cwd()
     directory = Path(options.directory).resolve()
 
-    def snakemake(targets: list[Path], *words: str | Path) -> None:
-        # Targets first and what is given here last: options that take several values would swallow a target.
-        command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", HOME / "Snakefile"]
-        command += ["--directory", directory, *rest, *words]
-        done = subprocess.run(list(map(str, command)), cwd=here, check=False)
-        if done.returncode:
-            raise SystemExit(done.returncode)
-
     def run(config: dict[str, Any]) -> None:
-        write_atomically(directory / STEP, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        snakemake([], "--configfile", directory / STEP)
+        workflow.write_step(directory / STEP, config)
+        workflow.run([], "--directory", directory, *rest, "--configfile", directory / STEP, folder=here)
 
     given = ["--configfile", *options.configfile] if options.configfile else []
     given += ["--config", *options.config] if options.config else []
-    snakemake([CONFIG], *given)
+    workflow.run([CONFIG], "--directory", directory, *rest, *given, folder=here)
     os.chdir(directory)
     config = resolve(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
     if options.dry_run:

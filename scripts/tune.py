@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-import yaml
 
-from vitbench import machine, tables
+from vitbench import machine, tables, workflow
 from vitbench.analysis import parity
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS
@@ -33,7 +30,7 @@ from vitbench.analysis.statistics import compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block
 from vitbench.cells import CONTROL, Cell, variant_in, variant_key
 from vitbench.errors import UserError, exit_with_user_errors
-from vitbench.files import HOME, write_atomically
+from vitbench.files import write_atomically
 from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS
 from vitbench.inputs.datasets import read_manifest
 from vitbench.plan import estimate, tune
@@ -50,9 +47,7 @@ DRAWN = Path("results/provenance/drawn.json")
 Run = Callable[[dict[str, Any], Sequence[str]], None]
 
 
-def say(words: str) -> None:
-    """Write a line for the user."""
-    print(f"vitbench: tune: {words}", file=sys.stderr, flush=True)
+say = partial(workflow.say, "tune")
 
 
 def drawn(grid: Grid, minutes: float) -> list[Cell]:
@@ -247,12 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir(directory)
 
     def run(step: dict[str, Any], targets: Sequence[str]) -> None:
-        write_atomically(STEP, yaml.safe_dump(step, sort_keys=False, allow_unicode=True))
-        command = [sys.executable, "-m", "snakemake", *targets, "--snakefile", HOME / "Snakefile"]
-        command += [*(rest or ["--cores", "all"]), "--configfile", STEP]
-        done = subprocess.run(list(map(str, command)), check=False)
-        if done.returncode:
-            raise SystemExit(done.returncode)
+        workflow.write_step(STEP, step)
+        workflow.run(targets, *(rest or ["--cores", "all"]), "--configfile", STEP)
 
     return search(config, config["tune_minutes"] if options.minutes is None else options.minutes, run)
 

@@ -25,7 +25,7 @@ LEAST_BLOCKS = 5
 SOURCE = ["source", "machine", "protocol", "model"]
 VARIANT = ["framework", "variant", "device", "workers"]
 NAME_COLUMNS = [*VARIANT, "batch_size"]
-CELL = [*SOURCE, "dataset", "images", *NAME_COLUMNS]
+CELL_COLUMNS = [*SOURCE, "dataset", "images", *NAME_COLUMNS]
 
 
 NAME = re.compile(r"([^/]+)/([^/]+)/(cpu|gpu)/w(\d+)/bs(\d+|best)")

@@ -183,13 +183,13 @@ def _batches(framework: str, size: int, images: int) -> dict:
     return row
 
 
-CELL = list(tables.COLUMNS["runs"][:11])
+CELL_COLUMNS = list(tables.COLUMNS["runs"][:11])
 
 
 def _summary(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for key, group in runs.groupby(CELL, sort=False, dropna=False):
-        row = dict(zip(CELL, key, strict=True)) | {
+    for key, group in runs.groupby(CELL_COLUMNS, sort=False, dropna=False):
+        row = dict(zip(CELL_COLUMNS, key, strict=True)) | {
             "status": group["status"].iloc[0], "precision": PRECISION, "setting": group["setting"].iloc[0],
             "repeats": usable(group).sum(), "flags": ";".join(sorted({part for flags in group["flags"]
                                                                       for part in flags.split(";") if part})),

@@ -10,6 +10,7 @@ import pandas
 import pytest
 from example_tables import NO_SIZES, TWO, Tables, analysed, example, typed
 
+from vitbench.analysis import advice
 from vitbench.analysis.jobs import jobs
 from vitbench.analysis.looks import Rule
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
@@ -81,6 +82,15 @@ def sentences(run: Tables) -> list[str]:
     return [said, noise_line(run.speedup), *(line for line in lines if "The article" not in line)]
 
 
+def advised(run: Tables) -> list[pandas.DataFrame]:
+    """What is advised of a run, and the steps to it."""
+    baseline, given = run.context["variants"][0], {variant: {} for variant in run.context["variants"]}
+    nothing = typed([], "total_time"), typed([], "break_even")
+    best = advice.advice(run.runs, run.speedup, *nothing, baseline, given, 2)
+    steps = advice.steps(run.runs, run.speedup, baseline, given)
+    return [typed(found.to_dict("records"), name) for found, name in ((best, "advice"), (steps, "steps"))]
+
+
 def drawn(run: Tables) -> str:
     """The data of the charts that set the two against each other: those of the files, and those of the page."""
     groups = [(name, [asdict(row) for row in rows]) for name, rows in chart._groups(run.speedup, run.summary)]
@@ -102,6 +112,9 @@ def test_with_names_exchanged_tables_sentences_and_charts_say_the_same_of_the_ot
     assert there.speedup.verdict[there.speedup.dataset == "full"].iloc[0] == verdict
     for name in ("summary", "best", "parity", "speedup"):
         pandas.testing.assert_frame_equal(getattr(back, name), swap(getattr(there, name)), obj=name)
+    for one, other in zip(advised(there), advised(back), strict=True):
+        pandas.testing.assert_frame_equal(other, swap(one))
+    assert len(advised(there)[0]) and len(advised(there)[1])
     assert sentences(back) == [swapped(line) for line in sentences(there)]
     assert drawn(back) == swapped(drawn(there))
     assert drawn(back) != drawn(there)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 
 from vitbench import tables
-from vitbench.cells import CELL
+from vitbench.cells import CELL_COLUMNS
 
 GOT = ["effective_batch_size", "effective_batch_sizes", "batches", "partition_rows", "partitions", "slots", "waves"]
 
@@ -35,11 +35,11 @@ def effective_batches(runs: pandas.DataFrame) -> pandas.DataFrame:
     `reached` is "false" where no batch had the size that was asked for, empty where the engine's batches are not known.
     """
     rows = []
-    for key, group in runs[runs.status == "ok"].groupby(CELL, sort=False, dropna=False):
+    for key, group in runs[runs.status == "ok"].groupby(CELL_COLUMNS, sort=False, dropna=False):
         kinds = group.groupby(GOT, sort=False, dropna=False).size()
         got = dict(zip(GOT, kinds.index[kinds.to_numpy().argmax()], strict=True))
-        cell = dict(zip(CELL, key, strict=True))
-        row = {column: cell[column] for column in CELL[4:]} | got
+        cell = dict(zip(CELL_COLUMNS, key, strict=True))
+        row = {column: cell[column] for column in CELL_COLUMNS[4:]} | got
         row |= {"repeats": len(group), "alike": int(kinds.max())}
         row["wave_factor"] = wave_factor(got["partitions"], got["slots"])
         rows.append(row | _reached(row))

@@ -10,12 +10,14 @@ import pandas
 
 from vitbench import tables
 from vitbench.analysis.summary import usable
-from vitbench.cells import CONTROL
+from vitbench.cells import CONTROL, NAME_COLUMNS
 from vitbench.frameworks.stages import STAGES
 
 INPUT = ("read", "decode", "preprocess")
 # Largest relative difference between the sum of the stages and the wall time of the ordinary repeats.
 TOLERANCE = 0.10
+# What names the cell of a profile within its source.
+PROFILED = [*NAME_COLUMNS, "dataset"]
 
 
 def bound_by(shares: dict[str, float]) -> str:
@@ -32,9 +34,6 @@ def bound_by(shares: dict[str, float]) -> str:
     return f"{largest} ({shares[largest]:.0%})"
 
 
-CELL = ("framework", "variant", "device", "workers", "dataset")
-
-
 def tabulate(found: list[dict[str, Any]], runs: pandas.DataFrame) -> pandas.DataFrame:
     """The table of stages (`tables.COLUMNS["stages"]`), six rows a profile.
 
@@ -49,9 +48,9 @@ def tabulate(found: list[dict[str, Any]], runs: pandas.DataFrame) -> pandas.Data
 
 
 def _rows(profile: dict[str, Any], repeats: pandas.DataFrame) -> list[dict[str, Any]]:
-    same = [repeats[column] == profile[column] for column in (*CELL, "batch_size")]
+    same = [repeats[column] == profile[column] for column in PROFILED]
     walls = repeats[pandas.concat(same, axis=1).all(axis=1)].wall_seconds
-    cell = {column: profile[column] for column in (*CELL, "batch_size", "images", "status", "method", "reason")}
+    cell = {column: profile[column] for column in (*PROFILED, "images", "status", "method", "reason")}
     if profile["status"] != "ok":
         return [cell | {"stage": stage} for stage in STAGES]
     passes = [one["stages"] for one in profile["passes"]]
@@ -89,11 +88,11 @@ def slowest(stages: pandas.DataFrame, physics: pandas.DataFrame) -> pandas.DataF
         stages, physics: these tables of the same runs.
     """
     full = physics[(physics.dataset == "full") & ~physics.variant.str.endswith(CONTROL)]
-    profiled = {key: rows for key, rows in stages.groupby([*CELL, "batch_size"], sort=False)}
+    profiled = {key: rows for key, rows in stages.groupby(PROFILED, sort=False)}
     rows = []
     for cell in full.to_dict("records"):
-        found = profiled.get(tuple(cell[column] for column in (*CELL, "batch_size")))
-        row = {column: cell[column] for column in (*CELL, "batch_size", "throughput")}
+        found = profiled.get(tuple(cell[column] for column in PROFILED))
+        row = {column: cell[column] for column in (*PROFILED, "throughput")}
         rates, row["basis"] = _rates(cell, found)
         known = {stage: rate for stage, rate in rates.items() if math.isfinite(rate)}
         row |= {f"{stage}_rate": rate for stage, rate in rates.items()}

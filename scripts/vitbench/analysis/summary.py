@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas
 
-from vitbench.cells import CELL
+from vitbench.cells import CELL_COLUMNS
 from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS, bears
 
 # A longer gap between two repeats (seconds) is an interruption of the run; preparing is before the first.
@@ -29,14 +29,14 @@ def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
     """
     rows = []
     may_carry = usable(runs)
-    for key, group in runs.groupby(CELL, dropna=False, sort=False):
+    for key, group in runs.groupby(CELL_COLUMNS, dropna=False, sort=False):
         worked, carrying = group[group.status == "ok"], group[may_carry[group.index]]
         good = carrying if len(carrying) else worked
         first = (good if len(good) else group).iloc[0]
         seconds, rates = good.wall_seconds, good.throughput
         flags = sorted({flag for flags in group["flags"].dropna() for flag in str(flags).split(";") if flag})
         rows.append(
-            dict(zip(CELL, key, strict=True))
+            dict(zip(CELL_COLUMNS, key, strict=True))
             | {
                 "effective_batch_size": first.effective_batch_size,
                 "status": "ok" if len(good) else group.status.mode()[0],

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from vitbench.analysis.stages import PROFILED
 from vitbench.present import style
 from vitbench.present.labels import DEVICES, size_words, variant_name
 
@@ -20,14 +21,13 @@ COLORS = {
     "read": "#56B4E9", "decode": "#0072B2", "preprocess": "#E69F00", "forward": "#D55E00", "postprocess": "#CC79A7",
 }  # fmt: skip
 OTHER = "#B8B8B8"
-CELL = ["framework", "variant", "device", "workers", "batch_size", "dataset"]
 
 
 def draw(table: pd.DataFrame, context: dict) -> Figure:
     """Draw the table `stages`, one bar for the rows of a cell; cells of one device share the scale."""
     title = f"Stages of a warm pass, milliseconds an image: {style.dataset_title(context, 'full')}"
     with style.theme():
-        cells = [(key, rows) for key, rows in table.groupby(CELL, sort=False, dropna=False)]
+        cells = [(key, rows) for key, rows in table.groupby(PROFILED, sort=False, dropna=False)]
         shown = [(key, rows) for key, rows in cells if rows["seconds"].notna().any()]
         if not shown:
             page = style.Page(8.0, 1.6, title, [_without(cells), style.origin(context)])

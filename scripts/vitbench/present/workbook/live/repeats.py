@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from vitbench.analysis.summary import usable, whole
-from vitbench.cells import CELL, cell_name
+from vitbench.cells import CELL_COLUMNS, cell_name
 from vitbench.flags import IMAGES_LOST, NOT_FOR_CLAIMS
 from vitbench.present.workbook.live.table import SECONDS, Table
 from vitbench.present.workbook.sheets import Formula, Row
@@ -68,7 +68,7 @@ def _over(function: str, column: str, cell: str) -> str:
 
 def _keys(frame: pd.DataFrame) -> list[tuple]:
     """What identifies the cell of each row."""
-    rows = frame[CELL].itertuples(index=False, name=None)
+    rows = frame[CELL_COLUMNS].itertuples(index=False, name=None)
     return [tuple(None if pd.isna(value) else value for value in row) for row in rows]
 
 
