@@ -1,4 +1,4 @@
-"""Verdicts: what a comparison says, in fixed words (docs/methodology.md, "Verdicts")."""
+"""Verdicts: what a comparison says, in fixed words (docs/methodology.md, "Statistics")."""
 
 FASTER, SLOWER, EQUIVALENT = "faster", "slower", "equivalent"
 INCONCLUSIVE, TOO_FEW = "inconclusive", "too few repeats"

@@ -91,7 +91,7 @@ def _named(images: str, store: Store | None) -> Iterator[Given]:
     if store:
         yield from store.find()
     elif place.is_dir() and not contents.files_of(place):
-        above = len(os.path.join(images, ""))
+        above = len(os.path.join(place, ""))
         for path in sources.paths_below(place):
             yield path[above:], path
     else:
