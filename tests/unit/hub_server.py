@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from web_server import Threading
+
 from vitbench.files import HOME
 
 NAME, COMMIT = "some/vit", "0123456789abcdef0123456789abcdef01234567"
@@ -46,7 +48,7 @@ def fetch(folder: Path, endpoint: str, name: str = HUB, **environment: str) -> s
     )
 
 
-class Hub(http.server.ThreadingHTTPServer):
+class Hub(Threading):
     """Serves the files of one folder as the model NAME at COMMIT.
 
     Attributes:
@@ -65,9 +67,6 @@ class Hub(http.server.ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *_: object) -> None:
-        """A client that goes away is what some tests are about."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
