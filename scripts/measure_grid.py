@@ -22,7 +22,7 @@ import choose_batch_size
 import write_configuration
 
 from vitbench import machine
-from vitbench.cells import SIZES, Cell, repeats_of, role_of
+from vitbench.cells import SIZES, Cell, repeats_of, role_of, variant_key
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME
 from vitbench.frameworks.declaration import CHECKPOINT
@@ -65,7 +65,7 @@ def check_possible(grid: Grid) -> None:
         needs = grid.needs(cell)
         if needs.jars or needs.form != CHECKPOINT:
             raise UserError(
-                f"frameworks: {cell.framework}/{cell.variant} needs what the workflow makes (exports, jars): leave it "
+                f"frameworks: {variant_key(cell)} needs what the workflow makes (exports, jars): leave it "
                 "out here, or run `snakemake`"
             )
     if any(grid.needs(cell).spark for cell in grid.cells):

@@ -121,7 +121,7 @@ def keep_sizes(grid: Grid, chosen: dict[str, Cell]) -> None:
         kept = json.loads(path.read_text())["batch_size"] if path.exists() else None
         if kept not in (None, size):
             raise UserError(
-                f"tune: {cell.framework}/{cell.variant}/{cell.device} won at batch size {size}, and an earlier search"
+                f"tune: {variant_key(cell)}/{cell.device} won at batch size {size}, and an earlier search"
                 f" kept {kept} for it ({path}): move that folder away, or give scripts/tune.py another --directory"
             )
         if kept is None:

@@ -13,7 +13,7 @@ from typing import Any
 import write_configuration
 
 from vitbench import machine
-from vitbench.cells import BEST, CONTROL, Cell
+from vitbench.cells import BEST, CONTROL, Cell, variant_key
 from vitbench.files import HOME, sha256
 from vitbench.frameworks import plans_each_pass
 from vitbench.inputs.datasets import COLUMNS, read_manifest
@@ -141,7 +141,7 @@ def record(grid: Grid, cell: Cell, repeat: int, batch_size: int | None = None) -
             "model": grid.model.slug,
             "dataset": grid.datasets[cell.dataset].slug,
             "variant": grid.variant_slug(cell),
-            "definition": grid.variants[f"{cell.framework}/{cell.variant}"].definition,
+            "definition": grid.variants[variant_key(cell)].definition,
         },
         "measuring": {"passes": grid.config["passes"], "quiet": grid.config["quiet"]},
         "environment": _fingerprint() | {"packages": versions},

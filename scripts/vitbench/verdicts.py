@@ -5,8 +5,9 @@ INCONCLUSIVE, TOO_FEW = "inconclusive", "too few repeats"
 # There is no ratio: other labels, or faster than the machine can be.
 PARITY_FAILED, IMPOSSIBLE = "parity failed", "impossible"
 
-# The two differ; it is said which way, or that they do not; an interval says it, or that it cannot; more blocks may.
 DIFFERENT = (FASTER, SLOWER)
+# What says something of the two cells, and what an interval stands behind.
 CLAIMS = (*DIFFERENT, EQUIVALENT)
 JUDGED = (*CLAIMS, INCONCLUSIVE)
+# What more blocks may decide.
 UNDECIDED = (INCONCLUSIVE, TOO_FEW)

@@ -46,7 +46,8 @@ TIMES = 40
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 DRIVER = "org.apache.spark.deploy.SparkSubmit"
 LOOPBACK = {"127.0.0.1", "::1"}
-# Where the driver of a cluster elsewhere is reached: what Spark finds by itself its workers here may not reach.
+# Where the driver of a cluster elsewhere is reached. By itself Spark takes the address of this machine's name, which a
+# machine of a test need not have.
 REACHED = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 # What the shell may hold of another cluster.
 FOREIGN = {"SPARK_MASTER_HOST": "nowhere.example", "SPARK_WORKER_CORES": "7", "PYTHONSTARTUP": "x"}
@@ -218,7 +219,7 @@ def test_sparks_own_trial_of_a_cluster_works_too_and_leaves_nothing_beside_spark
     assert not (Path(pyspark.__file__).parent / "work").exists()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def theirs(tmp_path_factory) -> Iterator[tuple[Standalone, str]]:
     """The daemons of a cluster of two workers that was there before any repeat, and its address."""
     cluster = Standalone(tmp_path_factory.mktemp("theirs") / "cluster")
@@ -235,7 +236,7 @@ def of_theirs(cluster: Standalone, kind: str) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_cluster_that_exists_already_is_worked_on_and_left_as_it_was(place, tmp_path, alone, theirs, workers):
+def test_a_cluster_that_exists_already_is_worked_on_and_its_daemons_live(place, tmp_path, alone, theirs, workers):
     cluster, address = theirs
     record = measured(repeat_of(place, tmp_path, workers, timed=2, master=address), tmp_path)
     assert record["status"] == "ok" and answers(tmp_path) == alone, record["reason"]

@@ -1,6 +1,8 @@
 """A packed campaign: whole, small, the same bytes from the same records, without a trace of the machine's folders."""
 
+import errno
 import json
+import os
 import re
 import shutil
 from datetime import datetime, timedelta
@@ -63,6 +65,28 @@ def test_everything_comes_back_as_it_was(sound, tmp_path):
     for role in live.grid["datasets"]:
         assert packed.manifest(role) == live.manifest(role)
         assert packed.manifest_bytes(role) == live.manifest_bytes(role)
+
+
+def test_records_are_found_while_a_repeats_folder_goes_and_no_other_error_is_hidden(run, monkeypatch):
+    found = open_archive(run).paths()
+    going = next(run.glob("measurements/**/rep0.json")).with_name("gone")
+    listed = os.scandir
+
+    def scandir(folder):
+        """As the system does it for a folder that has just gone, or cannot be read."""
+        if Path(folder) == going:
+            going.rmdir()
+        if error and Path(folder) == going.parent:
+            raise error
+        return listed(folder)
+
+    error = None
+    going.mkdir()
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert open_archive(run).paths() == found and not going.exists()
+    error = OSError(errno.EIO, "Input/output error")
+    with pytest.raises(OSError, match="Input/output"):
+        open_archive(run).paths()
 
 
 def test_the_same_records_give_the_same_bytes_wherever_they_lie(sound, run, tmp_path):

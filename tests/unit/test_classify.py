@@ -369,7 +369,7 @@ def test_a_folder_of_parquet_files_is_read_in_one_order(tmp_path):
     assert contents.check(tmp_path / "spark [out]") == 200
 
 
-def test_a_job_that_goes_on_does_not_read_files_of_which_all_is_done(tmp_path):
+def test_a_job_that_goes_on_does_not_read_files_before_the_first_part_that_is_missing(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for number, rows in enumerate((6, 0, 5)):

@@ -81,9 +81,9 @@ def read(path: Path, first: int = 0) -> Iterator[tuple[str, bytes]]:
     for file in files_of(path):
         table = parquet.relation([file])
         with duckdb.connect() as connection:
-            (rows,) = connection.execute(f"select count(*) from {table}").fetchone()
-            if first >= rows:
-                first -= rows
+            (size,) = connection.execute(f"select count(*) from {table}").fetchone()
+            if first >= size:
+                first -= size
                 continue
             answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {table} offset {first}')
             first = 0

@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from vitbench.analysis.machines import Campaign
-from vitbench.analysis.sets import CANARY, CELL, CONTROLS, VERDICTS
+from vitbench.analysis.sets import APPEARED, CANARY, CELL, CONTROLS, VANISHED, VERDICTS
 from vitbench.cells import SIZES, role_of
 from vitbench.present.labels import number, number_of, percentage
 from vitbench.present.markdown import grid, wrapped
@@ -19,7 +19,7 @@ GROUPS = {"full": "Full runs, each at its best batch size", "sample": "Sweep, at
 GROUPS |= {SIZES: "Other sizes of the data set, each at its best batch size"}
 OF_THE_MACHINE = "The same work in both sets"
 # Verdicts of which the rows are named in the lines that a run ends with.
-TOLD = (SLOWER, FASTER, PARITY_FAILED, "vanished", "appeared")
+TOLD = (SLOWER, FASTER, PARITY_FAILED, VANISHED, APPEARED)
 
 HOW_TO_READ = (
     "A ratio is that of wall times, baseline / candidate, over the same images: above 1 the candidate is faster. The "

@@ -169,6 +169,7 @@ def _scaled(plan: pd.DataFrame, scaling: pd.DataFrame) -> list[str]:
         return ["No cluster was measured: every row is of one machine with one worker, taken so many times."]
     said = f"The most workers that were measured together are {most:.0f}"
     # Workers elsewhere count as a machine each.
-    if (plan["machines"] < plan["workers"]).any():
+    together = plan[plan["workers"] == most]
+    if (together["machines"] < most).any():
         said += ", which shared one machine: no network between them is in any row"
     return [f"{said}."]

@@ -74,8 +74,7 @@ class Folder:
     def paths(self) -> list[str]:
         inside = self.root / MEASUREMENTS if (self.root / MEASUREMENTS).is_dir() else self.root
         found = []
-        # Others may measure there: a walk takes no harm from a repeat's folder that goes meanwhile.
-        for folder, below, names in os.walk(inside):
+        for folder, below, names in os.walk(inside, onerror=_unless_gone):
             below[:] = [name for name in below if not name.startswith(".")]
             found += [
                 Path(folder, name).relative_to(self.root).as_posix()
@@ -264,6 +263,12 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what went wrong with a folder; one that is gone was a repeat's, which somebody measures meanwhile."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _read_json(path: Path) -> Any:

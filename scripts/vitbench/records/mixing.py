@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas
 
+from vitbench.cells import variant_key
 from vitbench.errors import UserError
 
 # Columns of the runs table that all rows of a group must share: (what it is called, column, columns of the group).
@@ -51,7 +52,7 @@ def mark_mixed(runs: pandas.DataFrame) -> list[str]:
         notes.append(f"The measuring code changed between repeats: {counts}.")
     late = measured[measured.out_of_turn == "yes"]
     if len(late):
-        named = "; ".join(f"{row.framework}/{row.variant} on {row.dataset}, block {row.block:.0f}" for row in
+        named = "; ".join(f"{variant_key(row)} on {row.dataset}, block {row.block:.0f}" for row in
                           late.head(3).itertuples())  # fmt: skip
         notes.append(f"Measured out of turn, as after a removal: {len(late)} of {len(measured)} repeats ({named}).")
     for place, rows in _groups(measured, ("framework", "variant")):

@@ -71,7 +71,7 @@ class Side(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"{self.framework}/{self.variant}/{self.device}/w{self.workers}"
+        return f"{variant_key(self)}/{self.device}/w{self.workers}"
 
 
 def stand_in(side: Side, records: Records) -> Side:

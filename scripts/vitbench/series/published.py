@@ -19,7 +19,7 @@ import yaml
 
 from vitbench.analysis import scaling as scalings
 from vitbench.analysis.statistics import ALPHA
-from vitbench.cells import VARIANT, cell_name
+from vitbench.cells import VARIANT, cell_name, variant_key
 from vitbench.errors import UserError
 from vitbench.tables import COLUMNS
 
@@ -146,7 +146,7 @@ def _positive(raw: dict[str, str], column: str, where: str) -> float:
 
 def run_name(row: Any) -> str:
     """Name of the group that a row of the runs table belongs to."""
-    return f"{row.machine}/{row.framework}/{row.variant}/{row.device}/w{row.workers}/{row.dataset}"
+    return f"{row.machine}/{variant_key(row)}/{row.device}/w{row.workers}/{row.dataset}"
 
 
 def picked_runs(runs: pandas.DataFrame) -> dict[str, Any]:

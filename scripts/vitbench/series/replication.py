@@ -28,7 +28,7 @@ from vitbench.series.our_runs import (
 )
 from vitbench.series.published import noise_factor, pooled_noise
 from vitbench.series.setup import tell_apart
-from vitbench.verdicts import EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW
+from vitbench.verdicts import EQUIVALENT, FASTER, INCONCLUSIVE, JUDGED, SLOWER, TOO_FEW
 
 AGREES, DISAGREES = "agrees", "disagrees"
 WITHIN_NOISE = "cannot be told apart from their noise"
@@ -52,7 +52,7 @@ COLUMNS, CURVE_COLUMNS = (list(tables.COLUMNS[table]) for table in ("replication
 
 def direction(low: float, high: float) -> str:
     """What an interval of a published ratio says: faster, slower, or nothing that its noise does not explain."""
-    return "faster" if low > 1 else "slower" if high < 1 else "within noise"
+    return FASTER if low > 1 else SLOWER if high < 1 else "within noise"
 
 
 def judge(low: float, high: float, ours: Ours) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from vitbench.analysis import fairness
 from vitbench.analysis.pairs import AT_BEST, CONTROL_GROUP, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
-from vitbench.cells import Cell
+from vitbench.cells import Cell, variant_key
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
 from vitbench.present.answer import noise_line
@@ -204,7 +204,7 @@ def _default_colors() -> tuple[str, str]:
 def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[str]:
     used = set(table["baseline"]) | set(table["candidate"])
     cells = summary[cell_names(summary).isin(used)] if len(summary) else summary
-    settings = {f"{row.framework}/{row.variant}": row.setting for row in cells.itertuples(index=False) if row.setting}
+    settings = {variant_key(row): row.setting for row in cells.itertuples(index=False) if row.setting}
     if table.empty:
         return [style.origin(context)]
     if (table["verdict"] == ONE_RUN).all():

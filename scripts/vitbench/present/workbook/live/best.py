@@ -14,6 +14,7 @@ from vitbench.cells import LEAST_BLOCKS, VARIANT
 from vitbench.present.workbook.live.repeats import block_numbers, by_block, in_block
 from vitbench.present.workbook.live.table import COMMON, SECONDS, Table, look_up, place_where
 from vitbench.present.workbook.sheets import Formula, Row
+from vitbench.verdicts import EQUIVALENT
 
 
 def of_best(best: pd.DataFrame, speedup: pd.DataFrame, runs: pd.DataFrame) -> tuple[Table, Table]:
@@ -100,7 +101,7 @@ def _sizes(
         if size in alive and seconds[size].keys() & seconds[fastest].keys():
             found = compare(seconds[size], seconds[fastest], Rule(margin))
             row |= {"against_blocks": found.blocks, "against_ln": math.log(found.ratio)}
-            row |= {"against_spread": found.spread, "equivalent": int(found.verdict == "equivalent")}
+            row |= {"against_spread": found.spread, "equivalent": int(found.verdict == EQUIVALENT)}
         rows.append(row)
     return rows, use
 

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from vitbench.cells import variant_key
 from vitbench.present.workbook.live.table import Table, look_up, place_where
 from vitbench.present.workbook.sheets import Row
 
@@ -26,7 +27,7 @@ def of_check(numbered: pd.DataFrame, speedup: pd.DataFrame, best: pd.DataFrame, 
         rows.append((figure, row["speedup"], look_up("speedup", "speedup", f"{row['pair']:.0f}", "pair")))
     for row in best.to_dict("records"):
         of = " ".join(str(row[column]) for column in ("machine", "dataset") if column in row)
-        name = f"{row['framework']}/{row['variant']}/{row['device']}/w{row['workers']:.0f} {of}".strip()
+        name = f"{variant_key(row)}/{row['device']}/w{row['workers']:.0f} {of}".strip()
         for column in ("batch_size", "median") if pd.notna(row["batch_size"]) else ():
             rows.append((f"best {column}, {name}", row[column], look_up("best", column, row["choice"], "choice")))
     for place, row in enumerate(even.to_dict("records"), start=1):
