@@ -55,6 +55,16 @@ def test_too_few_repeats_are_said_with_their_range_and_no_verdict():
     )
 
 
+def test_one_block_has_no_range():
+    one = {"blocks": 1, "faster_blocks": 1, "low": 1.558, "high": 1.558}
+    assert answer(speedup(one), VERSIONS).endswith("on 48 images [1 block; no verdict below 5]")
+    other = one | {"candidate": "sparknlp/onnx/cpu/w1/bs8", "fairness": "any precision"}
+    (line,) = other_terms(speedup(one | {"fairness": "equal input, precision and threads"}, other), VERSIONS)
+    assert "1.56 times as fast [1 block: too few repeats]" in line
+    control = one | {"family": "control", "candidate": "huggingface/pipeline-control/cpu/w1/bs8"}
+    assert "itself 1.56 (n = 1): too few" in noise_line(speedup(control))
+
+
 @pytest.mark.parametrize("verdict", ["faster", "slower", "inconclusive"])
 def test_a_verdict_is_said_with_its_interval(verdict):
     sentence = answer(speedup({"verdict": verdict, "blocks": 5}), VERSIONS)

@@ -388,6 +388,21 @@ def test_a_job_that_goes_on_does_not_read_files_before_the_first_part_that_is_mi
     assert [number for number, _ in listing.unpacked(images, 4, {0, 1}, tmp_path / "rest")] == [2]
 
 
+def test_two_names_that_are_written_alike_are_refused_and_nothing_is_left(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in (b"\xff.jpg", b"\\udcff.jpg", b"back\\slash.jpg"):
+        (images / os.fsdecode(name)).touch()
+    with pytest.raises(UserError, match="two images that are both written"):
+        listing.write(str(images), tmp_path / "list.jsonl", None)
+    assert not [path for path in tmp_path.iterdir() if "list" in path.name]
+    (images / os.fsdecode(b"\\udcff.jpg")).unlink()
+    assert listing.write(str(images), tmp_path / "list.jsonl", None) == 2
+    ((_, part),) = listing.parts(tmp_path / "list.jsonl", 4, ())
+    assert sorted(image for image, _ in part) == ["\\udcff.jpg", "back\\slash.jpg"]
+    assert all(Path(path).exists() for _, path in part)
+
+
 def test_a_job_starts_each_part_where_the_one_before_ended(tmp_path):
     (tmp_path / "images").mkdir()
     for number in range(10):

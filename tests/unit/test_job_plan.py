@@ -282,6 +282,9 @@ def test_the_most_workers_that_were_measured_are_named():
                                                                           "throughput": 99.0}], "scaling")  # fmt: skip
     elsewhere = planned(job(0.2, cell=named("onnx", 4), machines=4))
     assert "measured together are 4." in told.page(elsewhere, scaling, CONTEXT).replace("\n", " ")
+    # What fewer workers shared is another thing.
+    both = planned(job(0.2, cell=named("onnx", 4), machines=4), job(0.4, cell=named("onnx", 2)))
+    assert "measured together are 4." in told.page(both, scaling, CONTEXT).replace("\n", " ")
     here = planned(job(0.2, cell=named("onnx", 4)))
     assert "are 4, which shared one machine" in told.page(here, scaling, CONTEXT).replace("\n", " ").replace("  ", " ")
 

@@ -6,12 +6,19 @@ import subprocess
 import sys
 
 import planted
+import pytest
 import reruns
 import yaml
 
-from vitbench import tables
+from vitbench import tables, workflow
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
+
+
+def test_a_step_that_fails_ends_whoever_asked_for_it_with_its_status(tmp_path, capfd):
+    with pytest.raises(SystemExit) as ended:
+        workflow.run(["no-such-thing"], "--directory", tmp_path, "--cores", "1")
+    assert ended.value.code == 1 and "no-such-thing" in capfd.readouterr().err
 
 
 def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(tree, tmp_path):

@@ -138,9 +138,10 @@ def noise_line(speedup: pandas.DataFrame) -> str:
         return ""
     each = []
     for row in controls.itertuples():
-        ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {row.low:.2f} to {row.high:.2f}"
+        ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {row.low:.2f} to {row.high:.2f}, "
+        ends = ends if row.blocks > 1 else ""
         against = row.baseline.rpartition("/")[0].removesuffix("/w1")
-        each.append(f"{against} against itself {row.speedup:.2f} ({ends}, n = {row.blocks:.0f}): {row.verdict}")
+        each.append(f"{against} against itself {row.speedup:.2f} ({ends}n = {row.blocks:.0f}): {row.verdict}")
     words = f"A/A controls: {'; '.join(each)}."
     for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.map(device_in)):
         row = rows.iloc[0]
