@@ -35,8 +35,8 @@ from vitbench.measure.processes import machine_lock  # noqa: E402
 
 VARIANT = "spark-onnxruntime/float32"
 WAYS = [(FILES, COLLECT), (BYTES, COLLECT), (FILES, PARQUET), (BYTES, PARQUET)]
-# What a process does of each way before anything counts: short passes for Spark's planner, then rounds.
-SHORT_PASSES, WARM_ROUNDS = 100, 3
+# What a process does before anything counts: short passes for Spark's planner, so many of each way, then rounds.
+SHORT_PASSES, WARM_ROUNDS = 25, 3
 # Where images lie: (id, path) of each, and the folder of the Parquet files that hold them.
 Given = tuple[list[tuple[str, str]], str]
 
