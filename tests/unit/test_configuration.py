@@ -17,6 +17,7 @@ from vitbench.plan.grid import Grid
 
 DEFAULT = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
 DATALOADER = {"image_processor": "pil", "runner": "dataloader", "loader_workers": 0, "precision": "float32"}
+TENSORS = {"image_processor": "torchvision"}
 READY_MADE = {"engine": "onnx", "pretrained": "theirs", "of": "a/b"}
 
 BAD = {
@@ -90,6 +91,9 @@ BAD = {
         {"variants": {"huggingface": {"mine": {"image_processor": "pil", "decoder": "simplejpeg"}}}},
         {"variants": {"huggingface": {"mine": DATALOADER | {"dtype": "float16"}}}},
         {"variants": {"huggingface": {"mine": DATALOADER | {"decoder": "opencv"}}}},
+        {"variants": {"huggingface": {"mine": DATALOADER | {"on_device": "decoding"}}}},
+        {"variants": {"huggingface": {"mine": DATALOADER | TENSORS | {"on_device": "resizing"}}}},
+        {"variants": {"huggingface": {"mine": TENSORS | {"on_device": "decoding"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "tensorflow_threads": 1}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "quantization": "dynamic"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "onnx_threads": 1}}}},

@@ -1,5 +1,6 @@
 """The model behind a DataLoader gives the pipeline's labels, in batches of the size asked for, in every pass anew."""
 
+import io
 import os
 import pickle
 import subprocess
@@ -13,8 +14,9 @@ from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from vitbench.files import HOME
-from vitbench.frameworks import ADAPTERS, Task, Unavailable
+from vitbench.frameworks import ADAPTERS, Task, Unavailable, decoders
 from vitbench.frameworks.huggingface import adapter, dataloader
+from vitbench.inputs import photographs
 
 SETTINGS = {"image_processor": "pil", "runner": "dataloader", "loader_workers": 0, "precision": "float32"}
 
@@ -83,6 +85,60 @@ def test_every_pass_reads_the_files_again(place, tmp_path):
     Image.new("RGB", (50, 40), "red").save(tmp_path / "3.png")
     after = list(made.classify())
     assert [one.id for one, two in zip(before, after, strict=True) if one.score != two.score] == ["3"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, place) -> Path:
+    """JPEG files of two sizes and, among them, what no decoder but Pillow reads: two of PNG, one that is turned."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "model").symlink_to(place / "model")
+    for number, crop in enumerate(photographs.crops(11, 2, "heldout")):
+        with Image.open(io.BytesIO(crop.jpeg)) as image:
+            own = image.crop((0, 0, 90, 64)) if number % 2 else image.crop((0, 0, 64, 90))
+        tags = Image.Exif()
+        tags[decoders.ORIENTATION] = 6 if number == 5 else 1
+        own.save(folder / f"{number}.png", "PNG" if number in (3, 8) else "JPEG", exif=tags)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("on_device", ["preprocessing", "decoding"])
+def test_what_the_device_prepares_is_what_workers_prepare(files, on_device, workers):
+    """Here the device is the CPU. Neighbours have other sizes and kinds: a mixed-up order would show."""
+    settings = {"image_processor": "torchvision"}
+    one = started(dataloader.Adapter, task(files, **settings))
+    other = started(dataloader.Adapter, task(files, **settings, on_device=on_device, loader_workers=workers))
+    expected, found = list(one.classify()), list(other.classify())
+    assert len({each.score for each in expected}) == 11
+    assert [(each.id, each.label) for each in found] == [(each.id, each.label) for each in expected]
+    assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-5)
+    assert list(other.classify()) == found
+    described = other.describe()
+    assert described["effective_batch_sizes"] == {"3": 1, "4": 2} and "on the device" in described["setting"]
+    answers = other.answer([str(files / "7.png"), str(files / "8.png")])
+    assert answers == [(each.label, pytest.approx(each.score, abs=1e-5)) for each in expected[7:9]]
+    other.close()
+
+
+def test_a_worker_hands_over_the_less_the_more_the_device_does(files):
+    def handed_over(name: str, **settings) -> tuple[str, tuple[int, ...]]:
+        made = started(dataloader.Adapter, task(files, image_processor="torchvision", **settings))
+        given = made.prepare.hand_over(str(files / name))
+        return str(given.dtype), tuple(given.shape)
+
+    size = (files / "0.png").stat().st_size
+    assert handed_over("0.png") == ("torch.float32", (3, 32, 32))
+    assert handed_over("0.png", on_device="preprocessing") == ("torch.uint8", (3, 90, 64))
+    assert handed_over("0.png", on_device="decoding") == ("torch.uint8", (size,))
+    # What Pillow alone reads it reads here too, and turns.
+    assert handed_over("5.png", on_device="decoding") == ("torch.uint8", (3, 90, 64))
+    assert handed_over("3.png", on_device="decoding") == ("torch.uint8", (3, 64, 90))
+
+
+def test_a_decoder_that_is_to_go_is_not_said_at_each_batch(files, recwarn):
+    made = started(dataloader.Adapter, task(files, image_processor="torchvision", on_device="decoding"))
+    assert len(list(made.classify())) == 11
+    assert [str(one.message) for one in recwarn if "TorchCodec" in str(one.message)] == []
 
 
 @pytest.mark.parametrize("precision", ["tensorfloat32", "bfloat16", "float16"])

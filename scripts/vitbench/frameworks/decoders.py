@@ -24,18 +24,25 @@ def by_pil(given: Any) -> Any:
     return load_image(given)
 
 
+def plain_jpeg(image: Any) -> bytes | None:
+    """The file behind an image that PIL opened and has not decoded; None of what is no JPEG in three colours, or is to
+    be turned, which only PIL reads.
+    """
+    if image.format != "JPEG" or image.mode != "RGB" or image.getexif().get(ORIENTATION, 1) != 1:
+        return None
+    with image:
+        image.fp.seek(0)
+        return image.fp.read()
+
+
 def by_simplejpeg(given: Any) -> Any:
-    """As `by_pil`. What is no JPEG in three colours, or is to be turned, is left to PIL."""
+    """As `by_pil`. What `plain_jpeg` has no file of is left to PIL."""
     import PIL.Image
     import simplejpeg
 
     image = PIL.Image.open(given) if isinstance(given, str) else given
-    if image.format != "JPEG" or image.mode != "RGB" or image.getexif().get(ORIENTATION, 1) != 1:
-        return by_pil(image)
-    with image:
-        image.fp.seek(0)
-        content = image.fp.read()
-    return PIL.Image.fromarray(simplejpeg.decode_jpeg(content, colorspace="RGB"))
+    content = plain_jpeg(image)
+    return by_pil(image) if content is None else PIL.Image.fromarray(simplejpeg.decode_jpeg(content, colorspace="RGB"))
 
 
 LOADERS: dict[str, Callable[[Any], Any]] = {PIL: by_pil, "simplejpeg": by_simplejpeg}

@@ -6,6 +6,7 @@ from typing import Any
 
 from vitbench.frameworks.declaration import Framework, Needs, divisors
 from vitbench.frameworks.decoders import SETTING
+from vitbench.frameworks.huggingface.preparation import DECODING, PREPROCESSING
 from vitbench.frameworks.huggingface.snippets import snippet
 from vitbench.inputs.checkpoints import Checkpoint
 
@@ -52,9 +53,14 @@ FRAMEWORK = Framework(
             "precision": ["runner"],
             "compile": ["runner"],
             "decoder": ["runner"],
+            "on_device": ["runner"],
         },
-        # What `pipeline` is told; of `runner` it is `precision` that says so.
-        "dependentSchemas": {"dtype": {"properties": {"runner": {"not": {}}}}},
+        "dependentSchemas": {
+            # What `pipeline` is told; of `runner` it is `precision` that says so.
+            "dtype": {"properties": {"runner": {"not": {}}}},
+            # The one on Pillow works on the computer's memory.
+            "on_device": {"properties": {"image_processor": {"const": "torchvision"}}},
+        },
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},
             "decoder": SETTING,
@@ -71,6 +77,10 @@ FRAMEWORK = Framework(
             "compile": {
                 "enum": ["default", "reduce-overhead", "max-autotune"],
                 "description": "the mode of torch.compile",
+            },
+            "on_device": {
+                "enum": [PREPROCESSING, DECODING],
+                "description": "what the device does beside the model: `preprocessing`, or `decoding` and that",
             },
             "threads_a_process": {
                 "type": "integer",

@@ -2,20 +2,20 @@
 
 The same files, the same image processor and the same weights as `pipeline`; what differs is who does what when. The
 workers prepare images while the model runs, nothing waits for an answer until the last batch is under way, and the
-precision of the products and the compiler are settings.
+precision of the products, the compiler and what the device does beside the model are settings.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import gcd
 from pathlib import Path
 from typing import Any
 
 from vitbench.frameworks import Prediction, Unavailable, decoders
-from vitbench.frameworks.huggingface import adapter, precision, workers
+from vitbench.frameworks.huggingface import adapter, precision, preparation, workers
 
 # Images that a worker hands over at a time, at most: with whole batches, a data set of few batches would leave most
 # workers idle.
@@ -30,16 +30,16 @@ SILENT = 120
 
 
 class Images:
-    """The files as torch's `DataLoader` wants them: each is read, decoded and preprocessed whenever it is asked for."""
+    """The files as torch's `DataLoader` wants them: each is read and prepared whenever it is asked for."""
 
-    def __init__(self, paths: list[str], processor: Any, load_image: Callable[[Any], Any]) -> None:
-        self.paths, self.processor, self.load_image = paths, processor, load_image
+    def __init__(self, paths: list[str], prepare: preparation.ByWorkers) -> None:
+        self.paths, self.prepare = paths, prepare
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Any:
-        return self.processor(images=self.load_image(self.paths[index]), return_tensors="pt")["pixel_values"][0]
+        return self.prepare.hand_over(self.paths[index])
 
 
 def quantised(module: Any) -> Any:
@@ -97,12 +97,19 @@ class Adapter(adapter.Adapter):
             workers.name_sockets_shortly()
         self.loader = self._loader_of_task()
 
+    @property
+    def prepare(self) -> preparation.ByWorkers:
+        """Who prepares an image, with what `load_image` is now: a profile puts its own there for a while."""
+        kind = preparation.KINDS[self.task.variant.get("on_device")]
+        return kind(self.processor, self.load_image, self.accelerator)
+
     def _loader_of_task(self) -> Any:
         from torch.utils.data import DataLoader
 
         return DataLoader(
-            Images([path for _, path in self.task.images], self.processor, self.load_image),
+            Images([path for _, path in self.task.images], self.prepare),
             batch_size=self.handed_over,
+            collate_fn=self.prepare.collect,
             num_workers=self.workers,
             prefetch_factor=PREFETCHED if self.workers else None,
             # They stay between passes, as they would through millions of images, and do nothing there.
@@ -139,17 +146,15 @@ class Adapter(adapter.Adapter):
 
     def _batches(self) -> Iterator[Any]:
         """The pixels of each batch, on the device and in the precision of the weights."""
-        import torch
-
         parts: list[Any] = []
         for part in self.loader:
-            # The copy from pinned memory is only begun here; the type is changed on the device.
-            parts.append(part.to(self.accelerator, non_blocking=True))
+            parts.append(self.prepare.begin(part))
             if len(parts) * self.handed_over == self.task.batch_size:
-                yield torch.cat(parts).to(self.dtype)
+                # The type is changed on the device.
+                yield self.prepare.batch(parts).to(self.dtype)
                 parts = []
         if parts:
-            yield torch.cat(parts).to(self.dtype)
+            yield self.prepare.batch(parts).to(self.dtype)
 
     def classify(self) -> Iterator[Prediction]:
         import torch
@@ -197,11 +202,8 @@ class Adapter(adapter.Adapter):
 
     def pixels_of(self, paths: list[str]) -> Any:
         """The pixels of these files as one batch, on the device and in the precision of the weights."""
-        import torch
-
-        images = Images(paths, self.processor, self.load_image)
-        parts = [images[place] for place in range(len(images))]
-        return torch.stack(parts).to(self.accelerator).to(self.dtype)
+        part = self.prepare.collect([self.prepare.hand_over(path) for path in paths])
+        return self.prepare.batch([self.prepare.begin(part)]).to(self.dtype)
 
     def describe(self) -> dict[str, Any]:
         described = super().describe()
@@ -212,7 +214,9 @@ class Adapter(adapter.Adapter):
 
             made.append(f"dynamic quantisation by {torch.backends.quantized.engine}")
         return described | {
-            "setting": ", ".join([described["setting"], *made]) + decoders.described(self.task.variant),
+            "setting": ", ".join([described["setting"], *made])
+            + decoders.described(self.task.variant)
+            + self.prepare.described,
             "versions": described["versions"] | decoders.versions(self.task.variant),
         }
 

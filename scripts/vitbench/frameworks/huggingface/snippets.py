@@ -7,6 +7,7 @@ from typing import Any
 from vitbench.frameworks import decoders
 from vitbench.frameworks.declaration import ACCELERATORS, IMAGES_OF_A_FOLDER, MAIN, Setting
 from vitbench.frameworks.huggingface import workers
+from vitbench.frameworks.huggingface.preparation import DECODING, PREPROCESSING
 
 PIPELINE = """\
 from transformers import AutoImageProcessor, pipeline
@@ -22,9 +23,8 @@ def classify(paths):
 
 DATALOADER = """\
 from torch.utils.data import DataLoader, Dataset
-from transformers import AutoImageProcessor, AutoModelForImageClassification
-from transformers.image_utils import load_image
-
+{imports}from transformers import AutoImageProcessor, AutoModelForImageClassification
+{load_image}
 
 class Images(Dataset):
     def __init__(self, paths, processor):
@@ -34,8 +34,7 @@ class Images(Dataset):
         return len(self.paths)
 
     def __getitem__(self, place):
-        image = load_image(self.paths[place])
-        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+{given}
 
 
 def classify(paths):
@@ -44,15 +43,47 @@ def classify(paths):
     processor = AutoImageProcessor.from_pretrained(MODEL, backend={backend!r})
     model = AutoModelForImageClassification.from_pretrained(MODEL, dtype=torch.{stored}).eval().to({accelerator!r})
     names = model.config.id2label
-{made}    loader = DataLoader(Images(paths, processor), batch_size=BATCH_SIZE, num_workers={loader_workers})
+{made}    loader = DataLoader(Images(paths, processor), batch_size=BATCH_SIZE, num_workers={loader_workers}{collate})
     found = []
     with torch.inference_mode():
         for pixels in loader:
-            pixels = pixels.to({accelerator!r}, torch.{stored})
+{prepared}            pixels = pixels.to({accelerator!r}, torch.{stored})
             best = model(pixel_values=pixels).logits.float().softmax(-1).max(-1)
             found += zip(best.indices.tolist(), best.values.tolist())
     return [(path, names[number], score) for path, (number, score) in zip(paths, found)]
 """
+
+LOAD_IMAGE = "from transformers.image_utils import load_image\n"
+# Parts of DATALOADER by who prepares images: what it imports, what a worker makes of a file, what the device does then.
+BY_WORKERS = {
+    "imports": "",
+    "load_image": LOAD_IMAGE,
+    "given": """\
+        image = load_image(self.paths[place])
+        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]""",
+    "collate": "",
+    "prepared": "",
+}
+RESIZED = """\
+            images = [image.to({accelerator!r}) for image in pixels]
+            pixels = processor(images=images, return_tensors="pt", device={accelerator!r})["pixel_values"]
+"""
+ON_DEVICE = {
+    "imports": "from torchvision.transforms.functional import pil_to_tensor\n",
+    "load_image": LOAD_IMAGE,
+    "given": "        return pil_to_tensor(load_image(self.paths[place]))",
+    "collate": ", collate_fn=list",
+    "prepared": RESIZED,
+}
+DECODED_ON_DEVICE = ON_DEVICE | {
+    "imports": "from torchvision.io import ImageReadMode, decode_jpeg\n",
+    "load_image": "",
+    "given": """\
+        # JPEG files in three colours that are not to be turned: the decoder on the device does no others.
+        return torch.frombuffer(bytearray(Path(self.paths[place]).read_bytes()), dtype=torch.uint8)""",
+    "prepared": "            pixels = decode_jpeg(pixels, ImageReadMode.RGB, {accelerator!r})\n" + RESIZED,
+}
+PREPARED = {None: BY_WORKERS, PREPROCESSING: ON_DEVICE, DECODING: DECODED_ON_DEVICE}
 
 INT8 = """\
     torch.backends.quantized.engine = next(
@@ -112,5 +143,6 @@ def _body(inner: dict[str, Any], setting: Setting, threads: int) -> str:
         made += COMPILED.format(mode=inner["compile"])
     stored = precision if precision in ("bfloat16", "float16") else "float32"
     products = "high" if precision == "tensorfloat32" else "highest"
-    program = DATALOADER.format(**words, made=made, stored=stored, products=products)
+    parts = {name: text.format(**words) for name, text in PREPARED[inner.get("on_device")].items()}
+    program = DATALOADER.format(**words, **parts, made=made, stored=stored, products=products)
     return decoders.in_program(program, inner, "class Images(Dataset):")

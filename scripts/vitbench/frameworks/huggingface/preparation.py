@@ -1,0 +1,105 @@
+"""Who makes pixels of files for the model behind a `DataLoader`: its workers alone, or the device a part of it.
+
+What a worker hands over is the less the more the device does: pixels as the model takes them, decoded images, or files
+as they are. The device works on all images of a batch together, where a worker has one at a time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from vitbench.frameworks import decoders
+
+# Values of the setting `on_device`, by which the device resizes and normalises, or decodes too.
+PREPROCESSING, DECODING = "preprocessing", "decoding"
+
+
+class ByWorkers:
+    """Workers do all: each image's pixels reach the device as the model takes them."""
+
+    described = ""
+
+    def __init__(self, processor: Any, load_image: Callable[[Any], Any], device: str) -> None:
+        self.processor, self.load_image, self.device = processor, load_image, device
+
+    def hand_over(self, path: str) -> Any:
+        """What a worker makes of a file."""
+        return self.processor(images=self.load_image(path), return_tensors="pt")["pixel_values"][0]
+
+    def collect(self, images: list[Any]) -> Any:
+        """Several images that a worker hands over at a time."""
+        import torch
+
+        return torch.stack(images)
+
+    def begin(self, part: Any) -> Any:
+        """Begin to bring what a worker handed over to the device; from pinned memory nothing waits for that."""
+        return part.to(self.device, non_blocking=True)
+
+    def batch(self, parts: list[Any]) -> Any:
+        """The pixels of a batch on the device, from what `begin` returned: float32, (images, 3, height, width)."""
+        import torch
+
+        return torch.cat(parts)
+
+
+class OnDevice(ByWorkers):
+    """Workers decode, the device resizes and normalises."""
+
+    described = ", resized on the device"
+
+    def hand_over(self, path: str) -> Any:
+        from torchvision.transforms.functional import pil_to_tensor
+
+        return pil_to_tensor(self.load_image(path))
+
+    def collect(self, images: list[Any]) -> Any:
+        return images  # of any sizes
+
+    def begin(self, part: Any) -> Any:
+        return [image.to(self.device, non_blocking=True) for image in part]
+
+    def batch(self, parts: list[Any]) -> Any:
+        images = [image for part in parts for image in part]
+        return self.processor(images=images, return_tensors="pt", device=self.device)["pixel_values"]
+
+
+class DecodedOnDevice(OnDevice):
+    """Workers read, the device does the rest: on an NVIDIA GPU its own decoder, nvJPEG."""
+
+    described = ", decoded and resized on the device"
+
+    def hand_over(self, path: str) -> Any:
+        """The bytes of a file, of one dimension; an image where they are no JPEG that every decoder reads alike."""
+        import PIL.Image
+        import torch
+        from torchvision.transforms.functional import pil_to_tensor
+
+        image = PIL.Image.open(path)
+        content = decoders.plain_jpeg(image)
+        if content is None:
+            return pil_to_tensor(self.load_image(image))
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+    def begin(self, part: Any) -> Any:
+        return part  # the decoder takes a whole batch, and from the computer's memory
+
+    def batch(self, parts: list[Any]) -> Any:
+        given = [one for part in parts for one in part]
+        files = [one for one in given if one.dim() == 1]
+        decoded = iter(self._decode(files) if files else [])
+        return super().batch([super().begin([next(decoded) if one.dim() == 1 else one for one in given])])
+
+    def _decode(self, files: list[Any]) -> list[Any]:
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        with warnings.catch_warnings():
+            # It is to move to torchcodec, which the lock has not.
+            warnings.filterwarnings("ignore", message=r"(?s).*TorchCodec")
+            where = self.device if self.device == "cuda" else "cpu"  # it decodes on no other device
+            return decode_jpeg(files, ImageReadMode.RGB, where)
+
+
+KINDS: dict[str | None, type[ByWorkers]] = {None: ByWorkers, PREPROCESSING: OnDevice, DECODING: DecodedOnDevice}
