@@ -15,7 +15,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from vitbench.files import HOME
 from vitbench.frameworks import ADAPTERS, Task, Unavailable, decoders
-from vitbench.frameworks.huggingface import adapter, dataloader
+from vitbench.frameworks.huggingface import adapter, dataloader, preparation
 from vitbench.inputs import photographs
 
 SETTINGS = {"image_processor": "pil", "runner": "dataloader", "loader_workers": 0, "precision": "float32"}
@@ -133,6 +133,17 @@ def test_a_worker_hands_over_the_less_the_more_the_device_does(files):
     # What Pillow alone reads it reads here too, and turns.
     assert handed_over("5.png", on_device="decoding") == ("torch.uint8", (3, 90, 64))
     assert handed_over("3.png", on_device="decoding") == ("torch.uint8", (3, 64, 90))
+
+
+@pytest.mark.parametrize("on_device", ["preprocessing", "decoding"])
+def test_what_a_worker_hands_over_at_a_time_is_one_tensor(files, on_device):
+    """One of each image took half a millisecond an image, and a GPU waited: 0.78 times as fast on an H100."""
+    made = started(dataloader.Adapter, task(files, image_processor="torchvision", on_device=on_device))
+    images = [made.prepare.hand_over(str(files / f"{number}.png")) for number in (3, 4, 5)]
+    numbers, shapes = made.prepare.collect(images)
+    assert numbers.dtype == torch.uint8 and numbers.numel() == sum(image.numel() for image in images)
+    again = preparation.apart(numbers, shapes)
+    assert all(torch.equal(one, image) for one, image in zip(again, images, strict=True))
 
 
 def test_a_decoder_that_is_to_go_is_not_said_at_each_batch(files, recwarn):
