@@ -32,7 +32,7 @@ from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line, other_terms
 from vitbench.present.campaign_tables import PARTS, quiet, scaled, scaling, share
 from vitbench.present.charts import CHARTS
-from vitbench.present.labels import cell_names, hardware_of, number_of, several, size_words, variant_of
+from vitbench.present.labels import brackets, cell_names, hardware_of, number_of, several, size_words, variant_of
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
@@ -190,7 +190,8 @@ def comparisons(campaign: Campaign) -> list[str]:
             variant, *rest = cell(row.candidate)
             if row.family == CONTROLS:
                 variant = f"A/A: {cell(baseline)[0]}, once more"
-            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f} [{row.low:.2f}, {row.high:.2f}]"
+            ends = brackets(row.low, row.high, "{:.2f}".format)
+            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f}{ends}"
             found = [ratio, number_of(row.blocks), row.verdict, share(row.agreement)]
             lines.append(f"| {' | '.join([variant, *rest, *found])} |")
     return lines

@@ -33,9 +33,9 @@ WORDS = frozenset(
     image path sha256 file label baseline_label candidate_label
     within_floor speedup_verdict declared fairness
     law residuals hours_from least doubt in_time fewest answer
-    objective terms runner_up runner_verdict overturned hours_reason definition changed slowest basis""".split()  # noqa: SIM905
+    objective terms runner_up runner_verdict overturned hours_reason definition changed slowest basis growth""".split()  # noqa: SIM905
 )
-TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent", "usable", "competing", "more_blocks"})
+TRUTHS = frozenset({"passed", "used", "extrapolated", "within_10_percent", "usable", "competing"})
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(columns.split())
@@ -69,7 +69,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "disagreements": """dataset baseline candidate image path sha256 file label baseline_label candidate_label
             baseline_score candidate_score blocks""",
         "speedup": """baseline candidate dataset speedup low high verdict blocks faster_blocks p_holm family
-            margin smallest_detectable blocks_needed hours_needed more_blocks floor floor_low floor_high images
+            margin smallest_detectable blocks_needed hours_needed growth floor floor_low floor_high images
             baseline_throughput candidate_throughput agreement comparison fairness baseline_trials candidate_trials
             reason""",
         "replication": """kind part environment dataset baseline candidate published published_low published_high

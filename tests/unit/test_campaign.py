@@ -67,6 +67,20 @@ def test_everything_comes_back_as_it_was(sound, tmp_path):
         assert packed.manifest_bytes(role) == live.manifest_bytes(role)
 
 
+def test_what_measured_is_named_and_not_what_packs(run, tmp_path):
+    """Of an archive whose records say nothing of it, what packs is all that is known."""
+    archive = open_archive(run)
+    assert archive.version is None
+    paths = [run / path for path in record_paths(archive.grid)]
+    for number, path in enumerate(paths):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"vitbench": "v2" if number else "v1"}))
+    pack(open_archive(run), "mine", tmp_path / "to", "v9")
+    assert open_archive(tmp_path / "to" / "mine").version == "v1, v2"
+    # Two sets may be compared of which one lacks records.
+    paths[0].unlink()
+    assert open_archive(run).version == "v2"
+
+
 def test_records_are_found_while_a_repeats_folder_goes_and_no_other_error_is_hidden(run, monkeypatch):
     found = open_archive(run).paths()
     going = next(run.glob("measurements/**/rep0.json")).with_name("gone")

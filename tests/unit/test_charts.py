@@ -397,6 +397,8 @@ def test_batch_sizes_in_words():
 
 
 def test_numbers_in_words():
+    ends = ((0.9123, 1.2), (1.1, 1.1), (float("nan"), 1))
+    assert [labels.brackets(*one) for one in ends] == [" [0.91, 1.20]", "", ""]
     assert [labels.number(value) for value in (0.1234, 12.34, 1234.5, float("nan"))] == ["0.12", "12.3", "1234", "–"]
     assert [labels.percentage(share) for share in (1, 0.99999, 0.5)] == ["100%", "99.9%", "50%"]
 

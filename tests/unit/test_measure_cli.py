@@ -24,6 +24,7 @@ from vitbench.measure import repeat
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
+from vitbench.version import describe_checkout
 
 HF = "huggingface/pipeline/cpu/w1"
 # Few passes, on a machine as busy as it may be: what a repeat does does not depend on how often.
@@ -178,6 +179,7 @@ def test_the_record_says_on_what_it_was_measured(place):
     assert told["id"] == machine.machine_id() == record["machine"]
     assert told["cores"] == machine.cores() and told["processor"]["logical"] >= told["cores"]
     assert told["packages"]["numpy"] == numpy.__version__ and told["python"] == platform.python_version()
+    assert record["vitbench"] == describe_checkout()
 
 
 def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):

@@ -93,7 +93,7 @@ def test_what_is_not_decided_says_what_it_takes(table):
     spread = np.log(np.array(BASE) / noisy).std(ddof=1)
     assert open_one.blocks_needed == blocks_needed(open_one.speedup, spread, 0.05, 0.05) > 5
     # Each block is a repeat of 20 s of each of the three cells; to a number that was fixed none may be added.
-    assert open_one.hours_needed == pytest.approx(open_one.blocks_needed * 60 / 3600) and not open_one.more_blocks
+    assert open_one.hours_needed == pytest.approx(open_one.blocks_needed * 60 / 3600) and open_one.growth == ""
     assert f"about {open_one.blocks_needed:.0f} new blocks" in open_one.reason and "±5%" in open_one.reason
     assert open_one.smallest_detectable > decided.smallest_detectable > 1
     assert pandas.isna(decided.blocks_needed) and pandas.isna(decided.reason)
@@ -120,9 +120,20 @@ def test_blocks_may_be_added_up_to_the_number_that_was_said_before(table, most, 
     runs = table(cell(HF, "full", 8, BASE), cell(TF, "full", 8, [9.0, 11.0, 7.5, 10.0, 8.6]))
     gate, _ = judge(runs)
     (row,) = speedups.speedup(runs, HF, gate, rules={"full": Rule(most=most, repeats=5)}).itertuples()
-    assert row.verdict == "inconclusive" and row.more_blocks == more
+    assert row.verdict == "inconclusive" and row.growth == ("make settle" if more else "")
     assert row.hours_needed == pytest.approx((row.blocks_needed - 5 * more) * 40 / 3600)
     assert ("new blocks" in row.reason) != more and row.reason.endswith(" more") == more
+
+
+def test_of_few_blocks_more_may_be_asked_for_by_the_way_that_there_is(table):
+    """Where the number of blocks is fixed, `make settle` refuses to add any."""
+    runs = table(cell(HF, "full", 8, [9.0, 9.2]), cell(TF, "full", 8, [9.0, 11.0]))
+    gate, _ = judge(runs)
+    found = [
+        speedups.speedup(runs, HF, gate, rules={"full": Rule(most=most, repeats=2)}).growth.item()
+        for most in (None, 20)
+    ]
+    assert found == ["more `repeats`", "make settle"]
 
 
 def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_aside(table):

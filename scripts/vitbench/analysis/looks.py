@@ -60,6 +60,12 @@ class Rule:
         there = self.repeats or blocks
         return there < LEAST_BLOCKS or (self.most is not None and there < self.most)
 
+    def growth(self, blocks: int) -> str:
+        """How blocks are added to so many, in words for people; "" where none may be."""
+        if not self.may_grow(blocks):
+            return ""
+        return "more `repeats`" if self.most is None else "make settle"
+
     def over_all_looks(self, p: float, blocks: int) -> float:
         """The p value that a test at this look has over all looks: the least `alpha` at whose `level` it rejects.
 

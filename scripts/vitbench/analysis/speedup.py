@@ -206,11 +206,11 @@ def _missing(pair: _Pair, pairs: list[_Pair], hours: float) -> dict[str, Any]:
         return words
     level = found.rule.level(max(found.blocks, LEAST_BLOCKS)) or ALPHA
     needed = max(found.blocks + 1, blocks_needed(found.ratio, spread, level, found.rule.margin, tests=tests))
-    more = found.rule.may_grow(found.blocks)
-    hours_needed = (needed - found.blocks if more else needed) * hours
-    words |= {"blocks_needed": needed, "hours_needed": hours_needed, "more_blocks": more}
+    growth = found.rule.growth(found.blocks)
+    hours_needed = (needed - found.blocks if growth else needed) * hours
+    words |= {"blocks_needed": needed, "hours_needed": hours_needed, "growth": growth}
     if found.verdict == INCONCLUSIVE:
-        lacking = what_is_missing(found.rule.margin, needed, hours_needed, more)
+        lacking = what_is_missing(found.rule.margin, needed, hours_needed, bool(growth))
         words["reason"] = "; ".join(filter(None, [found.reason, lacking]))
     return words
 

@@ -24,6 +24,7 @@ from vitbench.plan.grid import Grid
 from vitbench.records.record import SCHEMA
 from vitbench.sources import SCRIPTS, measuring
 from vitbench.steady import Passes
+from vitbench.version import describe_checkout
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def prepare(
         "labels": accuracy.stated(matched),
         "batch_size": batch_size,
         "environment": machine.fingerprint(grid.config["devices"]),
+        "vitbench": describe_checkout(),
         "hashes": {
             "manifest": sha256(Path(grid.manifest(cell.dataset))),
             "model": sha256_of_files(model, [path for path in model.rglob("*") if path.is_file()]),

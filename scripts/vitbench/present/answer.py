@@ -225,11 +225,10 @@ def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule
         return "Every primary comparison that has a ratio is decided." if len(speedup) else "No comparison to decide."
     count = f"{len(primary)} of {(speedup.family == PRIMARY).sum()} primary comparisons"
     most = primary.sort_values("blocks_needed").iloc[-1]
-    more = rule.may_grow(repeats)
-    how = "make settle" if rule.most else "more `repeats`"
-    what = f"For a verdict: {how}; {count} not decided" if more else f"Not decided: {count}"
+    more = rule.growth(repeats)
+    what = f"For a verdict: {more}; {count} not decided" if more else f"Not decided: {count}"
     if pandas.notna(most.blocks_needed):
-        what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed, more)}"
+        what += f"; {what_is_missing(most.margin, most.blocks_needed, most.hours_needed, bool(more))}"
     elif repeats < LEAST_BLOCKS:
         what += f"; {LEAST_BLOCKS} blocks at least, about {duration((LEAST_BLOCKS - repeats) * hours)} more"
     if rule.most and more and most.blocks_needed > rule.most:

@@ -11,7 +11,7 @@ import pandas
 from vitbench.analysis.machines import Campaign
 from vitbench.analysis.sets import APPEARED, CANARY, CELL, CONTROLS, VANISHED, VERDICTS
 from vitbench.cells import SIZES, role_of
-from vitbench.present.labels import number, number_of, percentage
+from vitbench.present.labels import brackets, number, number_of, percentage
 from vitbench.present.markdown import grid, wrapped
 from vitbench.verdicts import FASTER, PARITY_FAILED, SLOWER
 
@@ -66,7 +66,7 @@ def lines(table: pandas.DataFrame, context: dict[str, Any]) -> list[str]:
 def _ratio_words(row: Any) -> str:
     if not math.isfinite(row.speedup):
         return f" ({row.reason})" if row.reason else ""
-    return f", {number(row.speedup)} times as fast [{number(row.low)}, {number(row.high)}]"
+    return f", {number(row.speedup)} times as fast{brackets(row.low, row.high)}"
 
 
 def judged(table: pandas.DataFrame, fail_on: Iterable[str]) -> list[str]:
@@ -158,7 +158,7 @@ def _what(row: Any) -> str:
 
 
 def _interval(row: Any) -> str:
-    return f"{row.speedup:.3f} [{row.low:.3f}, {row.high:.3f}]" if math.isfinite(row.speedup) else "–"
+    return f"{row.speedup:.3f}{brackets(row.low, row.high, '{:.3f}'.format)}" if math.isfinite(row.speedup) else "–"
 
 
 def _repeats(row: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from vitbench.flags import NOT_REACHED, WORK_LOST, bears
 from vitbench.series.published import ONE_RUN
 
 DEVICES = {"cpu": "CPU", "gpu": "GPU"}
-LONGEST_NAME = 44
+LONGEST_NAME = 52
 
 
 def variant_name(framework: str, variant: str) -> str:
@@ -99,6 +99,12 @@ def interval(ratio: float, low: float, high: float, blocks: float = LEAST_BLOCKS
         ends = f"range {number(low)} to {number(high)} of {blocks:.0f}" if blocks > 1 else "1 block"
         return f"{number(ratio)} ({ends})"
     return f"{number(ratio)} [{number(low)}, {number(high)}]"
+
+
+def brackets(low: float, high: float, form: Callable[[float], str] = number) -> str:
+    """ " [1.06, 1.18]", the ends of a ratio's interval, or of few blocks' range; "" of one block, which has neither."""
+    known = math.isfinite(low + high) and low != high
+    return f" [{form(low)}, {form(high)}]" if known else ""
 
 
 def number_of(count: float) -> str:

@@ -4,7 +4,7 @@ There are two: `Folder`, a working directory or anything that holds records, and
 by its path below the working directory that it was measured in (measurements/…/rep0.json), and have
 
     source           what the runs table calls it: `live`, or campaigns/NAME
-    version          what git calls the vitbench that is responsible for it, None for "this one"
+    version          what git calls the vitbench that measured it, None where no record says
     grid, config     what was to be measured (`vitbench.plan.grid.Grid.describe`) and the effective configuration
     paths()          of all JSON files: records, choices, profiles, peaks
     document(path)   the content of one of these
@@ -52,7 +52,6 @@ class Folder:
     """The archive that is a folder: what was measured there, as it was written."""
 
     source = "live"
-    version = None
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -82,6 +81,13 @@ class Folder:
                 if name.endswith(".json") and not name.startswith(".")
             ]
         return sorted(found)
+
+    @property
+    def version(self) -> str | None:
+        """What git calls the vitbench that measured, of several each; None where no record says."""
+        there = set(self.paths())
+        told = (self.record(path).get("vitbench") for path in record_paths(self.grid) if path in there)
+        return ", ".join(dict.fromkeys(filter(None, told))) or None
 
     def record(self, path: str) -> dict[str, Any]:
         """The record that lies at `path`; UserError where it is missing or does not fit the schema."""

@@ -24,6 +24,7 @@ from vitbench.present.answer import noise_line
 from vitbench.present.charts import forest
 from vitbench.present.charts.forest import BAND, DEVICE_MARKERS, NOISE, Beside, Forest, Shape
 from vitbench.present.labels import (
+    brackets,
     cell_names,
     flag_notes,
     hardware_of,
@@ -153,7 +154,7 @@ def _row(record: dict, baseline: Cell, candidate: Cell, known: pd.DataFrame) -> 
     equal = hardware[0] == hardware[1]
     dagger = " †" if any(fact(name, "flags") for name in names) else ""
     measured = math.isfinite(value) and value > 0
-    ratio = number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low + high) else "") + dagger
+    ratio = number(value) + brackets(low, high) + dagger
     return Row(
         name=f"{variant_of(candidate)}, {size[0]}" + ("" if equal else f", {hardware[0]}"),
         against=f"vs {variant_of(baseline)}, {size[1]}, {hardware[1]}",
@@ -245,10 +246,10 @@ def _missing_note(table: pd.DataFrame) -> str:
     if math.isfinite(least):
         ratios = number(most) if number(least) == number(most) else f"{number(least)} to {number(most)}"
         words += f" these blocks would tell a ratio of {ratios} from 1;"
-    more = bool(row["more_blocks"])
-    missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], more)
-    # That adds to the full runs, whose first comparisons are the primary ones.
-    return f"{words} {missing}{' (make settle)' if more and len(declared) else ''}."
+    growth = row["growth"]
+    missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], bool(growth))
+    # Blocks are added to the full runs until the first comparisons, which are the primary ones, are decided.
+    return f"{words} {missing}{f' ({growth})' if growth and len(declared) else ''}."
 
 
 def _margin_note(table: pd.DataFrame) -> str:

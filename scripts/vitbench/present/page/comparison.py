@@ -14,6 +14,7 @@ from vitbench.frameworks import FRAMEWORKS
 from vitbench.present import style
 from vitbench.present.answer import noise_line
 from vitbench.present.labels import (
+    brackets,
     hardware_of,
     number,
     number_of,
@@ -144,7 +145,7 @@ def _row(record: dict, axis: axes.Axis) -> StripRow:
     ratio, low, high, verdict = (record[column] for column in ("speedup", "low", "high", "verdict"))
     known = math.isfinite(ratio) and ratio > 0
     ranged = math.isfinite(low) and math.isfinite(high)
-    written = "–" if not known else number(ratio) + (f" [{number(low)}, {number(high)}]" if ranged else "")
+    written = "–" if not known else number(ratio) + brackets(low, high)
     words = verdict or "not measured"
     if verdict == EQUIVALENT and math.isfinite(record["margin"]):
         words += f" within {record['margin']:.0%}"
@@ -228,12 +229,12 @@ def every(speedup: pd.DataFrame) -> Section | None:
         # Blocks are added until the primary ones are decided.
         primary = lacking[lacking["family"] == PRIMARY]
         row = (lacking if primary.empty else primary).iloc[-1]
-        more = bool(row["more_blocks"])
-        missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], more)
+        growth = row["growth"]
+        missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], bool(growth))
         whose = "for the primary ones, " if len(primary) else ""
         lines.append(
             f"Not decided: {len(lacking)} of {len(told)} comparisons; {whose}{missing}"
-            f"{' (make settle)' if more and len(primary) else ''}."
+            f"{f' ({growth})' if growth and len(primary) else ''}."
         )
     parts = [strip(speedup, "Every comparison: ratio of wall times, baseline / candidate")]
     parts += [Notes(tuple(filter(None, lines)))] if any(lines) else []
