@@ -14,7 +14,7 @@ from vitbench.errors import run_logged
 from vitbench.files import HOME, write_atomically
 
 PARAMETERS = "parameters"  # tag of the cell that says where the tables are
-SECONDS = 600  # that a cell may take
+SECONDS = 600  # that a cell may take, or the start of what runs it
 # The page asks for nothing from anywhere: what the usual template would fetch is for formulas and widgets, and the
 # notebook has none. A picture's text is the one that its cell has as `alt`.
 TEMPLATE = """{%- extends 'lab/index.html.j2' -%}
@@ -48,6 +48,8 @@ def main(notebook: Path, results: Path, out: Path) -> None:
         client = NotebookClient(
             book,
             timeout=SECONDS,
+            startup_timeout=SECONDS,
+            iopub_timeout=SECONDS,
             kernel_name="python3",
             record_timing=False,
             resources={"metadata": {"path": "."}},
