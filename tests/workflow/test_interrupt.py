@@ -81,8 +81,8 @@ def test_ctrl_c_stops_soon_and_leaves_nothing_half_done(tmp_path):
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
     text = (tmp_path / "said.txt").read_text()
-    # Two seconds, if nobody else is at work. The repeats that are left would take longer.
-    assert took < 60 and run.returncode != 0, text[-4000:]
+    # It takes about a second; what is left of the time is for neighbours.
+    assert took < 30 and run.returncode != 0, text[-4000:]
     assert processes_of(tree.root) == [] and half_written(tree.root) == []
     assert done.items() <= records().items() and all(json.loads(path.read_text()) for path in records())
     predictions = {path.name for path in tree.root.glob("measurements/**/*.predictions.csv")}
