@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SECONDS = 60  # that any answer may take
+SECONDS = 300  # that any answer may take
 
 
 def find() -> str | None:
@@ -67,13 +67,18 @@ class Browser:
             self.events.append(answer)
         raise AssertionError("unreachable: messages end with an exception")
 
-    def wait_for(self, event: str, session: str) -> None:
-        """Wait until an event of this name is among `events`."""
-        if any(one.get("method") == event and one.get("sessionId") == session for one in self.events):
+    def _wait_until_loaded(self, session: str, loader: str) -> None:
+        """Wait until the navigation of this loader has ended, and none before it, as that of a new, empty tab."""
+
+        def loaded(one: dict[str, Any]) -> bool:
+            told = one.get("params", {}) if one.get("method") == "Page.lifecycleEvent" else {}
+            return one.get("sessionId") == session and (told.get("loaderId"), told.get("name")) == (loader, "load")
+
+        if any(map(loaded, self.events)):
             return
         for one in self._messages(time.monotonic() + SECONDS):
             self.events.append(one)
-            if one.get("method") == event and one.get("sessionId") == session:
+            if loaded(one):
                 return
 
     def open(self, path: Path, width: int = 1400, height: int = 900, dark: bool = False) -> Page:
@@ -82,13 +87,13 @@ class Browser:
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable", session)
+        self.call("Page.setLifecycleEventsEnabled", session, enabled=True)
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", session, **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", session, features=[scheme])
         self.events.clear()
-        self.call("Page.navigate", session, url=path.as_uri())
-        self.wait_for("Page.loadEventFired", session)
+        self._wait_until_loaded(session, self.call("Page.navigate", session, url=path.as_uri())["loaderId"])
         return Page(self, session, path.as_uri())
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def check_out(root: Path) -> None:
     """Give every file another time, in no order, as a checkout does; tables and Snakemake's notes go."""
     remove_folders(".snakemake", "results")(root)
     now = time.time()
-    for number, path in enumerate(sorted(root.rglob("*"), key=lambda path: hash(path.name))):
+    for number, path in enumerate(sorted(root.rglob("*"), key=lambda path: zlib.crc32(path.name.encode()))):
         if path.is_file():
             os.utime(path, (now - number, now - number))
 

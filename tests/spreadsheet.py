@@ -11,7 +11,7 @@ from typing import Any
 
 import openpyxl
 
-SECONDS = 300  # that a conversion of several workbooks may take
+SECONDS = 1800  # that a conversion of several workbooks may take
 SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema"
  xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">

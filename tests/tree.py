@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -134,13 +135,29 @@ def hear_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def answers_of(processes: Iterable[psutil.Process], question: Callable[[psutil.Process], Any]) -> list[Any]:
+    """What each of the processes that live answers to a question; one that ends before it has answered is left out.
+
+    Any process may end between a list of processes and a question to one of them, and psutil makes an error of that.
+    """
+    answers = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                answers.append(question(process))
+        except psutil.Error:  # gone meanwhile, or another user's
+            continue
+    return answers
+
+
+def living(
+    processes: Iterable[psutil.Process], condition: Callable[[psutil.Process], Any] = lambda _: True
+) -> list[psutil.Process]:
+    """Those of the processes that live and meet a condition."""
+    asked = answers_of(processes, lambda process: (process, condition(process)))
+    return [process for process, fits in asked if fits]
+
+
 def processes_of(folder: Path) -> list[psutil.Process]:
     """Processes that a repeat below `folder` started, and that still live."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in process.environ().get(MARK, "") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    return living(psutil.process_iter(), lambda one: str(folder) in one.environ().get(MARK, ""))

@@ -85,7 +85,7 @@ def told_by(place, program, tasks, **more):
     jobs = [(tiny.module(name), task) for name, task in tasks.items()]
     command = [sys.executable, "run.py", pickle.dumps(jobs).hex()]
     environment = variables(place) | paths | more
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 

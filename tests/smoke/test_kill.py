@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 
-import psutil
 import tree
 import unlock
-from tree import found, processes_of
+from tree import found, living, processes_of
+
+# Seconds to wait for what must happen: a neighbour may be busy, or hold the machine's lock to measure.
+PATIENCE = 600
 
 
 def wait_until(condition, seconds):
@@ -40,15 +42,15 @@ def test_sigkill_of_snakemake_in_mid_spark(smoke, tmp_path):
     configuration = ["--configfile", tree.ROOT / "config/smoke.yaml", folder / "more.yaml"]
     with open(folder / "output.txt", "w") as output:
         run = subprocess.Popen([*command, *configuration], cwd=folder, stdout=output, stderr=output)
-    java = wait_until(lambda: [one for one in processes_of(folder) if one.name() == "java"], 180)
+    java = wait_until(lambda: living(processes_of(folder), lambda one: one.name() == "java"), PATIENCE)
     done = recorded(folder)
     assert {path.parts[-6] for path in done} == {"huggingface"}
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    wait_until(lambda: not processes_of(folder), 30)
+    wait_until(lambda: not processes_of(folder), PATIENCE)
     # Dead, though perhaps not yet collected: a container's first process need not do that.
-    assert not java[0].is_running() or java[0].status() == psutil.STATUS_ZOMBIE
-    wait_until(lambda: not found(folder, ".*.repeat"), 10)
+    assert not living(java)
+    wait_until(lambda: not found(folder, ".*.repeat"), PATIENCE)
     assert recorded(folder) == done
 
     assert unlock.lock_files(folder)

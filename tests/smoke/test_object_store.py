@@ -7,14 +7,12 @@ ones is S3 as moto serves it: VITBENCH_S3 names a folder in which moto[server] i
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from socket import socket
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 from example_job import IMAGES, asked, bad_files, pictures
@@ -121,30 +119,26 @@ real = pytest.mark.skipif(not MOTO, reason="VITBENCH_S3 names no folder with mot
 
 
 @pytest.fixture
-def port() -> int:
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@pytest.fixture
-def server(tmp_path, port) -> Iterator[subprocess.Popen]:
+def server(tmp_path) -> Iterator[subprocess.Popen]:
     """A server of S3, in which everybody may write."""
-    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-p", "0"]
     with open(tmp_path / "moto.log", "w") as log:
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": MOTO}, stdout=log, stderr=log)
     try:
-        for _ in range(300):
-            try:
-                urlopen(f"http://127.0.0.1:{port}", timeout=5).close()
-                break
-            except URLError:
-                assert process.poll() is None, (tmp_path / "moto.log").read_text()
-                time.sleep(0.1)
         yield process
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture
+def port(tmp_path, server) -> int:
+    """The port that the server was given, at which it listens when it says so."""
+    deadline = time.monotonic() + 300
+    while not (told := re.search(r"Running on http://127\.0\.0\.1:(\d+)", (tmp_path / "moto.log").read_text())):
+        assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "moto.log").read_text()
+        time.sleep(0.1)
+    return int(told[1])
 
 
 @pytest.fixture

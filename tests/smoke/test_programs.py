@@ -68,7 +68,7 @@ def answers(
     environment = variables() | ({"PYTHONPATH": beside} if beside else {})
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     command = [sys.executable, "program.py"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split("\t") for line in done.stdout.splitlines() if "\t" in line]
     return {path.rsplit("/", 1)[-1]: label for path, label, *_ in lines}
@@ -80,7 +80,7 @@ def refused(place: Path, name: str) -> bool:
     code += "tiny.run(import_module(tiny.module(name)).Adapter(tiny.task(Path(sys.argv[1]), name)))"
     paths = {"PYTHONPATH": f"{HOME / 'scripts'}:{HOME / 'tests'}"}
     command = [sys.executable, "-c", code, str(place), name]
-    done = subprocess.run(command, cwd=place, env=variables() | paths, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=place, env=variables() | paths, capture_output=True, text=True, timeout=1800)
     return done.returncode != 0 and "Unavailable: this cpu has no products in bfloat16" in done.stderr
 
 

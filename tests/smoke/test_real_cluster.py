@@ -25,7 +25,7 @@ import psutil
 import pytest
 import tiny
 import tree
-from test_kill import wait_until
+from test_kill import PATIENCE, wait_until
 
 from vitbench import tables
 from vitbench.files import HOME
@@ -106,12 +106,7 @@ def repeat_of(place: Path, folder: Path, workers: int = 2, timed: int = 12, mast
 
 def of_kind(given: Iterable[psutil.Process], kind: str) -> list[psutil.Process]:
     """Those of the processes that live and whose command names this class."""
-    found = []
-    for one in given:
-        with suppress(psutil.Error):  # gone meanwhile
-            if kind in one.cmdline():
-                found.append(one)
-    return found
+    return tree.living(given, lambda one: kind in one.cmdline())
 
 
 def processes(folder: Path, kind: str) -> list[psutil.Process]:
@@ -138,7 +133,9 @@ def wait_for_a_pass(folder: Path) -> None:
     events, record = (folder / "measurements" / name for name in (".rep0.repeat/events.jsonl", "rep0.json"))
 
     def ended() -> bool:
-        return record.exists() or (events.exists() and '"event": "pass"' in events.read_text())
+        with suppress(FileNotFoundError):  # not yet there, or gone with the repeat
+            return '"event": "pass"' in events.read_text()
+        return record.exists()
 
     wait_until(ended, 1500)
 
@@ -171,8 +168,9 @@ def alone(place, tmp_path_factory) -> list[tuple[str, str]]:
 
 def listening(folder: Path) -> set[str]:
     """The addresses at which processes of a repeat wait for others."""
-    sockets = [socket for one in tree.processes_of(folder) for socket in one.net_connections("inet")]
-    return {socket.laddr.ip.removeprefix("::ffff:") for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    sockets = tree.answers_of(tree.processes_of(folder), lambda one: one.net_connections("inet"))
+    heard = [socket for each in sockets for socket in each if socket.status == psutil.CONN_LISTEN]
+    return {socket.laddr.ip.removeprefix("::ffff:") for socket in heard}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -188,7 +186,7 @@ def test_a_cluster_answers_as_one_process_does_and_records_what_it_was(place, tm
         seen["addresses"] = listening(tmp_path)
         options = [one.cmdline() for kind in (EXECUTOR, DRIVER) for one in processes(tmp_path, kind)]
         seen["kept"] = ["-XX:-UseDynamicNumberOfCompilerThreads" in " ".join(one) for one in options]
-        seen["cpu"] = sum(sum(one.cpu_times()[:2]) for one in tree.processes_of(tmp_path))
+        seen["cpu"] = sum(tree.answers_of(tree.processes_of(tmp_path), lambda one: sum(one.cpu_times()[:2])))
         seen["foreign"] = [name for one in processes(tmp_path, EXECUTOR) for name in one.environ() if name in FOREIGN]
 
     record = measured(repeat_of(place, tmp_path, workers), tmp_path, look)
@@ -245,7 +243,7 @@ def test_a_cluster_that_exists_already_is_worked_on_and_its_daemons_live(place, 
     assert (record["slots"], told["executors_lost"]) == (workers, 0) and "work lost" not in record["flags"]
     assert "127.0.0.1" not in json.dumps(record)
     cluster.check()
-    wait_until(lambda: not of_theirs(cluster, EXECUTOR), 60)
+    wait_until(lambda: not of_theirs(cluster, EXECUTOR), PATIENCE)
 
 
 def test_an_executor_of_it_that_is_killed_loses_no_image(place, tmp_path, alone, theirs):
@@ -308,8 +306,8 @@ def test_nothing_is_left_when_the_supervisor_is_killed(place, tmp_path):
     assert len(processes(tmp_path, WORKER)) == len(processes(tmp_path, EXECUTOR)) == 2
     measuring.send_signal(signal.SIGKILL)
     measuring.wait()
-    wait_until(lambda: not tree.processes_of(tmp_path), 60)
-    wait_until(lambda: not list((tmp_path / "measurements").iterdir()), 60)
+    wait_until(lambda: not tree.processes_of(tmp_path), PATIENCE)
+    wait_until(lambda: not list((tmp_path / "measurements").iterdir()), PATIENCE)
 
 
 def test_the_whole_workflow_measures_one_worker_and_two_beside_one_node(tmp_path):

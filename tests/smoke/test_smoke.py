@@ -7,10 +7,9 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import openpyxl
-import psutil
 import pytest
 from PIL import Image
-from tree import ROOT, Tree, smoke_options
+from tree import ROOT, Tree, found, processes_of, smoke_options
 from tree import smoke as snakemake
 
 from vitbench import tables
@@ -144,16 +143,12 @@ def test_the_run_began_with_an_estimate_and_ended_with_nine_lines(smoke):
 
 def test_nothing_is_left_to_do_or_lying_about(smoke, java):
     assert Tree(smoke).planned(*smoke_options(smoke), **java) == {}
-    hidden = [path for path in smoke.rglob(".*") if ".snakemake" not in str(path) and "environments" not in path.parts]
+    hidden = [path for path in found(smoke, ".*") if ".snakemake" not in str(path) and "environments" not in path.parts]
     assert [path.name for path in hidden if path.suffix in (".repeat", ".partial")] == []
-    assert not [process for process in psutil.process_iter(["environ"]) if _is_ours(process, smoke)]
+    assert processes_of(smoke) == []
     assert {path.name for path in smoke.iterdir()} == {
         *(".snakemake", "logs", "measurements", "more.yaml", "output.txt", "reports", "resources", "results")
     }
-
-
-def _is_ours(process: psutil.Process, folder) -> bool:
-    return str(folder) in (process.info["environ"] or {}).get("VITBENCH_REPEAT", "")
 
 
 def test_the_logs_hold_no_warning(smoke):

@@ -178,7 +178,7 @@ def test_workers_hand_over_their_images_from_a_folder_with_a_long_name(place, tm
     variables = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(HOME / "scripts")}
     told = pickle.dumps(task(place, loader_workers=2)).hex()
     done = subprocess.run(
-        [sys.executable, "-c", code, told], cwd=folder, env=variables, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", code, told], cwd=folder, env=variables, capture_output=True, text=True, timeout=600
     )
     assert done.stdout.split("\n")[-2] == "[True, 3]", done.stderr
     assert list(folder.iterdir()) == []

@@ -200,10 +200,10 @@ def test_a_short_answer_of_unknown_size_is_refused_by_the_hash(tmp_path, server)
 
 def test_nobody_listening_is_one_line(tmp_path, server):
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.bind(("127.0.0.1", 0))  # held, so that nobody else gets it, and not listened at
         address = f"http://127.0.0.1:{free.getsockname()[1]}/images.zip"
-    with pytest.raises(UserError, match="cannot download images.zip .*refused") as caught:
-        downloads.fetch([address], target(tmp_path), ANYTHING)
+        with pytest.raises(UserError, match="cannot download images.zip .*refused") as caught:
+            downloads.fetch([address], target(tmp_path), ANYTHING)
     assert "\n" not in str(caught.value)
 
 

@@ -126,7 +126,7 @@ def test_reading_back_what_was_written_is_no_part_of_a_pass_and_what_is_read_is_
     )
     assert [one.id for one in predictions] == images
     assert [one["valid"] for one in told] == [2] * len(course.passes)
-    assert all(one["seconds"] < 0.25 and one["settling_seconds"] == 0 for one in told)
+    assert all(one["seconds"] < adapter.seconds and one["settling_seconds"] == 0 for one in told)
 
 
 # --- settings
@@ -270,7 +270,7 @@ def told(tmp_path_factory) -> dict:
             env=os.environ | {"PYTHONPATH": str(HOME / "scripts"), MARK: str(place)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,
         )
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import measure_elsewhere
@@ -27,17 +28,20 @@ for name in ("results/provenance/grid.json", "results/runs.csv", "reports/page.h
     (run / name).parent.mkdir(parents=True, exist_ok=True)
     (run / name).write_text("x")
 if "--sleep" in asked:
-    job = subprocess.Popen([sys.executable, "job.py", str(run / "results/provenance/job.txt")])
     signal.signal(signal.SIGINT, lambda *_: (job.wait(), sys.exit(130)))
-    time.sleep(60)
+    job = subprocess.Popen([sys.executable, "job.py", str(run / "results/provenance/job.txt")])
+    time.sleep(1000)
 sys.exit(3 if "--fail" in asked else 0)
 """
 # Stands in for a job of its: a repeat that is stopped by the signal which a terminal sends to all.
 JOB = """\
-import sys, time
+import signal, sys, time
 from pathlib import Path
+# Who runs tests in the background ignores it, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    time.sleep(50)
+    Path(sys.argv[1]).with_suffix(".begun").touch()
+    time.sleep(1000)
 except KeyboardInterrupt:
     Path(sys.argv[1]).write_text("stopped")
 """
@@ -101,12 +105,25 @@ def test_what_failed_keeps_its_records_and_says_so_by_its_status(place):
     assert "measurements/a-machine/rep0.json" in packed(place)
 
 
-def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(place, capsys):
-    assert run(place, "full", "--sleep", minutes="0.05") == 130
+def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(place, capsys, monkeypatch):
+    begun = place / "scratch" / "run" / "results" / "provenance" / "job.begun"
+
+    class Begun(subprocess.Popen):
+        """Its time is over, however short it is, only when its job has begun, which takes long on a busy machine."""
+
+        def wait(self, timeout: float | None = None) -> int:
+            deadline = time.monotonic() + 300
+            while timeout is not None and not begun.exists():
+                assert time.monotonic() < deadline and self.poll() is None
+                time.sleep(0.05)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(measure_elsewhere.subprocess, "Popen", Begun)
+    assert run(place, "full", "--sleep", minutes="0.001") == 130
     found = packed(place)
     assert "measurements/a-machine/rep0.json" in found and found["results/provenance/job.txt"] == b"stopped"
     said = capsys.readouterr().out
-    assert "stopped after 0.05 minutes" in said and "1 records are in" in said
+    assert "stopped after 0.001 minutes" in said and "1 records are in" in said
 
 
 def test_without_a_bundle_there_is_one_line(tmp_path):

@@ -40,19 +40,19 @@ def measure(folder: Path, plan: dict, **more) -> dict:
 
 
 def test_a_slow_stage_is_found_and_named(tmp_path):
-    profile = measure(tmp_path, {"stages": {"read": 0.001, "decode": 0.03, "forward": 0.01}})
+    stages = {"read": 0.001, "decode": 0.03, "forward": 0.01}
+    profile = measure(tmp_path, {"stages": stages, "made_up_time": True})
     assert profile["status"] == "ok" and profile["method"] == "timers" and len(profile["passes"]) == 3
     for one in profile["passes"]:
-        assert one["stages"]["decode"] == pytest.approx(6 * 0.03, rel=0.3)
+        assert one["stages"]["decode"] == pytest.approx(6 * 0.03, rel=1e-3)
         assert sum(one["stages"].values()) == pytest.approx(one["seconds"])
         shares = {stage: seconds / one["seconds"] for stage, seconds in one["stages"].items()}
         assert "most of it decode" in bound_by(shares)
 
 
 def test_passes_without_instruments_stand_beside_those_with_them(tmp_path):
-    profile = measure(tmp_path, {"seconds": [0.5, 0.1], "stages": {"forward": 0.01}})
-    assert profile["plain_seconds"] == pytest.approx([0.1, 0.1], abs=0.05)
-    assert profile["total_seconds"] > 0.5
+    plan = {"seconds": [0.5, 0.1], "stages": {"forward": 0.01}, "made_up_time": True}
+    assert measure(tmp_path, plan)["plain_seconds"] == pytest.approx([0.1, 0.1], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_failed_profile_says_why(tmp_path, step, action, status, word):
 
 def test_a_profile_that_takes_too_long_is_stopped(tmp_path):
     profile = measure(tmp_path, {"at": {"profile": ["hang", str(tmp_path / "pids")]}}, timeout_seconds=3)
-    assert profile["status"] == "timeout" and "3 s" in profile["reason"]
+    assert profile["status"] == "timeout" and "3 s" in profile["reason"] and profile["total_seconds"] >= 3
 
 
 def test_the_memory_of_the_process_is_sampled(tmp_path):

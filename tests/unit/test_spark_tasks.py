@@ -210,19 +210,36 @@ SESSION = (
     tiny.FAILURE
     + """
 import json, os, pickle, signal, sys, threading, time
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 import psutil
+from tree import answers_of, living
 from vitbench.measure.processes import MARK, marked
 
 def workers():
-    parents = {}
-    for one in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):  # dead, and not collected yet
-            if "pyspark.daemon" in one.cmdline():
-                parents[one.pid] = one.ppid()
+    daemons = living(psutil.Process().children(recursive=True), lambda one: "pyspark.daemon" in one.cmdline())
+    parents = dict(answers_of(daemons, lambda one: (one.pid, one.ppid())))
     return sorted(pid for pid, parent in parents.items() if parent in parents)
+
+def unmarked():
+    # Spark's start script leaves a dead process that the JVM never collects.
+    below = psutil.Process().children(recursive=True)
+    bear = {one.pid for one in marked(os.environ[MARK])}
+    return [one.pid for one in living(below) if one.pid not in bear]
+
+def wait_while(condition, seconds):
+    end = time.monotonic() + seconds
+    while condition() and time.monotonic() < end:
+        time.sleep(0.1)
+
+def kill_in_mid_task(victim, tracker):
+    def active_tasks():
+        stages = filter(None, map(tracker.getStageInfo, tracker.getActiveStageIds()))
+        return sum(stage.numActiveTasks for stage in stages)
+
+    wait_while(lambda: not active_tasks(), 300)
+    time.sleep(2)  # until it has its share
+    os.kill(victim, signal.SIGKILL)
 
 def main():
     task, told = pickle.loads(bytes.fromhex(sys.argv[1])), {}
@@ -240,9 +257,8 @@ def main():
     told["profile"] = adapter.profile(2)
     told["answers"].append(sorted(map(list, adapter.classify())))
     told["workers"].append(workers())
-    # Spark's start script leaves a dead process that the JVM never collects.
-    below = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
-    told["unmarked"] = sorted({one.pid for one in below} - {one.pid for one in marked(os.environ[MARK])})
+    wait_while(unmarked, 10)  # a process that is just being started shows no variables yet
+    told["unmarked"] = unmarked()
     told["environments"] = [psutil.Process(pid).environ() for pid in workers()]
     told["memory"] = harness.memory_mb(harness.RESIDENT)
     told["memory of workers"] = sum(psutil.Process(pid).memory_info().rss for pid in workers()) / 2**20
@@ -256,12 +272,10 @@ def main():
 
     victim = workers()[0]
     os.kill(victim, signal.SIGSTOP)  # it is given its share and does nothing with it, until it dies
-    threading.Timer(2, os.kill, (victim, signal.SIGKILL)).start()
+    threading.Thread(target=kill_in_mid_task, args=(victim, adapter.spark.sparkContext.statusTracker())).start()
     told["died"] = failure(adapter)
     adapter.close()
-    end = time.monotonic() + 20
-    while workers() and time.monotonic() < end:
-        time.sleep(0.2)
+    wait_while(workers, 300)
     told["left"] = workers()
     print(json.dumps(told))
 
@@ -293,7 +307,7 @@ def told(given, place, tmp_path_factory) -> dict:
     foreign = tmp_path_factory.mktemp("foreign")
     (foreign / "spark-defaults.conf").write_text("spark.python.worker.reuse false\n")
     brought = {
-        "PYTHONPATH": os.pathsep.join([str(HOME / "scripts"), str(foreign)]),
+        "PYTHONPATH": os.pathsep.join([str(HOME / "scripts"), str(HOME / "tests"), str(foreign)]),
         "PYSPARK_PYTHON": "/bin/false",
         "PYSPARK_DRIVER_PYTHON": "/bin/false",
         "SPARK_HOME": "/no/such/spark",
@@ -305,7 +319,7 @@ def told(given, place, tmp_path_factory) -> dict:
     with machine_lock():
         done = subprocess.run(
             [sys.executable, "-c", SESSION, pickle.dumps(given).hex()],
-            cwd=given.temporary, env=os.environ | brought, capture_output=True, text=True, timeout=300,
+            cwd=given.temporary, env=os.environ | brought, capture_output=True, text=True, timeout=1800,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.strip().splitlines()[-1]) | {"foreign": str(foreign)}

@@ -17,13 +17,13 @@ STAND_IN = """
 import shutil, sys, time
 from pathlib import Path
 asked = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-begin = time.time()
+begin = time.monotonic()
 time.sleep(0.3)
 out = Path(asked["--out"])
 for planted in Path("planted", out.parent).glob(f"{out.stem}.*"):
     shutil.copyfile(planted, out.with_name(planted.name))
 with open("intervals.txt", "a") as intervals:
-    print(*(asked.get(f"--{name}") for name in ("dataset", "cell", "repeat")), begin, time.time(), file=intervals)
+    print(*(asked.get(f"--{name}") for name in ("dataset", "cell", "repeat")), begin, time.monotonic(), file=intervals)
 """
 
 

@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import zipfile
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def cut(tmp_path_factory) -> dict[str, str]:
     return STARTUP | {"ATTEMPTS": str(tmp_path_factory.mktemp("cut") / "attempts.txt")}
 
 
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port at which nobody listens: it is held meanwhile, so that nobody else gets it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 def test_the_cut_would_note_a_request(tmp_path, cut):
     tree = configured(tmp_path, "http://127.0.0.1:9/mini.zip")
     assert "the network is cut" in build(tree, fails=True, **cut)
@@ -102,8 +111,8 @@ def test_with_everything_there_no_request_is_made_and_no_image_opened_again(tmp_
     assert not Path(cut["ATTEMPTS"]).exists()
 
 
-def test_an_archive_that_was_put_there_by_hand_is_used_without_a_network(tmp_path, cut):
-    tree = configured(tmp_path, f"http://127.0.0.1:{closed_port()}/mini.zip")
+def test_an_archive_that_was_put_there_by_hand_is_used_without_a_network(tmp_path, cut, closed_port):
+    tree = configured(tmp_path, f"http://127.0.0.1:{closed_port}/mini.zip")
     (tmp_path / "resources/archives").mkdir(parents=True)
     (tmp_path / "resources/archives/mini.zip").write_bytes(archive())
     build(tree, **cut)
@@ -111,20 +120,14 @@ def test_an_archive_that_was_put_there_by_hand_is_used_without_a_network(tmp_pat
     assert not Path(cut["ATTEMPTS"]).exists()
 
 
-def test_what_is_missing_without_a_network_is_one_line_with_file_place_and_remedy(tmp_path):
-    address = f"http://127.0.0.1:{closed_port()}/mini.zip"
+def test_what_is_missing_without_a_network_is_one_line_with_file_place_and_remedy(tmp_path, closed_port):
+    address = f"http://127.0.0.1:{closed_port}/mini.zip"
     tree = configured(tmp_path, address)
     output = build(tree, fails=True, NO_PROXY="127.0.0.1", **STARTUP)
     lines = [line for line in output.splitlines() if line.strip().startswith("vitbench: cannot download")]
     assert lines and address in lines[0] and "resources/archives/mini.zip by hand" in lines[0]
     assert "Traceback" not in output
     assert not list(tmp_path.glob("resources/datasets/*/manifest.csv"))
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 # --- names that would like to be run

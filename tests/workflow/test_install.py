@@ -100,10 +100,10 @@ def test_two_at_once_are_one_after_the_other(tree, python):  # noqa: F811
     assert sum(waiting in each for each in output) <= 1  # none, where one had ended before the other came so far
     assert_whole(tree)
 
-    begin = time.monotonic()
+    before = listing(tree / ".venv")
     answer = start(tree, python)
     assert answer.communicate()[0] == "" and answer.returncode == 0
-    assert time.monotonic() - begin < 10
+    assert listing(tree / ".venv") == before  # it had nothing to do
 
 
 def test_twenty_at_random_times_some_of_them_killed(tree, python):  # noqa: F811
@@ -123,7 +123,7 @@ def test_twenty_at_random_times_some_of_them_killed(tree, python):  # noqa: F811
             (os.killpg if number % 4 else os.kill)(running[number].pid, signal.SIGKILL)
     killed = 0
     for number, process in running.items():
-        output = process.communicate(timeout=300)[0]
+        output = process.communicate(timeout=1800)[0]
         assert "Traceback" not in output, output
         if process.returncode == -signal.SIGKILL:
             killed += 1

@@ -282,7 +282,7 @@ def start_unlock(folder, *arguments):
 def test_the_lock_of_a_live_run_is_kept_and_that_of_a_killed_one_removed(tmp_path, elsewhere):
     workflow = tmp_path / "a workflow"
     workflow.mkdir()
-    (workflow / "Snakefile").write_text('rule wait:\n    output: "done.txt"\n    shell: "sleep 300"\n')
+    (workflow / "Snakefile").write_text('rule wait:\n    output: "done.txt"\n    shell: "sleep 1000"\n')
     folder = workflow / "own folder" if elsewhere else workflow
     directory = ["--directory", str(folder)] if elsewhere else []
     assert start_unlock(workflow, *directory).stdout == ""  # nothing to unlock
@@ -292,7 +292,7 @@ def test_the_lock_of_a_live_run_is_kept_and_that_of_a_killed_one_removed(tmp_pat
         command, cwd=workflow, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not unlock.lock_files(folder):
             assert time.monotonic() < deadline and running.poll() is None
             time.sleep(0.1)
