@@ -9,7 +9,8 @@ from vitbench.files import HOME
 
 
 def describe_checkout() -> str:
-    """What git calls this version of vitbench; empty outside a git checkout, and inside one of something else.
+    """What git calls this version of vitbench; empty outside a git checkout, inside one of something else, and
+    without git.
 
     A copy without its .git may lie in another project's, as a module of a workflow does.
     """
@@ -18,5 +19,8 @@ def describe_checkout() -> str:
 
 
 def _git(*arguments: str) -> str:
-    found = subprocess.run(["git", *arguments], cwd=HOME, capture_output=True, text=True)
+    try:
+        found = subprocess.run(["git", *arguments], cwd=HOME, capture_output=True, text=True)
+    except OSError:  # a machine that measures need not have git
+        return ""
     return found.stdout.strip() if found.returncode == 0 else ""

@@ -107,11 +107,23 @@ def test_a_program_prints_the_pipelines_labels(place, expected, beside, name):
     assert same >= len(expected) - ("int8" in name or "bfloat16" in name)
 
 
-@pytest.mark.parametrize("name", ["huggingface/dataloader", "onnxruntime/float32"])
-def test_a_program_with_the_other_decoder_prints_the_pipelines_labels(place, expected, name):
+SIMPLEJPEG, TENSORS = {"decoder": "simplejpeg"}, {"image_processor": "torchvision"}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("huggingface/dataloader", SIMPLEJPEG),
+        ("onnxruntime/float32", SIMPLEJPEG),
+        # The shipped ones are in bfloat16; here the device is the CPU.
+        ("huggingface/dataloader", TENSORS | {"on_device": "preprocessing"}),
+        ("huggingface/dataloader", TENSORS | {"on_device": "decoding"}),
+    ],
+)
+def test_a_program_with_another_decoder_prints_the_pipelines_labels(place, expected, name, more):
     paths = {"path/to/model": place / "checkpoint", "path/to/images": place / "images"}
     if "onnxruntime" in name:
         paths["path/to/model.onnx"] = place / "onnx" / "model.onnx"
     given = {key: str(path) for key, path in paths.items()}
-    definition = tiny.definition(name) | {"decoder": "simplejpeg"}
-    assert answers(name, definition, given, place / f"simplejpeg-{name.replace('/', '-')}") == expected
+    folder = place / "-".join(["run", *name.split("/"), *more.values()])
+    assert answers(name, tiny.definition(name) | more, given, folder) == expected

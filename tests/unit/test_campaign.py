@@ -76,6 +76,12 @@ def test_what_measured_is_named_and_not_what_packs(run, tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"vitbench": "v2" if number else "v1"}))
     pack(open_archive(run), "mine", tmp_path / "to", "v9")
     assert open_archive(tmp_path / "to" / "mine").version == "v1, v2"
+    # What was measured outside a checkout, or before records said so, is not the packer's.
+    last = json.loads(paths[-1].read_text())
+    for other in (last | {"vitbench": ""}, {key: value for key, value in last.items() if key != "vitbench"}):
+        paths[-1].write_text(json.dumps(other))
+        assert open_archive(run).version == "v1, v2, unknown"
+    paths[-1].write_text(json.dumps(last))
     # Two sets may be compared of which one lacks records.
     paths[0].unlink()
     assert open_archive(run).version == "v2"

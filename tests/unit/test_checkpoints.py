@@ -205,6 +205,7 @@ def test_mean_and_deviation_of_pixels_by_255_are_the_same_arithmetic(tmp_path):
 
 ONNX, PRETRAINED = {"engine": "onnx"}, {"engine": "tensorflow", "pretrained": "x", "of": "y"}
 PIL, TORCHVISION = {"image_processor": "pil"}, {"image_processor": "torchvision"}
+ON_DEVICE = TORCHVISION | {"on_device": "preprocessing"}
 
 
 @pytest.mark.parametrize(
@@ -213,9 +214,9 @@ PIL, TORCHVISION = {"image_processor": "pil"}, {"image_processor": "torchvision"
         ({}, set()),
         ({"resample": 0}, {"onnx"}),
         ({"resample": 3}, set()),
-        ({"resample": 1}, {"onnx"}),
-        ({"resample": 4}, {"onnx", "torchvision"}),
-        ({"resample": 5}, {"onnx", "torchvision"}),
+        ({"resample": 1}, {"onnx", "device"}),
+        ({"resample": 4}, {"onnx", "torchvision", "device"}),
+        ({"resample": 5}, {"onnx", "torchvision", "device"}),
         ({"do_rescale": False}, set()),
         ({"do_center_crop": True, "crop_size": 96, "size": 112}, {"onnx"}),
     ],
@@ -227,6 +228,7 @@ def test_each_framework_says_what_it_cannot_do(tmp_path, processor, refusing):
         "pretrained": FRAMEWORKS["sparknlp"].refuses(PRETRAINED, found),
         "pil": FRAMEWORKS["huggingface"].refuses(PIL, found),
         "torchvision": FRAMEWORKS["huggingface"].refuses(TORCHVISION, found),
+        "device": FRAMEWORKS["huggingface"].refuses(ON_DEVICE, found),
     }
     assert {name for name, reason in said.items() if reason} == refusing
 

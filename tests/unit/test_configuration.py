@@ -94,6 +94,7 @@ BAD = {
         {"variants": {"huggingface": {"mine": DATALOADER | {"on_device": "decoding"}}}},
         {"variants": {"huggingface": {"mine": DATALOADER | TENSORS | {"on_device": "resizing"}}}},
         {"variants": {"huggingface": {"mine": TENSORS | {"on_device": "decoding"}}}},
+        {"variants": {"huggingface": {"mine": DATALOADER | TENSORS | {"on_device": "decoding", "decoder": "pil"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "onnx", "tensorflow_threads": 1}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "quantization": "dynamic"}}}},
         {"variants": {"sparknlp": {"mine": {"engine": "tensorflow", "onnx_threads": 1}}}},

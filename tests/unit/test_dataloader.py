@@ -137,7 +137,7 @@ def test_a_worker_hands_over_the_less_the_more_the_device_does(files):
 
 @pytest.mark.parametrize("on_device", ["preprocessing", "decoding"])
 def test_what_a_worker_hands_over_at_a_time_is_one_tensor(files, on_device):
-    """One of each image took half a millisecond an image, and a GPU waited: 0.78 times as fast on an H100."""
+    """One of each image takes half a millisecond of the process that the device waits for."""
     made = started(dataloader.Adapter, task(files, image_processor="torchvision", on_device=on_device))
     images = [made.prepare.hand_over(str(files / f"{number}.png")) for number in (3, 4, 5)]
     numbers, shapes = made.prepare.collect(images)

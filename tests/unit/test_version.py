@@ -16,6 +16,11 @@ def test_a_copy_inside_another_projects_git_has_not_that_projects_version(tmp_pa
     assert version.describe_checkout()
 
 
+def test_without_git_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert version.describe_checkout() == ""
+
+
 def test_outside_git_there_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(version, "HOME", tmp_path)
     assert version.describe_checkout() == ""

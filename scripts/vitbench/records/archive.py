@@ -84,10 +84,13 @@ class Folder:
 
     @property
     def version(self) -> str | None:
-        """What git calls the vitbench that measured, of several each; None where no record says."""
+        """What git calls the vitbench that measured, of several each, "unknown" where it was no checkout; None where no
+        record has the field, as before 2026-11-28.
+        """
         there = set(self.paths())
-        told = (self.record(path).get("vitbench") for path in record_paths(self.grid) if path in there)
-        return ", ".join(dict.fromkeys(filter(None, told))) or None
+        told = [self.record(path).get("vitbench") for path in record_paths(self.grid) if path in there]
+        known = dict.fromkeys(one or "unknown" for one in told)
+        return None if set(told) <= {None} else ", ".join(known)
 
     def record(self, path: str) -> dict[str, Any]:
         """The record that lies at `path`; UserError where it is missing or does not fit the schema."""

@@ -33,6 +33,8 @@ def module_of(definition: dict[str, Any]) -> str:
 def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
     """Why a variant cannot do a model; None where it can. See `Framework.refuses`."""
     wanted = checkpoint.preprocessing.filter
+    if "on_device" in variant and wanted == "lanczos":
+        return "a GPU does not resize by lanczos (`resample` in preprocessor_config.json): bicubic would take its place"
     if variant["image_processor"] == "torchvision" and wanted not in TORCHVISION:
         return (
             f"torchvision resizes by {', '.join(TORCHVISION)} only, and the model wants {wanted} (`resample` in "
@@ -60,6 +62,8 @@ FRAMEWORK = Framework(
             "dtype": {"properties": {"runner": {"not": {}}}},
             # The one on Pillow works on the computer's memory.
             "on_device": {"properties": {"image_processor": {"const": "torchvision"}}},
+            # The device decodes with its own.
+            "decoder": {"properties": {"on_device": {"const": PREPROCESSING}}},
         },
         "properties": {
             "image_processor": {"enum": ["pil", "torchvision"]},

@@ -1,8 +1,9 @@
 """Hugging Face transformers: the model itself behind torch's `DataLoader`, whose processes read, decode and preprocess.
 
 The same files, the same image processor and the same weights as `pipeline`; what differs is who does what when. The
-workers prepare images while the model runs, nothing waits for an answer until the last batch is under way, and the
-precision of the products, the compiler and what the device does beside the model are settings.
+workers prepare images while the model runs, nothing waits for an answer until the last batch is under way (but for a
+device that decodes), and the precision of the products, the compiler and what the device does beside the model are
+settings.
 """
 
 from __future__ import annotations
