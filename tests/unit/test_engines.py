@@ -148,8 +148,10 @@ def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
         f"{framework}/{name}"
         for framework in ("huggingface", "onnxruntime", "openvino", "spark-huggingface", "spark-onnxruntime")
         for name, settings in tiny.VARIANTS[framework].items()
-        # TF32 is NVIDIA's, float16 has no products on most processors.
+        # TF32 is NVIDIA's, float16 has no products on most processors, and a device that prepares images is a GPU
+        # (tests/unit/test_dataloader.py lets a CPU do it).
         if not {"tensorfloat32", "float16"} & {settings.get("precision"), settings.get("dtype")}
+        and "on_device" not in settings
     }
     assert {*tiny.ENGINES, *tiny.IN_SPARK, *tiny.BESIDE} == cpu
 
