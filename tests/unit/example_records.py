@@ -29,6 +29,7 @@ KNOWN: dict[str, Any] = {
     "identity": {},
     "measuring": {},
     "environment": {"machine": "a machine, 2 cores", "gpus": []},
+    "vitbench": "v1",
     "hashes": {},
 }
 

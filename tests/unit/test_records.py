@@ -55,10 +55,11 @@ def test_a_missing_field_is_named(field):
 
 
 def test_every_field_is_required_and_described_by_the_example():
-    # Records of the first campaigns have no `labels`, since their models had all, and say nothing of their kernels.
+    # Records of the first campaigns have no `labels`, since their models had all, and say nothing of their kernels, nor
+    # of what measured them.
     # Those of frameworks that plan no pass have no short ones, those of one node nothing of a cluster, and those that
     # have one way in and out say nothing of it.
-    optional = {"labels", "executed", "short_passes", "cluster", "input", "sink"}
+    optional = {"labels", "executed", "vitbench", "short_passes", "cluster", "input", "sink"}
     assert set(SCHEMA["required"]) | optional == set(SCHEMA["properties"]) == example_record().keys()
 
 
