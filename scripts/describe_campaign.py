@@ -190,8 +190,8 @@ def comparisons(campaign: Campaign) -> list[str]:
             variant, *rest = cell(row.candidate)
             if row.family == CONTROLS:
                 variant = f"A/A: {cell(baseline)[0]}, once more"
-            ends = brackets(row.low, row.high, "{:.2f}".format)
-            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f}{ends}"
+            around = brackets(row.low, row.high, "{:.2f}".format)
+            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f}{around}"
             found = [ratio, number_of(row.blocks), row.verdict, share(row.agreement)]
             lines.append(f"| {' | '.join([variant, *rest, *found])} |")
     return lines

@@ -6,10 +6,12 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
@@ -144,6 +146,18 @@ def test_what_a_worker_hands_over_at_a_time_is_one_tensor(files, on_device):
     assert numbers.dtype == torch.uint8 and numbers.numel() == sum(image.numel() for image in images)
     again = preparation.apart(numbers, shapes)
     assert all(torch.equal(one, image) for one, image in zip(again, images, strict=True))
+
+
+def test_a_gpus_decoder_waits_for_what_was_queued_before_it(monkeypatch):
+    """Here is no GPU: what is called, and in which order. Without the waiting it overwrites what is still read."""
+    called = []
+    stream = SimpleNamespace(synchronize=lambda: called.append("waited"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", lambda files, _, where: called.append(where) or files)
+    files = [torch.zeros(3, dtype=torch.uint8)]
+    for device in ("cuda", "cpu", "mps"):
+        preparation.DecodedOnDevice(None, None, device)._decode(files)
+    assert called == ["waited", "cuda", "cpu", "cpu"]
 
 
 def test_a_decoder_that_is_to_go_is_not_said_at_each_batch(files, recwarn):

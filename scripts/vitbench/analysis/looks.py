@@ -55,16 +55,14 @@ class Rule:
         information, spent = self._looks(blocks)
         return nominal_level(information, spent, alpha)
 
-    def may_grow(self, blocks: int) -> bool:
-        """Whether blocks may be added to so many: no verdict could be read of them, or fewer are there than planned."""
-        there = self.repeats or blocks
-        return there < LEAST_BLOCKS or (self.most is not None and there < self.most)
-
     def growth(self, blocks: int) -> str:
-        """How blocks are added to so many, in words for people; "" where none may be."""
-        if not self.may_grow(blocks):
-            return ""
-        return "more `repeats`" if self.most is None else "make settle"
+        """How blocks are added to so many, in words for people: where no verdict could be read of them, or fewer are
+        there than planned. "" where none may be.
+        """
+        there = self.repeats or blocks
+        if self.most is None:
+            return "more `repeats`" if there < LEAST_BLOCKS else ""
+        return "make settle" if there < max(LEAST_BLOCKS, self.most) else ""
 
     def over_all_looks(self, p: float, blocks: int) -> float:
         """The p value that a test at this look has over all looks: the least `alpha` at whose `level` it rejects.

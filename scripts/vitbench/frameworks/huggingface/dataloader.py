@@ -147,15 +147,16 @@ class Adapter(adapter.Adapter):
 
     def _batches(self) -> Iterator[Any]:
         """The pixels of each batch, on the device and in the precision of the weights."""
+        prepare = self.prepare
         parts: list[Any] = []
         for part in self.loader:
-            parts.append(self.prepare.begin(part))
+            parts.append(prepare.begin(part))
             if len(parts) * self.handed_over == self.task.batch_size:
                 # The type is changed on the device.
-                yield self.prepare.batch(parts).to(self.dtype)
+                yield prepare.batch(parts).to(self.dtype)
                 parts = []
         if parts:
-            yield self.prepare.batch(parts).to(self.dtype)
+            yield prepare.batch(parts).to(self.dtype)
 
     def classify(self) -> Iterator[Prediction]:
         import torch
@@ -203,8 +204,9 @@ class Adapter(adapter.Adapter):
 
     def pixels_of(self, paths: list[str]) -> Any:
         """The pixels of these files as one batch, on the device and in the precision of the weights."""
-        part = self.prepare.collect([self.prepare.hand_over(path) for path in paths])
-        return self.prepare.batch([self.prepare.begin(part)]).to(self.dtype)
+        prepare = self.prepare
+        part = prepare.collect([prepare.hand_over(path) for path in paths])
+        return prepare.batch([prepare.begin(part)]).to(self.dtype)
 
     def describe(self) -> dict[str, Any]:
         described = super().describe()

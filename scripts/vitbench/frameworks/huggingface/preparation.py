@@ -25,8 +25,8 @@ class ByWorkers:
     def __init__(self, processor: Any, load_image: Callable[[Any], Any], device: str) -> None:
         self.processor, self.load_image, self.device = processor, load_image, device
 
-    def hand_over(self, path: str) -> Any:
-        """What a worker makes of a file."""
+    def hand_over(self, path: Any) -> Any:
+        """What a worker makes of a file, or of the image that Pillow opened and has not decoded."""
         return self.processor(images=self.load_image(path), return_tensors="pt")["pixel_values"][0]
 
     def collect(self, images: list[Any]) -> Any:
@@ -51,7 +51,7 @@ class OnDevice(ByWorkers):
 
     described = ", resized on the device"
 
-    def hand_over(self, path: str) -> Any:
+    def hand_over(self, path: Any) -> Any:
         from torchvision.transforms.functional import pil_to_tensor
 
         return pil_to_tensor(self.load_image(path))
@@ -78,16 +78,15 @@ class DecodedOnDevice(OnDevice):
 
     described = ", decoded and resized on the device"
 
-    def hand_over(self, path: str) -> Any:
+    def hand_over(self, path: Any) -> Any:
         """The bytes of a file, of one dimension; an image where `plain_jpeg` leaves the file to Pillow."""
         import PIL.Image
         import torch
-        from torchvision.transforms.functional import pil_to_tensor
 
         image = PIL.Image.open(path)
         content = decoders.plain_jpeg(image)
         if content is None:
-            return pil_to_tensor(self.load_image(image))
+            return super().hand_over(image)
         return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
     def begin(self, part: Any) -> Any:
