@@ -127,10 +127,13 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         "max": 2.0 ** max(1, math.ceil(math.log2(highest))),
     }
     groups = list(measured.groupby("comparison", sort=False))
-    block = row + len(groups) * _rows(420) + 1
+    every = pd.Series(list(map(_pair_label, measured["candidate"], measured["baseline"])), index=measured.index)
+    # The labels stand at 45 degrees below the plot.
+    height = 240 + max(180, 5 * int(every.str.len().max()))
+    block = row + len(groups) * _rows(height) + 1
     drawn: list[Drawing] = []
     for comparison, group in groups:
-        labels = pd.Series(list(map(_pair_label, group["candidate"], group["baseline"])), index=group.index)
+        labels = every[group.index]
         data = _points(labels, group["speedup"], group["low"], group["high"])
         decided = group["verdict"].isin([*CLAIMS, "one run"]).to_numpy()
         open_ones = (group["verdict"] == INCONCLUSIVE).to_numpy()
@@ -144,9 +147,9 @@ def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> 
         sheet.write_string(block - 1, 0, f"Chart data: {comparison} (variant, device, batch size)", sheets.note)
         sheets.widen(sheet, labels)
         sheets.block(sheet, block, 0, data, formulas={name: _where(known, one) for name, one in formulas.items()})
-        drawn.append(_speedup_drawing(sheets, sheet, comparison, data, block, limits))
+        drawn.append(_speedup_drawing(sheets, sheet, comparison, data, block, limits, height))
         sheet.insert_chart(row, 0, drawn[-1](), {"object_position": 3})
-        row += _rows(420)
+        row += _rows(height)
         block += len(data) + 3
     return drawn
 
@@ -160,7 +163,13 @@ def _pair_label(candidate: str, baseline: str) -> str:
 
 
 def _speedup_drawing(
-    sheets: Sheets, sheet: Worksheet, comparison: str, data: pd.DataFrame, block: int, limits: dict[str, float]
+    sheets: Sheets,
+    sheet: Worksheet,
+    comparison: str,
+    data: pd.DataFrame,
+    block: int,
+    limits: dict[str, float],
+    height: int,
 ) -> Drawing:
     def draw() -> Any:
         chart = sheets.book.add_chart({"type": "line"})
@@ -178,7 +187,7 @@ def _speedup_drawing(
                         "marker": {"type": marker, "size": 7, "fill": {"color": fill}, "border": {"color": COLORS[1]}},
                     }
                 )  # fmt: skip
-        _dress(chart, f"Speedup over the baseline: {comparison}", 360 + 60 * len(data), 420)
+        _dress(chart, f"Speedup over the baseline: {comparison}", height - 60 + 60 * len(data), height)
         chart.set_y_axis(
             {"name": "times as fast (log scale)", "name_font": {"bold": False}, "log_base": 2, "major_unit": 2,
              "crossing": 1, "num_format": "General", "major_gridlines": GRID, **limits}
