@@ -19,8 +19,6 @@ PARTS = {
     "tensorflow-export": "packages that export to TensorFlow",
     "tensorflow-cpu": "jars of Spark NLP with TensorFlow",
     "onnx-cpu": "jars of Spark NLP with ONNX, if asked for",
-    "openvino": "OpenVINO, if asked for",
-    "object-stores": "what reads images in an object store, if asked for",
     "tensorflow-gpu": "jars with TensorFlow for a GPU, if asked for",
     "onnx-gpu": "jars with ONNX for a GPU, if asked for",
 }
@@ -33,10 +31,11 @@ def size(bytes_: int | None) -> str:
     return f"{bytes_ / 1e9:.1f} GB" if bytes_ >= 1e9 else f"{bytes_ / 1e6:.0f} MB"
 
 
-def table(sizes: dict[str, dict[str, int]]) -> str:
+def table(sizes: dict[str, dict]) -> str:
     """The table, a row a part, a column a platform."""
     lines = [f"| download, once | {' | '.join(PLATFORMS.values())} |", "| --- " * (1 + len(PLATFORMS)) + "|"]
-    for part, words in PARTS.items():
+    asked = {part: f"{found['title']}, if asked for" for part, found in sizes.items() if "title" in found}
+    for part, words in (PARTS | asked).items():
         lines.append(f"| {words} | {' | '.join(size(sizes[part].get(platform)) for platform in PLATFORMS)} |")
     return "\n".join(lines) + "\n"
 

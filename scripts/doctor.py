@@ -26,9 +26,9 @@ ROOM = 3e9  # bytes: models in four formats, data sets, measurements
 DRIVER = {"12": 525, "13": 580}  # lowest NVIDIA driver for each CUDA
 RATE = 10e6  # bytes a second, assumed
 INSTALL_MINUTES = 1
-# The parts of envs/downloads.json that uv installs: for a first run, and for variants that are measured if asked for.
-ENVIRONMENTS = ("default", "tensorflow-export")
-BESIDE = {"openvino": "OpenVINO", "object-stores": "readers of object stores"}
+# The parts of envs/downloads.json that uv installs for a first run, and their names. Those that it installs for
+# variants that are measured if asked for have a title there; all others are sets of jars.
+ENVIRONMENTS = {"default": "Python packages", "tensorflow-export": "TensorFlow export"}
 
 # What was found. `present` names the parts that need no download any more; java_problem, loopback, user_problem,
 # home_problem and folder_problem are "" if all is well; cache_free is the room on the file system of uv's cache, or
@@ -150,20 +150,21 @@ def parts(facts):
     """What a first run fetches here (`wanted`), and what other variants would."""
     sizes = {name: of_platform.get(platform_key(facts)) for name, of_platform in facts.downloads.items()}
     default = "tensorflow-cpu" if sizes.get("tensorflow-cpu") else "onnx-cpu"
-    jars = sorted(set(sizes) - {*ENVIRONMENTS, *BESIDE}, key=lambda each: (each != default, each))
-    names = {"default": "Python packages", "tensorflow-export": "TensorFlow export"}
+    asked = {name: part["title"] for name, part in facts.downloads.items() if "title" in part}
+    jars = sorted(set(sizes) - {*ENVIRONMENTS, *asked}, key=lambda each: (each != default, each))
+    names = dict(ENVIRONMENTS)
     names.update((name, f"jars {name}") for name in jars if name.endswith("-cpu") or "driver" in facts.gpu)
-    names.update(BESIDE)
+    names.update(asked)
     wanted = (*ENVIRONMENTS, default)
     return [Part(key, names[key], sizes[key], key in facts.present, key in wanted) for key in names if sizes.get(key)]
 
 
 def download_lines(found):
     """The parts as aligned lines, then their sum and about how long that takes."""
-    lines = []
+    lines, width = [], max(len(part.name) for part in found)
     for part in found:
         state = "already there" if part.present else "" if part.wanted else "only if asked for"
-        lines.append(f"{part.name:<22}{size_text(part.size):>8}  {state}".rstrip())
+        lines.append(f"{part.name:<{width}}{size_text(part.size):>8}  {state}".rstrip())
     total = sum(part.size for part in found if part.wanted and not part.present)
     if total:
         minutes = total / RATE / 60 + INSTALL_MINUTES
@@ -271,10 +272,9 @@ def parts_present(root):
     present = set()
     if (root / ".venv" / "vitbench-installed.txt").exists():
         present.add("default")
-    installed = root / "resources" / "environments"
-    present.update(each for each in (*ENVIRONMENTS[1:], *BESIDE) if (installed / each).exists())
-    jars = root / "resources" / "jars"
-    present.update(each.name for each in jars.glob("*") if not each.name.startswith("."))
+    for folder in ("environments", "jars"):
+        there = (root / "resources" / folder).glob("*")
+        present.update(each.name for each in there if not each.name.startswith("."))
     return frozenset(present)
 
 

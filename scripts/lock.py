@@ -1,6 +1,6 @@
 """`make lock`: every lock and what is derived from it (conda files, sizes); a second run changes nothing.
 
-envs/*.in -> envs/*.txt (hashes for all platforms, no address), envs/jars/*/jgo.toml -> jgo.lock.toml,
+envs/*.in and beside.toml -> envs/*.txt (hashes for all platforms, no address), envs/jars/*/jgo.toml -> jgo.lock.toml,
 then envs/downloads.json (bytes by platform) and the conda files envs/*.yaml.
 """
 
@@ -30,12 +30,8 @@ from vitbench.inputs.jars import file_name
 PYTHON = "3.11"
 UNIVERSAL = ("--universal", "--python-version", PYTHON)
 WITHOUT_ADDRESSES = ("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links", "--no-header")
-# Beside the default environment, and on its path, when asked for: OpenVINO, and what reads an object store. They list
-# nothing that it has, nor these, which nothing here imports.
-# openvino-telemetry reports the use of OpenVINO to Intel.
-BESIDE = {"openvino": ("openvino-telemetry",), "object-stores": ()}
-MEASURED = ("default", "tensorflow-export", *BESIDE)
-LOCKED = (*MEASURED, "docs")  # the last is of MkDocs, which no run needs
+# What every first run installs; and what no run needs: MkDocs.
+FIRST, DOCS = ("default", "tensorflow-export"), "docs"
 
 # Platform, by its name in vitbench.machine: what markers see there.
 PLATFORMS = {
@@ -61,7 +57,7 @@ CONDA = {
         ],
         "pip": ["simplejpeg"],
     },
-    # OpenVINO itself comes from a lock of its own (BESIDE).
+    # OpenVINO itself comes from a lock of its own (envs/beside.toml).
     "openvino": {
         "conda": [
             *("onnx", "torch", "torchvision", "transformers", "safetensors", "pillow", "numpy"),
@@ -124,15 +120,16 @@ NEVER_SOLVED = "# Never solved here: no conda channel could be reached where thi
 
 def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
     """New text of each envs/*.txt: with `upgrade` the newest versions that fit, else what the .in files force."""
-    answer = {}
+    answer, apart = {}, beside(root)
     with tempfile.TemporaryDirectory() as temporary:
-        for name in LOCKED:
+        for name in (*FIRST, *apart, DOCS):
             target = root / "envs" / f"{name}.txt"
             new = Path(temporary, target.name)
             if target.exists():
                 new.write_bytes(target.read_bytes())
             more = ["--upgrade"] if upgrade else []
-            more += _beside(name, Path(temporary), answer[root / "envs" / "default.txt"]) if name in BESIDE else []
+            if name in apart:
+                more += _beside(apart[name]["without"], Path(temporary), answer[root / "envs" / "default.txt"])
             _uv(root, "pip", "compile", *UNIVERSAL, *WITHOUT_ADDRESSES, *more, f"envs/{name}.in", "-o", new)
             answer[target] = new.read_text()
         # The uv that installs is the uv that is installed.
@@ -144,11 +141,18 @@ def compile_locks(root: Path, upgrade: bool) -> dict[Path, str]:
     return answer
 
 
-def _beside(name: str, temporary: Path, default: str) -> list[str]:
-    """Options that leave out of a lock what the default one, whose text this is, has: its versions hold for both."""
+def beside(root: Path) -> dict[str, dict]:
+    """envs/beside.toml: name of a lock beside the default one → its `title`, and what it is `without`."""
+    return tomllib.loads((root / "envs" / "beside.toml").read_text(encoding="utf-8"))
+
+
+def _beside(without: list[str], temporary: Path, default: str) -> list[str]:
+    """Options that leave out of a lock this, and what the default one, whose text this is, has: its versions hold for
+    both.
+    """
     constraint = temporary / "default.txt"
     constraint.write_text(default)
-    left_out = {*BESIDE[name], *names(default)}
+    left_out = {*without, *names(default)}
     return ["-c", str(constraint), *(f"--no-emit-package={each}" for each in sorted(left_out))]
 
 
@@ -309,10 +313,12 @@ def downloads(root: Path, old: dict) -> dict:
     """Content of envs/downloads.json; what belongs to an unchanged lock is taken from `old`."""
     from jgo.maven import MavenContext
 
-    answer = {}
-    for name in MEASURED:
+    answer, apart = {}, beside(root)
+    for name in (*FIRST, *apart):
         unchanged = old.get(name, {}).get("lock") == sha256(root / "envs" / f"{name}.txt")
         answer[name] = old[name] if unchanged else package_sizes(root, name)
+        if name in apart:
+            answer[name] = {"title": apart[name]["title"]} | answer[name]
     for spec in sorted((root / "envs" / "jars").glob("*/jgo.lock.toml")):
         found = jar_sizes(spec.parent, MavenContext().repo_cache) or old.get(spec.parent.name)
         if found:

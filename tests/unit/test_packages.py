@@ -80,11 +80,11 @@ def test_a_folder_of_another_lock_or_of_none_is_named(locked, tmp_path):
         packages.verify(locked, folder)
 
 
-@pytest.mark.parametrize("name", lock.BESIDE)
+@pytest.mark.parametrize("name", lock.beside(ENVS.parent))
 def test_what_is_locked_beside_the_environment_is_not_in_it(name):
     """Or the record's versions, which are the environment's, would not be those that were imported."""
     beside, default = (lock.names((ENVS / f"{each}.txt").read_text()) for each in (name, "default"))
-    assert beside and not beside & default and not beside & set(lock.BESIDE[name])
+    assert beside and not beside & default and not beside & set(lock.beside(ENVS.parent)[name]["without"])
 
 
 def test_only_the_variants_that_need_packages_have_them_fetched(tmp_path, monkeypatch):
