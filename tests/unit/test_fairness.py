@@ -113,6 +113,18 @@ def test_every_variant_has_the_label_that_its_settings_and_records_give():
     assert set(WITHOUT_SWEEP.values()) | {BEST} == set(fairness.LABELS)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "label"),
+    [("cores", "cores", EQUAL), (2, 2, EQUAL), (0, 0, EQUAL), (2, 4, UNEQUAL), (0, "cores", UNEQUAL)],
+)
+def test_processes_beside_the_threads_are_equal_terms_where_both_have_as_many(ours, theirs, label):
+    def side(workers: int | str) -> fairness.Terms:
+        declared = terms("huggingface", {"image_processor": "pil", "loader_workers": workers})
+        return fairness.Terms("huggingface", ("cpu", 2.0, 1), frozenset(declared), "float32", 2.0)
+
+    assert fairness.label(side(ours), side(theirs), None) == fairness.label(side(theirs), side(ours), None) == label
+
+
 def test_settings_of_the_article_and_engines_are_those_of_the_variants_that_say_so():
     named = [f"{framework}/{name}" for framework, names in DEFINED.items() for name in names]
     of_article = [name for name in named if "as in the article" in declared(name)]

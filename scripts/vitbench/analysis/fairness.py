@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas
 
 from vitbench.cells import CONTROL, VARIANT
-from vitbench.frameworks import ENGINE_ALONE, HELPED, OF_ARTICLE
+from vitbench.frameworks import ENGINE_ALONE, HELPERS, OF_ARTICLE
 
 ARTICLE = "as in the article"
 EQUAL = "equal input, precision and threads"
@@ -70,7 +70,7 @@ def label(one: Terms, other: Terms, trials: tuple[float, float] | None) -> str:
     - UNEQUAL: on other hardware, or with another way in or out.
     - ENGINE: one side is an engine alone, and the other is not.
     - ARTICLE: two frameworks, each with the article's settings.
-    - EQUAL: products in the same precision by the same number of threads, and no processes beside them.
+    - EQUAL: products in the same precision by the same number of threads, with as many processes beside them.
     - ANY_PRECISION: products in two precisions.
     - BEST: each setting the best of as many trials.
     - UNEQUAL: all else.
@@ -89,7 +89,7 @@ def label(one: Terms, other: Terms, trials: tuple[float, float] | None) -> str:
     if one.precision != other.precision:
         return ANY_PRECISION
     # NaN equals nothing: threads that nobody knows are not equal.
-    if one.threads == other.threads and HELPED not in one.declared | other.declared:
+    if one.threads == other.threads and helpers(one) == helpers(other):
         return EQUAL
     if trials is not None and trials[0] == trials[1] >= LEAST_TRIALS:
         return BEST
@@ -98,7 +98,12 @@ def label(one: Terms, other: Terms, trials: tuple[float, float] | None) -> str:
 
 def ways(one: Terms) -> frozenset[str]:
     """How images come in and answers go out, where that is not by files and into the driver."""
-    return one.declared - {OF_ARTICLE, HELPED, ENGINE_ALONE}
+    return one.declared - {OF_ARTICLE, ENGINE_ALONE} - helpers(one)
+
+
+def helpers(one: Terms) -> frozenset[str]:
+    """How many processes work beside the threads, where there are any."""
+    return frozenset(declared for declared in one.declared if declared.startswith(HELPERS))
 
 
 def trials_of(runs: pandas.DataFrame, declared: Mapping[str, int] | None = None) -> dict[tuple[Any, ...], float]:

@@ -172,20 +172,22 @@ def precisions_of(framework: str, definition: dict[str, Any], device: str) -> se
     return {declared, *(["float32"] if declared == "tensorfloat32" else [])} if known else set()
 
 
-# What a variant declares of the terms on which it is compared (`terms`), beside its ways in and out.
-OF_ARTICLE, HELPED, ENGINE_ALONE = "as in the article", "processes beside its threads", "engine alone"
+# What a variant declares of the terms on which it is compared (`terms`), beside its ways in and out. Behind HELPERS is
+# how many.
+OF_ARTICLE, HELPERS, ENGINE_ALONE = "as in the article", "processes beside its threads: ", "engine alone"
 
 
 def terms(framework: str, definition: dict[str, Any]) -> list[str]:
-    """Those of OF_ARTICLE, HELPED and ENGINE_ALONE that a variant declares, and its ways in and out where they are not
-    the usual ones (`input: bytes`); nothing where its framework is not here.
+    """Those of OF_ARTICLE, HELPERS (with their number) and ENGINE_ALONE that a variant declares, and its ways in and
+    out where they are not the usual ones (`input: bytes`); nothing where its framework is not here.
     """
     known = FRAMEWORKS.get(framework)
     if known is None or not set(known.settings.get("required", ())) <= definition.keys():
         return []  # records from elsewhere
+    helpers = known.helpers(definition)
     declared = {
         OF_ARTICLE: known.of_article(definition) and as_a_program(definition),
-        HELPED: known.helped(definition),
+        f"{HELPERS}{helpers}": helpers != 0,
         ENGINE_ALONE: known.engine_alone,
     }
     return [name for name, holds in declared.items() if holds] + other_ways(definition)

@@ -123,8 +123,8 @@ class Framework:
     """a variant's definition → the hub's name of the only model that the variant is valid with; None for any"""
     of_article: Callable[[dict[str, Any]], bool] = lambda definition: False
     """a variant's definition → whether these are the settings with which the article ran the framework"""
-    helped: Callable[[dict[str, Any]], bool] = lambda definition: False
-    """a variant's definition → whether processes work for it beside the threads that its records count"""
+    helpers: Callable[[dict[str, Any]], int | str] = lambda definition: 0
+    """a variant's definition → how many processes work for it beside the threads that its records count, or `cores`"""
     engine_alone: bool = False
     """whether it is an engine alone, which leaves out what a framework does around it"""
     defaults: dict[str, Any] = field(default_factory=dict)

@@ -99,7 +99,7 @@ FRAMEWORK = Framework(
     refuses=refuses,
     # transformers had no other image processor then than the one on Pillow.
     of_article=lambda definition: definition == {"image_processor": "pil"},
-    helped=lambda definition: definition.get("loader_workers", 0) != 0,
+    helpers=lambda definition: definition.get("loader_workers", 0),
     defaults={"loader_workers": 0, "precision": "float32"},
     search={
         "threads_a_process": divisors,
