@@ -15,6 +15,7 @@ import planted
 import pytest
 import tabulate_comparison
 from drawn import collisions, words
+from exchange import exchanged
 from scipy import stats
 
 from vitbench import tables
@@ -389,6 +390,18 @@ def test_the_page_says_how_each_cell_came_out_and_what_it_could_have_seen(compar
     prose = [line for line in page.splitlines() if not line.startswith("|") and "measurements/" not in line]
     assert max(map(len, prose)) <= 120
     assert "reasons against them" in page  # the planted slow-down left other numbers of the records as they were
+
+
+def test_page_lines_and_chart_say_under_exchanged_names_of_each_what_they_said_of_the_other(compared, monkeypatch):
+    context = tables.read_context(compared / "results/compare/provenance/context.json")
+    table = tables.read(compared / "results/compare/compare.csv")
+
+    def said(table: pandas.DataFrame, context: dict) -> list[str]:
+        shown = [comparison.page(table, context), *comparison.lines(table, context)]
+        return [" ".join(text.split()) for text in [*shown, words(chart.draw(table, context), monkeypatch)]]
+
+    there, back = said(table, context), said(exchanged(table), exchanged(context))
+    assert exchanged(there) == back != there
 
 
 def test_the_chart_shows_each_cell_and_no_text_touches_another(compared, old, tmp_path, monkeypatch):
