@@ -190,7 +190,7 @@ def comparisons(campaign: Campaign) -> list[str]:
             variant, *rest = cell(row.candidate)
             if row.family == CONTROLS:
                 variant = f"A/A: {cell(baseline)[0]}, once more"
-            around = brackets(row.low, row.high, "{:.2f}".format)
+            around = brackets(row.low, row.high)
             ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f}{around}"
             found = [ratio, number_of(row.blocks), row.verdict, share(row.agreement)]
             lines.append(f"| {' | '.join([variant, *rest, *found])} |")

@@ -400,7 +400,10 @@ def test_numbers_in_words():
     ends = ((0.9123, 1.2), (1.1, 1.1), (float("nan"), 1))
     assert [labels.brackets(*one) for one in ends] == [" [0.91, 1.20]", "", ""]
     assert [labels.number(value) for value in (0.1234, 12.34, 1234.5, float("nan"))] == ["0.12", "12.3", "1234", "–"]
-    assert [labels.percentage(share) for share in (1, 0.99999, 0.5)] == ["100%", "99.9%", "50%"]
+    ends = {1.0046: "1.005", 0.9996: "0.9996", 1: "1.00", 1.006: "1.01", 0.994: "0.99"}
+    assert {value: labels.end(value) for value in ends} == ends
+    shares = {1: "100%", 0.99999: "99.9%", 0.5: "50%", 0.0737: "7.4%", 0: "0%", 1.00001: "100%"}
+    assert {share: labels.percentage(share) for share in shares} == shares
 
 
 def test_wrapping_breaks_what_has_no_space_and_shortens():

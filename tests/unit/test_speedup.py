@@ -133,7 +133,7 @@ def test_of_few_blocks_more_may_be_asked_for_by_the_way_that_there_is(table):
         speedups.speedup(runs, HF, gate, rules={"full": Rule(most=most, repeats=2)}).growth.item()
         for most in (None, 20)
     ]
-    assert found == ["more `repeats`", "make settle"]
+    assert found == ["more repeats", "make settle"]
 
 
 def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_aside(table):

@@ -61,7 +61,7 @@ class Rule:
         """
         there = self.repeats or blocks
         if self.most is None:
-            return "more `repeats`" if there < LEAST_BLOCKS else ""
+            return "more repeats" if there < LEAST_BLOCKS else ""
         return "make settle" if there < max(LEAST_BLOCKS, self.most) else ""
 
     def over_all_looks(self, p: float, blocks: int) -> float:

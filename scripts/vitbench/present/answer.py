@@ -14,7 +14,7 @@ from vitbench.analysis.speedup import duration, what_is_missing
 from vitbench.cells import LEAST_BLOCKS, Cell, device_in, variant_key
 from vitbench.flags import NOT_FOR_CLAIMS, bears
 from vitbench.frameworks import package, title
-from vitbench.present.labels import DEVICES, count, hardware_of, number
+from vitbench.present.labels import DEVICES, count, end, hardware_of, number
 from vitbench.verdicts import DIFFERENT, EQUIVALENT, TOO_FEW, UNDECIDED
 
 # What a lower precision on seeded weights does not show; `repeat_command` shows it.
@@ -96,7 +96,7 @@ def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str
         if label == first.fairness or rows.empty:
             continue
         row = rows.loc[rows.speedup.idxmax()]
-        sure = f"[{_ends(row) if row.verdict == TOO_FEW else f'{row.low:.2f}–{row.high:.2f}'}: {row.verdict}]"
+        sure = f"[{_ends(row) if row.verdict == TOO_FEW else f'{end(row.low)}–{end(row.high)}'}: {row.verdict}]"
         _, candidate = names_of_pair(row, versions)
         among = f", the fastest of {len(rows)}" if len(rows) > 1 else ""
         parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}{among}")
@@ -117,7 +117,7 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
     elif row.verdict == "one run":
         sure = "one run, no interval; labels not compared"
     else:
-        sure = f"95% interval {row.low:.2f}–{row.high:.2f}, {row.blocks:.0f} blocks: {row.verdict}"
+        sure = f"95% interval {end(row.low)}–{end(row.high)}, {row.blocks:.0f} blocks: {row.verdict}"
         if row.verdict == EQUIVALENT:
             sure += f" within {row.margin:.0%}"
     # Blocks are added until primary comparisons are decided, not until this one is.
@@ -128,7 +128,7 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
 
 def _ends(row: Any) -> str:
     """The range of so few blocks that there is no interval; one block has none either."""
-    return f"range {row.low:.2f}–{row.high:.2f}" if row.blocks > 1 else "1 block"
+    return f"range {end(row.low)}–{end(row.high)}" if row.blocks > 1 else "1 block"
 
 
 def noise_line(speedup: pandas.DataFrame) -> str:
@@ -138,7 +138,7 @@ def noise_line(speedup: pandas.DataFrame) -> str:
         return ""
     each = []
     for row in controls.itertuples():
-        ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {row.low:.2f} to {row.high:.2f}, "
+        ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {end(row.low)} to {end(row.high)}, "
         ends = ends if row.blocks > 1 else ""
         against = row.baseline.rpartition("/")[0].removesuffix("/w1")
         each.append(f"{against} against itself {row.speedup:.2f} ({ends}n = {row.blocks:.0f}): {row.verdict}")

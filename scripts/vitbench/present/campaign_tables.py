@@ -9,6 +9,7 @@ import pandas
 
 from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import cell_name
+from vitbench.present import labels
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.charts.scaling import PUBLISHED
 
@@ -23,7 +24,12 @@ def number(digits: int) -> Form:
 
 def share(value: float) -> str:
     """A share in per cent; empty for a missing value."""
-    return "" if math.isnan(value) else f"{value:.1%}"
+    return "" if math.isnan(value) else labels.percentage(value)
+
+
+def end(value: float) -> str:
+    """An end of a ratio's interval; empty for a missing value."""
+    return "" if math.isnan(value) else labels.end(value)
 
 
 def table(frame: pandas.DataFrame, columns: Columns) -> list[str]:
@@ -41,7 +47,7 @@ def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:
     ratio, words = number(2), (("verdict", None), ("reason", None))
-    columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": ratio, "high": ratio, "blocks": number(0)}
+    columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": end, "high": end, "blocks": number(0)}
     columns |= {"p_holm": number(4), "family": None, "fairness": None, "smallest_detectable": ratio}
     columns |= {"blocks_needed": number(0), "hours_needed": number(1), "agreement": share} | dict(words)
     lines = []
@@ -133,7 +139,7 @@ def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
     columns |= {"seconds_high": ("most", number(4)), "ratio": ("times as fast as the largest", number(3))}
     columns |= {"ratio_low": ("low", number(3)), "ratio_high": ("high", number(3)), "verdict": ("verdict", None)}
     columns |= {"within_floor": ("within the noise", None), "speedup": ("times as fast as the baseline", number(2))}
-    columns |= {"speedup_low": ("low", number(2)), "speedup_high": ("high", number(2)), "reason": ("remark", None)}
+    columns |= {"speedup_low": ("low", end), "speedup_high": ("high", end), "reason": ("remark", None)}
     return table(_variant(frame), columns)
 
 
@@ -157,9 +163,9 @@ def scaling(frame: pandas.DataFrame) -> list[str]:
     """What more workers bring: a row a variant and number of workers."""
     columns: Columns = {"variant": ("variant", None), "workers": ("workers", number(0)), "blocks": ("n", number(0))}
     columns |= {"throughput": ("images/s", number(2)), "speedup": ("times as fast as its fewest", number(2))}
-    columns |= {"speedup_low": ("low", number(2)), "speedup_high": ("high", number(2))}
-    columns |= {"efficiency": ("efficiency", number(2)), "efficiency_low": ("low", number(2))}
-    columns |= {"efficiency_high": ("high", number(2)), "start_seconds": ("start, s", number(1))}
+    columns |= {"speedup_low": ("low", end), "speedup_high": ("high", end)}
+    columns |= {"efficiency": ("efficiency", number(2)), "efficiency_low": ("low", end)}
+    columns |= {"efficiency_high": ("high", end), "start_seconds": ("start, s", number(1))}
     columns |= {"load_seconds": ("load, s", number(1)), "reason": ("remark", None)}
     return table(_variant(scaled(frame)), columns)
 

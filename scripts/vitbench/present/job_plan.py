@@ -9,7 +9,7 @@ import pandas as pd
 
 from vitbench.analysis.cost import MONEY, TIME
 from vitbench.analysis.jobs import FROM_FULL
-from vitbench.present.labels import hardware_of, name_of, number, number_of, several
+from vitbench.present.labels import brackets, hardware_of, name_of, number, number_of, several
 from vitbench.present.markdown import grid, wrapped
 
 HOW_TO_READ = (
@@ -73,7 +73,7 @@ def _paid(row: Any) -> str:
 def ranged(row: Any, column: str) -> str:
     """A number with the ends of its range, where it has any."""
     value, low, high = (getattr(row, name) for name in (column, f"{column}_low", f"{column}_high"))
-    return number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low) else "")
+    return number(value) + brackets(low, high)
 
 
 def limits(plan: pd.DataFrame) -> list[str]:

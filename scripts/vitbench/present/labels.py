@@ -88,6 +88,14 @@ def number(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
+def end(value: float) -> str:
+    """An end of an interval as `number` writes it, but one beside 1 with as many digits as tell the side: "1.005"."""
+    written, digits = number(value), 3
+    while value != 1 and written in ("1.00", "1.000", "1.0000"):
+        written, digits = f"{value:.{digits}f}", digits + 1
+    return written
+
+
 def interval(ratio: float, low: float, high: float, blocks: float = LEAST_BLOCKS) -> str:
     """A quantity with its 95% interval: "1.13 [1.06, 1.18]".
 
@@ -96,12 +104,12 @@ def interval(ratio: float, low: float, high: float, blocks: float = LEAST_BLOCKS
     if not math.isfinite(ratio + low + high):
         return number(ratio)
     if blocks < LEAST_BLOCKS:
-        ends = f"range {number(low)} to {number(high)} of {blocks:.0f}" if blocks > 1 else "1 block"
+        ends = f"range {end(low)} to {end(high)} of {blocks:.0f}" if blocks > 1 else "1 block"
         return f"{number(ratio)} ({ends})"
-    return f"{number(ratio)} [{number(low)}, {number(high)}]"
+    return number(ratio) + brackets(low, high)
 
 
-def brackets(low: float, high: float, form: Callable[[float], str] = number) -> str:
+def brackets(low: float, high: float, form: Callable[[float], str] = end) -> str:
     """ " [1.06, 1.18]", the ends of a ratio's interval, or of few blocks' range; "" of one block, which has neither."""
     known = math.isfinite(low + high) and low != high
     return f" [{form(low)}, {form(high)}]" if known else ""
@@ -118,10 +126,10 @@ def several(count: float, what: str) -> str:
 
 
 def percentage(share: float) -> str:
-    """A share as per cent, rounded down, so that 100% means every one; "–" where there is none."""
+    """A share as per cent, to a tenth of it, but that 100% means every one; "–" where there is none."""
     if not math.isfinite(share):
         return "–"
-    per_mille = math.floor(share * 1000 + 1e-9)
+    per_mille = round(share * 1000) if share >= 1 else min(round(share * 1000), 999)
     return f"{per_mille // 10}%" if per_mille % 10 == 0 else f"{per_mille / 10:.1f}%"
 
 

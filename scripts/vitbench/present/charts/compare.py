@@ -48,7 +48,7 @@ def _name(row: pd.Series) -> str:
 
 
 def _cells(row: pd.Series) -> tuple[tuple[str, ...], ...]:
-    ratio = f"{row.speedup:.2f}{brackets(row.low, row.high, '{:.2f}'.format)}" if math.isfinite(row.speedup) else "–"
+    ratio = f"{row.speedup:.2f}{brackets(row.low, row.high)}" if math.isfinite(row.speedup) else "–"
     both = f"{number_of(row.baseline_repeats)} / {number_of(row.candidate_repeats)}"
     return (ratio,), (both,), (percentage(row.smallest_detectable - 1),), (row.verdict,)
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from vitbench.analysis.statistics import LEAST_BLOCKS
 from vitbench.present import style
-from vitbench.present.labels import DEVICES, number, variant_name
+from vitbench.present.labels import DEVICES, brackets, number, variant_name
 from vitbench.series.replication import KINDS, NOT_MEASURED, VERDICTS
 
 OURS, THEIRS = style.BLUE, style.VERMILION
@@ -123,7 +123,7 @@ def _columns(measured: pd.DataFrame) -> list[list[list[tuple[str, float, str]]]]
     columns: list[list[list[tuple[str, float, str]]]] = [[[(line, small, bold) for line in lines]] for lines in head]
     for row in measured.itertuples():
         intervals = [
-            f"{number(middle)} [{number(low)}, {number(high)}]"
+            f"{number(middle)}{brackets(low, high)}"
             for middle, low, high in (
                 (row.ours, row.ours_low, row.ours_high),
                 (row.published, row.published_low, row.published_high),

@@ -8,10 +8,7 @@ from collections import Counter
 import pandas as pd
 
 from vitbench.present import style
-from vitbench.present.labels import (
-    number,
-    number_of,
-)
+from vitbench.present.labels import brackets, number, number_of
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     Dot,
@@ -90,8 +87,8 @@ def replication(table: pd.DataFrame) -> Section | None:
 
 def _beside(row, axis: axes.Axis) -> StripRow:
     candidate, baseline = row.our_candidate or row.candidate, row.our_baseline or row.baseline
-    theirs = f"published: {number(row.published)} [{number(row.published_low)}, {number(row.published_high)}]"
-    ours = f"ours: {number(row.ours)} [{number(row.ours_low)}, {number(row.ours_high)}], n = {number_of(row.blocks)}"
+    theirs = f"published: {number(row.published)}{brackets(row.published_low, row.published_high)}"
+    ours = f"ours: {number(row.ours)}{brackets(row.ours_low, row.ours_high)}, n = {number_of(row.blocks)}"
     decided = row.our_verdict in JUDGED
     return StripRow(
         name=candidate,

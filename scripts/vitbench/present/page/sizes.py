@@ -8,7 +8,7 @@ import pandas as pd
 
 from vitbench.analysis.total_time import LEAST, LEAST_SIZES
 from vitbench.cells import NAME_COLUMNS
-from vitbench.present.labels import DEVICES, name_of, number, number_of
+from vitbench.present.labels import DEVICES, brackets, name_of, number, number_of
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     Dot,
@@ -85,7 +85,7 @@ def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | N
 def _ranged(row, column: str, ends: str, factor: float = 1.0) -> str:
     """A number with its ends, where it has any."""
     value, low, high = (factor * getattr(row, name) for name in (column, f"{ends}_low", f"{ends}_high"))
-    return number(value) + (f" [{number(low)}, {number(high)}]" if math.isfinite(low) else "")
+    return number(value) + brackets(low, high)
 
 
 def _departure(row) -> str:
