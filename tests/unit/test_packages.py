@@ -87,6 +87,13 @@ def test_what_is_locked_beside_the_environment_is_not_in_it(name):
     assert beside and not beside & default and not beside & set(lock.beside(ENVS.parent)[name]["without"])
 
 
+def test_a_lock_beside_leaves_out_what_the_default_one_has_and_what_it_is_to_be_without(tmp_path):
+    default = "numpy==2.0 \\\n    --hash=sha256:0\ntorch==3.0 ; sys_platform == 'linux'\n"
+    constraint, file, *rest = lock._beside(["telemetry"], tmp_path, default)
+    assert constraint == "-c" and Path(file).read_text() == default
+    assert set(rest) == {f"--no-emit-package={name}" for name in ("numpy", "torch", "telemetry")}
+
+
 def test_only_the_variants_that_need_packages_have_them_fetched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     without, with_them = Grid(planted.CONFIG, "linux-x86_64"), Grid(planted.CONFIG | OPENVINO, "linux-x86_64")

@@ -47,7 +47,7 @@ def test_every_sentence_of_the_end_of_a_run(both):
         lines = closing_lines(
             run.runs, run.best, run.parity, run.speedup, context, total, published(), 0.05, Rule(most=20)
         )
-        return [*lines, *other_terms(run.speedup, context["versions"])]
+        return [answer(run.speedup, context["versions"]), *lines, *other_terms(run.speedup, context["versions"])]
 
     there, back = map(said, both)
     # The last of it is what the article found, which no name of ours changes.
