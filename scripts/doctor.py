@@ -161,7 +161,7 @@ def parts(facts):
 
 def download_lines(found):
     """The parts as aligned lines, then their sum and about how long that takes."""
-    lines, width = [], max(len(part.name) for part in found)
+    lines, width = [], max((len(part.name) for part in found), default=0)
     for part in found:
         state = "already there" if part.present else "" if part.wanted else "only if asked for"
         lines.append(f"{part.name:<{width}}{size_text(part.size):>8}  {state}".rstrip())

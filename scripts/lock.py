@@ -318,7 +318,7 @@ def downloads(root: Path, old: dict) -> dict:
         unchanged = old.get(name, {}).get("lock") == sha256(root / "envs" / f"{name}.txt")
         answer[name] = old[name] if unchanged else package_sizes(root, name)
         if name in apart:
-            answer[name] = {"title": apart[name]["title"]} | answer[name]
+            answer[name] = answer[name] | {"title": apart[name]["title"]}
     for spec in sorted((root / "envs" / "jars").glob("*/jgo.lock.toml")):
         found = jar_sizes(spec.parent, MavenContext().repo_cache) or old.get(spec.parent.name)
         if found:

@@ -103,6 +103,8 @@ def test_sizes_belong_to_the_locks():
     sizes = json.loads((ENVS / "downloads.json").read_text())
     for name in (*lock.FIRST, *lock.beside(ENVS.parent)):
         assert sizes[name]["lock"] == sha256(ENVS / f"{name}.txt"), f"run make lock: sizes of {name} are old"
+    titles = {name: part["title"] for name, part in sizes.items() if "title" in part}
+    assert titles == {name: part["title"] for name, part in lock.beside(ENVS.parent).items()}
     assert set(sizes["default"]) == {"lock", "linux-x86_64", "linux-arm64", "macosx-arm64"}
     assert set(sizes["tensorflow-export"]) == {"lock", "linux-x86_64", "macosx-x86_64"}
     assert {path.parent.name for path in ENVS.glob("jars/*/jgo.lock.toml")} <= set(sizes)
