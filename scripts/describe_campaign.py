@@ -32,7 +32,16 @@ from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line, other_terms
 from vitbench.present.campaign_tables import PARTS, quiet, scaled, scaling, share
 from vitbench.present.charts import CHARTS
-from vitbench.present.labels import brackets, cell_names, hardware_of, number_of, several, size_words, variant_of
+from vitbench.present.labels import (
+    brackets,
+    cell_names,
+    hardware_of,
+    interval,
+    number_of,
+    several,
+    size_words,
+    variant_of,
+)
 from vitbench.present.labels import number as quantity
 from vitbench.present.markdown import blocks, filled, wrapped
 from vitbench.present.page.pictures import small
@@ -197,6 +206,29 @@ def comparisons(campaign: Campaign) -> list[str]:
     return lines
 
 
+def ceilings(campaign: Campaign) -> list[str]:
+    """A row a precision in which products were made: the fastest variant, and how fast any could be on this machine.
+
+    That is where all cores do nothing but decode the images (as fast as `decode_ceiling`) and multiply matrices (at the
+    machine's peak in that precision, `peak_gflops`), one after the other on a CPU; on a GPU the slower of the two.
+    """
+    speedup, physics = campaign.tables["speedup"], campaign.tables["physics"]
+    ratios = speedup[(speedup.comparison == BEST_GROUP) & (speedup.baseline == speedup.baseline.iloc[0])]
+    physics = physics[physics.dataset == "full"].set_index(cell_names(physics[physics.dataset == "full"]))
+    first = physics.loc[ratios.baseline.iloc[0]]
+    lines = ["| products in | fastest | times as fast | at most |", "| --- | --- | --- | --- |"]
+    for precision, cells in physics[physics.device == first.device].groupby("peak_precision", sort=False):
+        told = ratios[ratios.candidate.isin(cells.index) & ratios.speedup.notna()]
+        decode, forward = cells.decode_ceiling.iloc[0], (cells.peak_gflops / cells.gflop_per_image).iloc[0]
+        possible = 1 / (1 / decode + 1 / forward) if first.device == "cpu" else min(decode, forward)
+        if len(told):
+            best = told.loc[told.speedup.idxmax()]
+            ratio = interval(best.speedup, best.low, best.high, best.blocks)
+            fastest = variant_of(Cell.parse(best.candidate))
+            lines.append(f"| {precision} | {fastest} | {ratio} | {quantity(possible / first.throughput)} |")
+    return lines
+
+
 def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
     """Cell of the full data set → its value in a table of the campaign."""
     frame = campaign.tables[table]
@@ -216,6 +248,7 @@ BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
         noise_line(campaign.tables["speedup"]) or "No cell was measured twice: the noise is not known."
     ],
     "comparisons": lambda campaign, page: comparisons(campaign),
+    "ceilings": lambda campaign, page: ceilings(campaign),
     "advice": lambda campaign, page: best_table(campaign.tables["advice"]),
     "steps": lambda campaign, page: steps_table(campaign.tables["steps"]),
     "scaling": lambda campaign, page: scaling(campaign.tables["scaling"]),

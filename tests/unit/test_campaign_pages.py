@@ -15,6 +15,7 @@ from vitbench.analysis.sustained import OF_REPEAT
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import HOME
+from vitbench.present import labels
 from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
 from vitbench.records.archive import open_archive
 
@@ -63,7 +64,7 @@ def test_a_campaign_with_long_repeats_has_their_part_and_chart(campaign):
     page = describe_campaign.describe(
         replace(campaign, tables=campaign.tables | {"sustained": typed(minutes, "sustained")})
     )
-    assert "## Minute by minute" in page and "| 8.00 | 6.00 | -25.0% |" in page and "sustained.png" in page
+    assert "## Minute by minute" in page and "| 8.00 | 6.00 | -25% |" in page and "sustained.png" in page
     page = describe_campaign.describe(replace(campaign, tables=campaign.tables | {"sustained": typed([], "sustained")}))
     assert "Minute by minute" not in page and "sustained.png" not in page
 
@@ -83,6 +84,18 @@ def test_every_block_can_be_written(campaign):
         assert describe_campaign.block(campaign, HOME / "README.md", what).strip()
 
 
+def test_no_variant_is_faster_than_its_ceiling_which_is_the_rates_of_decoding_and_multiplying(campaign):
+    _, _, *rows = describe_campaign.block(campaign, HOME / "README.md", "ceilings").splitlines()
+    for _, _, variant, ratio, most, _ in (map(str.strip, row.split("|")) for row in rows):
+        assert float(ratio.split()[0]) < float(most), variant
+    physics = campaign.tables["physics"]
+    if campaign.name == "precisions":
+        assert [row.split(" | ")[0] for row in rows] == ["| float32", "| bfloat16", "| int8"]
+        first = physics[(physics.dataset == "full") & (physics.variant == "pipeline")].iloc[0]
+        seconds = 1 / first.decode_ceiling + first.gflop_per_image / first.peak_gflops
+        assert rows[0].endswith(f"| {1 / seconds / first.throughput:.2f} |")
+
+
 def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
     text = describe_campaign.block(campaign, HOME / "README.md", "comparisons")
     speedup = campaign.tables["speedup"]
@@ -90,7 +103,7 @@ def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
     known = asked[asked.speedup.notna()]
     assert len(known) > 0
     for row in known.itertuples():
-        ends = f" [{row.low:.2f}, {row.high:.2f}]" if row.blocks > 1 else ""
+        ends = f" [{labels.end(row.low)}, {labels.end(row.high)}]" if row.blocks > 1 else ""
         written = f"| {row.speedup:.2f}{ends} | {row.blocks:.0f} | {row.verdict} |"
         assert text.count(written) >= 1, written
     header, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
