@@ -115,11 +115,16 @@ def test_every_variant_has_the_label_that_its_settings_and_records_give():
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "label"),
-    [("cores", "cores", EQUAL), (2, 2, EQUAL), (0, 0, EQUAL), (2, 4, UNEQUAL), (0, "cores", UNEQUAL)],
+    [
+        *[("cores", "cores", EQUAL), (2, 2, EQUAL), (0, 0, EQUAL), (2, 4, UNEQUAL), (0, "cores", UNEQUAL)],
+        (2, {"loader_workers": 2, "threads_a_process": 1}, UNEQUAL),  # each process has two of its own
+        (0, {"loader_workers": 0, "threads_a_process": 1}, EQUAL),
+    ],
 )
 def test_processes_beside_the_threads_are_equal_terms_where_both_have_as_many(ours, theirs, label):
-    def side(workers: int | str) -> fairness.Terms:
-        declared = terms("huggingface", {"image_processor": "pil", "loader_workers": workers})
+    def side(workers: int | str | dict) -> fairness.Terms:
+        settings = workers if isinstance(workers, dict) else {"loader_workers": workers}
+        declared = terms("huggingface", {"image_processor": "pil"} | settings)
         return fairness.Terms("huggingface", ("cpu", 2.0, 1), frozenset(declared), "float32", 2.0)
 
     assert fairness.label(side(ours), side(theirs), None) == fairness.label(side(theirs), side(ours), None) == label

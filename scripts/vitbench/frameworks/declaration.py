@@ -124,7 +124,8 @@ class Framework:
     of_article: Callable[[dict[str, Any]], bool] = lambda definition: False
     """a variant's definition → whether these are the settings with which the article ran the framework"""
     helpers: Callable[[dict[str, Any]], int | str] = lambda definition: 0
-    """a variant's definition → how many processes work for it beside the threads that its records count, or `cores`"""
+    """a variant's definition → how many processes work for it beside the threads that its records count, in words where
+    a number does not say it (`cores`); 0 where none does"""
     engine_alone: bool = False
     """whether it is an engine alone, which leaves out what a framework does around it"""
     defaults: dict[str, Any] = field(default_factory=dict)

@@ -43,6 +43,12 @@ def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
     return None
 
 
+def helpers(definition: dict[str, Any]) -> int | str:
+    """The DataLoader's workers; where several processes share the images, each has its own."""
+    workers, threads = definition.get("loader_workers", 0), definition.get("threads_a_process")
+    return f"{workers} in each process of {threads} threads" if workers and threads else workers
+
+
 FRAMEWORK = Framework(
     name="huggingface",
     title="Hugging Face",
@@ -99,7 +105,7 @@ FRAMEWORK = Framework(
     refuses=refuses,
     # transformers had no other image processor then than the one on Pillow.
     of_article=lambda definition: definition == {"image_processor": "pil"},
-    helpers=lambda definition: definition.get("loader_workers", 0),
+    helpers=helpers,
     defaults={"loader_workers": 0, "precision": "float32"},
     search={
         "threads_a_process": divisors,
