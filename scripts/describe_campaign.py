@@ -200,32 +200,40 @@ def comparisons(campaign: Campaign) -> list[str]:
             if row.family == CONTROLS:
                 variant = f"A/A: {cell(baseline)[0]}, once more"
             around = brackets(row.low, row.high)
-            ratio = "–" if math.isnan(row.speedup) else f"{row.speedup:.2f}{around}"
+            ratio = "–" if math.isnan(row.speedup) else quantity(row.speedup) + around
             found = [ratio, number_of(row.blocks), row.verdict, share(row.agreement)]
             lines.append(f"| {' | '.join([variant, *rest, *found])} |")
     return lines
 
 
 def ceilings(campaign: Campaign) -> list[str]:
-    """A row a precision in which products were made: the fastest variant, and how fast any could be on this machine.
+    """A row a precision in which a CPU multiplied: the fastest variant of the first baseline's, that included, and how
+    fast one would be that did nothing but decode and multiply on all cores.
 
-    That is where all cores do nothing but decode the images (as fast as `decode_ceiling`) and multiply matrices (at the
-    machine's peak in that precision, `peak_gflops`), one after the other on a CPU; on a GPU the slower of the two.
+    Images are decoded as fast as Pillow does it (`decode_ceiling`), and products made at the highest rate of any
+    library in that precision (`peak_gflops`), one after the other.
     """
     speedup, physics = campaign.tables["speedup"], campaign.tables["physics"]
-    ratios = speedup[(speedup.comparison == BEST_GROUP) & (speedup.baseline == speedup.baseline.iloc[0])]
-    physics = physics[physics.dataset == "full"].set_index(cell_names(physics[physics.dataset == "full"]))
-    first = physics.loc[ratios.baseline.iloc[0]]
-    lines = ["| products in | fastest | times as fast | at most |", "| --- | --- | --- | --- |"]
-    for precision, cells in physics[physics.device == first.device].groupby("peak_precision", sort=False):
-        told = ratios[ratios.candidate.isin(cells.index) & ratios.speedup.notna()]
-        decode, forward = cells.decode_ceiling.iloc[0], (cells.peak_gflops / cells.gflop_per_image).iloc[0]
-        possible = 1 / (1 / decode + 1 / forward) if first.device == "cpu" else min(decode, forward)
-        if len(told):
-            best = told.loc[told.speedup.idxmax()]
-            ratio = interval(best.speedup, best.low, best.high, best.blocks)
-            fastest = variant_of(Cell.parse(best.candidate))
-            lines.append(f"| {precision} | {fastest} | {ratio} | {quantity(possible / first.throughput)} |")
+    ratios = speedup[(speedup.comparison == BEST_GROUP) & speedup.speedup.notna()]
+    physics = physics[(physics.dataset == "full") & (physics.device == "cpu")]
+    physics = physics.set_index(cell_names(physics))
+    if ratios.empty or ratios.baseline.iloc[0] not in physics.index:
+        return ["There is no ratio of a CPU's, or nothing is known of what it can do at most."]
+    baseline = ratios.baseline.iloc[0]
+    ratios = ratios[ratios.baseline == baseline]
+    lines = ["| products in | fastest | times as fast | at these rates |", "| --- | --- | --- | --- |"]
+    for precision, cells in physics.groupby("peak_precision", sort=False):
+        told = ratios[ratios.candidate.isin(cells.index)]
+        best = told.loc[told.speedup.idxmax()] if len(told) else None
+        if baseline in cells.index and (best is None or best.speedup < 1):
+            fastest, ratio = baseline, "1"
+        elif best is not None:
+            fastest, ratio = best.candidate, interval(best.speedup, best.low, best.high, best.blocks)
+        else:
+            continue
+        seconds = 1 / cells.decode_ceiling.iloc[0] + (cells.gflop_per_image / cells.peak_gflops).iloc[0]
+        possible = quantity(1 / seconds / physics.throughput[baseline])
+        lines.append(f"| {precision} | {variant_of(Cell.parse(fastest))} | {ratio} | {possible} |")
     return lines
 
 

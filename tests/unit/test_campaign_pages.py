@@ -84,16 +84,21 @@ def test_every_block_can_be_written(campaign):
         assert describe_campaign.block(campaign, HOME / "README.md", what).strip()
 
 
-def test_no_variant_is_faster_than_its_ceiling_which_is_the_rates_of_decoding_and_multiplying(campaign):
-    _, _, *rows = describe_campaign.block(campaign, HOME / "README.md", "ceilings").splitlines()
-    for _, _, variant, ratio, most, _ in (map(str.strip, row.split("|")) for row in rows):
-        assert float(ratio.split()[0]) < float(most), variant
+def test_no_variant_is_faster_than_the_rates_of_decoding_and_multiplying_allow(campaign):
+    text = describe_campaign.block(campaign, HOME / "README.md", "ceilings")
     physics = campaign.tables["physics"]
+    full = physics[(physics.dataset == "full") & (physics.device == "cpu")]
+    assert text.startswith("|") == (len(full) > 0)
+    rows = [[cell.strip() for cell in row.split("|")] for row in text.splitlines()[2:]]
+    for _, precision, variant, ratio, most, _ in rows:
+        assert float(ratio.split()[0]) < float(most), variant
+        if precision == "float32":  # the baseline's own
+            assert float(ratio.split()[0]) >= 1, variant
+            first = full[full.peak_precision == precision].iloc[0]
+            seconds = 1 / first.decode_ceiling + first.gflop_per_image / first.peak_gflops
+            assert most == labels.number(1 / seconds / first.throughput)
     if campaign.name == "precisions":
-        assert [row.split(" | ")[0] for row in rows] == ["| float32", "| bfloat16", "| int8"]
-        first = physics[(physics.dataset == "full") & (physics.variant == "pipeline")].iloc[0]
-        seconds = 1 / first.decode_ceiling + first.gflop_per_image / first.peak_gflops
-        assert rows[0].endswith(f"| {1 / seconds / first.throughput:.2f} |")
+        assert [row[1] for row in rows] == ["float32", "bfloat16", "int8"]
 
 
 def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
@@ -104,7 +109,7 @@ def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
     assert len(known) > 0
     for row in known.itertuples():
         ends = f" [{labels.end(row.low)}, {labels.end(row.high)}]" if row.blocks > 1 else ""
-        written = f"| {row.speedup:.2f}{ends} | {row.blocks:.0f} | {row.verdict} |"
+        written = f"| {labels.number(row.speedup)}{ends} | {row.blocks:.0f} | {row.verdict} |"
         assert text.count(written) >= 1, written
     header, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     (ratio,) = (place for place, name in enumerate(header) if name.startswith("times as fast"))

@@ -400,9 +400,27 @@ def test_numbers_in_words():
     ends = ((0.9123, 1.2), (1.1, 1.1), (float("nan"), 1))
     assert [labels.brackets(*one) for one in ends] == [" [0.91, 1.20]", "", ""]
     assert [labels.number(value) for value in (0.1234, 12.34, 1234.5, float("nan"))] == ["0.12", "12.3", "1234", "–"]
-    ends = {1.0046: "1.005", 0.9996: "0.9996", 1: "1.00", 1.006: "1.01", 0.994: "0.99"}
+    ends = {
+        1.0046: "1.005",
+        0.9996: "0.9996",
+        1: "1.00",
+        1.006: "1.01",
+        0.994: "0.99",
+        1.000001: "1.000001",
+        12.34: "12.3",
+    }
     assert {value: labels.end(value) for value in ends} == ends
-    shares = {1: "100%", 0.99999: "99.9%", 0.5: "50%", 0.0737: "7.4%", 0: "0%", 1.00001: "100%"}
+    shares = {
+        1: "100%",
+        0.99999: "99.9%",
+        0.5: "50%",
+        0.0737: "7.4%",
+        0: "0%",
+        1.00001: "100%",
+        1 - 1e-16: "100%",
+        -0.032: "-3.2%",
+        float("inf"): "–",
+    }
     assert {share: labels.percentage(share) for share in shares} == shares
 
 

@@ -99,7 +99,7 @@ def other_terms(speedup: pandas.DataFrame, versions: dict[str, str]) -> list[str
         sure = f"[{_ends(row) if row.verdict == TOO_FEW else f'{end(row.low)}–{end(row.high)}'}: {row.verdict}]"
         _, candidate = names_of_pair(row, versions)
         among = f", the fastest of {len(rows)}" if len(rows) > 1 else ""
-        parts.append(f"{label}, {candidate} {row.speedup:.2f} times as fast {sure}{among}")
+        parts.append(f"{label}, {candidate} {number(row.speedup)} times as fast {sure}{among}")
     return [f"On other terms: {'; '.join(parts)}."] if parts else []
 
 
@@ -123,7 +123,9 @@ def answer(speedup: pandas.DataFrame, versions: dict[str, str]) -> str:
     # Blocks are added until primary comparisons are decided, not until this one is.
     sure += f"; {EXPLORATORY}" if row.family == EXPLORATORY else ""
     terms = f" ({row.fairness})" if row.fairness else ""
-    return f"{candidate} was {row.speedup:.2f} times as fast as {baseline} on {row.images:.0f} images{terms} [{sure}]"
+    return (
+        f"{candidate} was {number(row.speedup)} times as fast as {baseline} on {row.images:.0f} images{terms} [{sure}]"
+    )
 
 
 def _ends(row: Any) -> str:
@@ -141,7 +143,7 @@ def noise_line(speedup: pandas.DataFrame) -> str:
         ends = f"{'interval' if row.blocks >= LEAST_BLOCKS else 'range'} {end(row.low)} to {end(row.high)}, "
         ends = ends if row.blocks > 1 else ""
         against = row.baseline.rpartition("/")[0].removesuffix("/w1")
-        each.append(f"{against} against itself {row.speedup:.2f} ({ends}n = {row.blocks:.0f}): {row.verdict}")
+        each.append(f"{against} against itself {number(row.speedup)} ({ends}n = {row.blocks:.0f}): {row.verdict}")
     words = f"A/A controls: {'; '.join(each)}."
     for device, rows in controls[controls.floor.notna()].groupby(controls.candidate.map(device_in)):
         row = rows.iloc[0]

@@ -27,6 +27,11 @@ def share(value: float) -> str:
     return "" if math.isnan(value) else labels.percentage(value)
 
 
+def ratio(value: float) -> str:
+    """A ratio, as sentences have it; empty for a missing value."""
+    return "" if math.isnan(value) else labels.number(value)
+
+
 def end(value: float) -> str:
     """An end of a ratio's interval; empty for a missing value."""
     return "" if math.isnan(value) else labels.end(value)
@@ -46,7 +51,7 @@ def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:
-    ratio, words = number(2), (("verdict", None), ("reason", None))
+    words = (("verdict", None), ("reason", None))
     columns = {"candidate": None, "baseline": None, "speedup": ratio, "low": end, "high": end, "blocks": number(0)}
     columns |= {"p_holm": number(4), "family": None, "fairness": None, "smallest_detectable": ratio}
     columns |= {"blocks_needed": number(0), "hours_needed": number(1), "agreement": share} | dict(words)
@@ -138,7 +143,7 @@ def _data_set_sizes(frame: pandas.DataFrame) -> list[str]:
     columns |= {"seconds_an_image": ("s an image", number(4)), "seconds_low": ("least", number(4))}
     columns |= {"seconds_high": ("most", number(4)), "ratio": ("times as fast as the largest", number(3))}
     columns |= {"ratio_low": ("low", number(3)), "ratio_high": ("high", number(3)), "verdict": ("verdict", None)}
-    columns |= {"within_floor": ("within the noise", None), "speedup": ("times as fast as the baseline", number(2))}
+    columns |= {"within_floor": ("within the noise", None), "speedup": ("times as fast as the baseline", ratio)}
     columns |= {"speedup_low": ("low", end), "speedup_high": ("high", end), "reason": ("remark", None)}
     return table(_variant(frame), columns)
 
@@ -162,7 +167,7 @@ def scaled(frame: pandas.DataFrame) -> pandas.DataFrame:
 def scaling(frame: pandas.DataFrame) -> list[str]:
     """What more workers bring: a row a variant and number of workers."""
     columns: Columns = {"variant": ("variant", None), "workers": ("workers", number(0)), "blocks": ("n", number(0))}
-    columns |= {"throughput": ("images/s", number(2)), "speedup": ("times as fast as its fewest", number(2))}
+    columns |= {"throughput": ("images/s", number(2)), "speedup": ("times as fast as its fewest", ratio)}
     columns |= {"speedup_low": ("low", end), "speedup_high": ("high", end)}
     columns |= {"efficiency": ("efficiency", number(2)), "efficiency_low": ("low", end)}
     columns |= {"efficiency_high": ("high", end), "start_seconds": ("start, s", number(1))}

@@ -149,7 +149,7 @@ COLUMNS = {
     "smallest_detectable": "ratio that these blocks would call `faster` in 80% of cases",
     "blocks_needed": "blocks for a verdict in 80% of cases at this noise, if the true ratio is the one found",
     "hours_needed": "hours that the lacking blocks would take, or all of them where `growth` is empty",
-    "growth": "how blocks are added to these: `make settle`, or more `repeats`; empty: a verdict takes new ones",
+    "growth": "how blocks are added to these: `make settle`, or more repeats; empty: a verdict takes new ones",
     "floor": "ratio within which noise alone stays in 95% of cases, by the A/A controls",
     "floor_low": "lower end of its own 95% interval",
     "floor_high": "upper end",

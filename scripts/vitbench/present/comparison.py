@@ -196,7 +196,7 @@ def _side_by_side(rows: pandas.DataFrame) -> list[str]:
 def _on_machine(row: Any) -> str:
     if row is None:
         return "–"
-    rate = f"{number(row.throughput)}{brackets(row.throughput_low, row.throughput_high)}"
+    rate = f"{number(row.throughput)}{brackets(row.throughput_low, row.throughput_high, number)}"
     if not math.isfinite(row.speedup):
         return rate
     return f"{rate}; {number(row.speedup)} times ({row.verdict})"

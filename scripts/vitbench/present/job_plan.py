@@ -73,7 +73,7 @@ def _paid(row: Any) -> str:
 def ranged(row: Any, column: str) -> str:
     """A number with the ends of its range, where it has any."""
     value, low, high = (getattr(row, name) for name in (column, f"{column}_low", f"{column}_high"))
-    return number(value) + brackets(low, high)
+    return number(value) + brackets(low, high, number)
 
 
 def limits(plan: pd.DataFrame) -> list[str]:

@@ -91,7 +91,7 @@ def number(value: float) -> str:
 def end(value: float) -> str:
     """An end of an interval as `number` writes it, but one beside 1 with as many digits as tell the side: "1.005"."""
     written, digits = number(value), 3
-    while value != 1 and written in ("1.00", "1.000", "1.0000"):
+    while math.isfinite(value) and value != 1 and float(written) == 1:
         written, digits = f"{value:.{digits}f}", digits + 1
     return written
 
@@ -106,11 +106,14 @@ def interval(ratio: float, low: float, high: float, blocks: float = LEAST_BLOCKS
     if blocks < LEAST_BLOCKS:
         ends = f"range {end(low)} to {end(high)} of {blocks:.0f}" if blocks > 1 else "1 block"
         return f"{number(ratio)} ({ends})"
-    return number(ratio) + brackets(low, high)
+    return f"{number(ratio)} [{end(low)}, {end(high)}]"
 
 
 def brackets(low: float, high: float, form: Callable[[float], str] = end) -> str:
-    """ " [1.06, 1.18]", the ends of a ratio's interval, or of few blocks' range; "" of one block, which has neither."""
+    """ " [1.06, 1.18]", the ends of a ratio's interval, or of few blocks' range; "" of one block, which has neither.
+
+    Ends of seconds and the like, to which 1 is no border, have the form `number`.
+    """
     known = math.isfinite(low + high) and low != high
     return f" [{form(low)}, {form(high)}]" if known else ""
 
@@ -129,7 +132,7 @@ def percentage(share: float) -> str:
     """A share as per cent, to a tenth of it, but that 100% means every one; "–" where there is none."""
     if not math.isfinite(share):
         return "–"
-    per_mille = round(share * 1000) if share >= 1 else min(round(share * 1000), 999)
+    per_mille = round(share * 1000) if share > 1 - 1e-9 else min(round(share * 1000), 999)
     return f"{per_mille // 10}%" if per_mille % 10 == 0 else f"{per_mille / 10:.1f}%"
 
 

@@ -15,7 +15,7 @@ from vitbench.present import style
 from vitbench.present.charts import forest
 from vitbench.present.charts.forest import DEVICE_MARKERS, NOISE, Beside, Forest, Shape
 from vitbench.present.comparison import GROUPS, OF_THE_MACHINE
-from vitbench.present.labels import brackets, number_of, percentage
+from vitbench.present.labels import brackets, number, number_of, percentage
 from vitbench.verdicts import DIFFERENT, INCONCLUSIVE, JUDGED, TOO_FEW
 
 # A line a row: of many cells there are many.
@@ -48,7 +48,7 @@ def _name(row: pd.Series) -> str:
 
 
 def _cells(row: pd.Series) -> tuple[tuple[str, ...], ...]:
-    ratio = f"{row.speedup:.2f}{brackets(row.low, row.high)}" if math.isfinite(row.speedup) else "–"
+    ratio = number(row.speedup) + brackets(row.low, row.high) if math.isfinite(row.speedup) else "–"
     both = f"{number_of(row.baseline_repeats)} / {number_of(row.candidate_repeats)}"
     return (ratio,), (both,), (percentage(row.smallest_detectable - 1),), (row.verdict,)
 

@@ -77,7 +77,7 @@ def _numbers(row) -> tuple[str, str]:
     dagger = " †" if row.flags else ""
     if not row.repeats:
         return f"all set aside{dagger}", "–"
-    return f"{number(row.median)}{brackets(row.low, row.high)}{dagger}", number(row.cold_median)
+    return f"{number(row.median)}{brackets(row.low, row.high, number)}{dagger}", number(row.cold_median)
 
 
 def _full(page, left, height, full, names, numbers, columns, runs, marks, context) -> None:

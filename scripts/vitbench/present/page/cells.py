@@ -113,7 +113,7 @@ def _throughputs(device: str, measured: pd.DataFrame, every: pd.DataFrame, chose
         points, whiskers = [], []
         for row in rows.sort_values("batch_size").itertuples(index=False):
             words = f"{name_of(row)}: {number(row.throughput)} images/s"
-            words += f"{brackets(row.throughput_low, row.throughput_high)}, n = {row.repeats:.0f}"
+            words += f"{brackets(row.throughput_low, row.throughput_high, number)}, n = {row.repeats:.0f}"
             place = Dot(
                 x.at(row.batch_size), look.color, words, look.glyph, NOT_REACHED in row.flags, y=y.down(row.throughput)
             )
@@ -203,7 +203,7 @@ def _wall(row, repeats: pd.DataFrame, axis: axes.Axis, looks: Looks) -> StripRow
     same = repeats
     for column in NAME_COLUMNS:
         same = same[same[column] == getattr(row, column)]
-    words = f"{name_of(row)}: {number(row.median)} s{brackets(row.low, row.high)}, n = {row.repeats:.0f}"
+    words = f"{name_of(row)}: {number(row.median)} s{brackets(row.low, row.high, number)}, n = {row.repeats:.0f}"
     dots = [
         Dot(
             axis.at(one.wall_seconds),
@@ -223,7 +223,7 @@ def _wall(row, repeats: pd.DataFrame, axis: axes.Axis, looks: Looks) -> StripRow
         spans=(Span(axis.at(row.low), axis.at(row.high), look.color, words),),
         dots=tuple(dots),
         cells=(
-            f"{number(row.median)}{brackets(row.low, row.high)}",
+            f"{number(row.median)}{brackets(row.low, row.high, number)}",
             number(row.throughput),
             number(row.cold_median),
             number(row.start_median + row.load_median),

@@ -85,7 +85,7 @@ def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | N
 def _ranged(row, column: str, ends: str, factor: float = 1.0) -> str:
     """A number with its ends, where it has any."""
     value, low, high = (factor * getattr(row, name) for name in (column, f"{ends}_low", f"{ends}_high"))
-    return number(value) + brackets(low, high)
+    return number(value) + brackets(low, high, number)
 
 
 def _departure(row) -> str:
