@@ -147,8 +147,8 @@ def beside(root: Path) -> dict[str, dict]:
 
 
 def _beside(without: list[str], temporary: Path, default: str) -> list[str]:
-    """Options that leave out of a lock this, and what the default one, whose text this is, has: its versions hold for
-    both.
+    """Options that leave these packages out of a lock, and those of the default lock, whose text is `default`: its
+    versions hold for both.
     """
     constraint = temporary / "default.txt"
     constraint.write_text(default)

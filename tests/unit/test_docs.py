@@ -87,9 +87,9 @@ def test_the_reference_of_the_tables_is_up_to_date():
 def test_the_downloads_are_those_of_the_locks():
     again = "run `python scripts/describe_downloads.py`"
     assert describe_downloads.DOCUMENT.read_text() == describe_downloads.describe(), again
-    assert "| 1.5 GB | 2 MB | none |" in describe_downloads.table(
-        {part: {"linux-x86_64": 1_500_000_000, "linux-arm64": 2_000_000} for part in describe_downloads.PARTS}
-    )
+    sizes = {part: {"linux-x86_64": 1_500_000_000, "linux-arm64": 2_000_000} for part in describe_downloads.PARTS}
+    table = describe_downloads.table(sizes | {"engine": {"title": "An engine", "linux-x86_64": 3_000_000}})
+    assert "| 1.5 GB | 2 MB | none |" in table and "| An engine, if asked for | 3 MB | none | none |" in table
 
 
 def test_the_citation_and_the_change_log_name_this_version_and_protocol():

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOWNLOADS = {
     "default": {"lock": "0", "linux-x86_64": 3_000_000_000, "linux-arm64": 2_500_000_000, "macosx-arm64": 800_000_000},
     "tensorflow-export": {"lock": "0", "linux-x86_64": 300_000_000},
+    "engine": {"title": "An engine with quite a long name", "lock": "0", "linux-x86_64": 50_000_000},
     "onnx-cpu": {"linux-x86_64": 281_000_000, "linux-arm64": 281_000_000},
     "onnx-gpu": {"linux-x86_64": 700_000_000, "linux-arm64": 700_000_000},
     "tensorflow-cpu": {"linux-x86_64": 500_000_000},
@@ -60,6 +62,10 @@ def test_a_fit_machine_has_no_problem_and_learns_what_is_fetched_and_for_how_lon
         line.split() for line in text.splitlines()
     ]
     assert "onnx-gpu" not in text
+    lines = doctor.download_lines(doctor.parts(GOOD))[:-1]
+    assert "An engine with quite a long name" in lines[-1] and lines[-1].endswith("only if asked for")
+    assert len({re.search(r"[MG]B", line).end() for line in lines}) == 1, "sizes stand below each other"
+    assert doctor.download_lines([]) == ["to fetch: nothing"]
 
 
 @pytest.mark.parametrize(
@@ -130,10 +136,11 @@ def test_parts_follow_the_platform_and_what_is_there():
 
 def test_parts_that_are_there_are_found_in_the_checkout(tmp_path):
     assert doctor.parts_present(tmp_path) == frozenset()
-    for folder in (".venv", "resources/jars/onnx-cpu", "resources/jars/.tensorflow-cpu.partial"):
+    there = ("jars/onnx-cpu", "jars/.tensorflow-cpu.partial", "environments/engine", "environments/.another.partial")
+    for folder in (".venv", *(f"resources/{part}" for part in there)):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / ".venv" / "vitbench-installed.txt").touch()
-    assert doctor.parts_present(tmp_path) == {"default", "onnx-cpu"}
+    assert doctor.parts_present(tmp_path) == {"default", "onnx-cpu", "engine"}
 
 
 def test_every_supported_platform_has_its_sizes():
