@@ -53,6 +53,7 @@ def main(notebook: Path, results: Path, out: Path) -> None:
             iopub_timeout=SECONDS,
             kernel_name="python3",
             record_timing=False,
+            coalesce_streams=True,  # or a line is torn where the kernel sent what it had so far
             resources={"metadata": {"path": "."}},
             extra_arguments=["--log-level=ERROR"],  # or it says of each run that it talks to this machine by TCP
         )

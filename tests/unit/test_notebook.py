@@ -58,6 +58,16 @@ def test_each_chart_says_in_words_what_it_shows():
     assert len(charts) >= 4 and all(len(cell["metadata"]["alt"]) > 40 for cell in charts)
 
 
+def test_a_line_that_reaches_us_in_pieces_is_one_line(campaign, tmp_path, monkeypatch):
+    """A kernel sends what a cell has printed so far whenever a moment has passed, on a busy machine between two words."""
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    (given,) = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
+    printed = "import time\nfor word in ('one', ' line\\n'):\n    print(word, end='', flush=True)\n    time.sleep(0.5)"
+    book.cells = [given, nbformat.v4.new_code_cell(printed)]
+    nbformat.write(book, tmp_path / "pieces.ipynb")
+    assert "one line\n" in execute(campaign, tmp_path / "elsewhere", monkeypatch, tmp_path / "pieces.ipynb")
+
+
 def test_its_figures_are_those_of_the_workflow(page):
     found = dict(DIFFERENCE.findall(page))
     assert found.keys() == {"summary", "speedup"}
