@@ -59,7 +59,7 @@ def test_each_chart_says_in_words_what_it_shows():
 
 
 def test_a_line_that_reaches_us_in_pieces_is_one_line(campaign, tmp_path, monkeypatch):
-    """A kernel sends what a cell has printed so far whenever a moment has passed, on a busy machine between two words."""
+    """A kernel sends what a cell has printed so far after a moment, on a busy machine between two words."""
     book = nbformat.read(NOTEBOOK, as_version=4)
     (given,) = [cell for cell in book.cells if "parameters" in cell.metadata.get("tags", [])]
     printed = "import time\nfor word in ('one', ' line\\n'):\n    print(word, end='', flush=True)\n    time.sleep(0.5)"
