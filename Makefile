@@ -65,7 +65,7 @@ install: .ready
 	@"$(PYTHON)" scripts/install.py
 
 # What a developer runs after each change: no JVM, no browser, no LibreOffice, no network, no installation, no whole run.
-quick = not long and not jvm and not browser and not office and not network
+quick = not long and not ci and not jvm and not browser and not office and not network
 check:
 	@$(in_environment) .venv/bin/python -m pytest tests/unit -m "$(quick)" $(ARGS)
 

@@ -80,6 +80,7 @@ def expected(model, images):
     }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("settings", [{"engine": "onnx"}, TENSORFLOW, TENSORFLOW | {"tensorflow_threads": 1}])
 def test_its_probabilities_are_those_of_pytorch(smoke, model, images, expected, tmp_path, settings):
     found = classify(smoke, model / f"sparknlp-{settings['engine']}", images, tmp_path, settings)
@@ -102,6 +103,7 @@ def quantised(smoke, model, tmp_path_factory):
     return made / "sparknlp-onnx-dynamic"
 
 
+@pytest.mark.ci
 def test_a_quantised_annotator_holds_the_quantised_file_and_labels_alike(smoke, quantised, images, expected, tmp_path):
     assert annotators.check_same_files(quantised.with_name("onnxruntime-dynamic"), quantised) == ["model.onnx"]
     found = classify(smoke, quantised, images, tmp_path, {"engine": "onnx", "onnx_threads": 1})

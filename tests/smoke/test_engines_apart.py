@@ -18,6 +18,8 @@ from vitbench.files import HOME
 from vitbench.inputs import packages
 from vitbench.processor import multiplies_bfloat16
 
+pytestmark = pytest.mark.ci
+
 APART = [name for name in tiny.ENGINES if {"threads_a_process", "compile"} & tiny.definition(name).keys()]
 # The remaining one is looked at closely in tests/unit/test_spark_tasks.py.
 IN_SPARK = [name for name in tiny.IN_SPARK if name != "spark-huggingface/float32"]

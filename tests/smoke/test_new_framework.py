@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 import openpyxl
+import pytest
 import tree
 
 from vitbench import tables
+
+pytestmark = pytest.mark.ci
 
 TOY = Path(__file__).parents[1] / "toy_framework"
 

@@ -24,6 +24,8 @@ from vitbench.inputs import object_store, packages
 from vitbench.inputs.object_store import GONE, LOCK, Store, is_url
 from vitbench.measure import supervisor
 
+pytestmark = pytest.mark.ci
+
 MOTO = os.environ.get("VITBENCH_S3")
 
 

@@ -18,6 +18,8 @@ from vitbench.frameworks.declaration import Setting
 from vitbench.inputs import packages
 from vitbench.processor import multiplies_bfloat16
 
+pytestmark = pytest.mark.ci
+
 HAS_BFLOAT16 = multiplies_bfloat16()
 # One of each kind of program without Spark; tests/unit/test_snippets.py reads those of all variants.
 PROGRAMS = [

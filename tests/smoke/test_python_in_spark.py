@@ -10,7 +10,7 @@ import tree
 from vitbench import tables
 from vitbench.frameworks.stages import STAGES
 
-pytestmark = pytest.mark.jvm
+pytestmark = [pytest.mark.ci, pytest.mark.jvm]
 NAME = "spark-huggingface/float32"
 
 

@@ -276,6 +276,7 @@ def told(tmp_path_factory) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 @pytest.mark.parametrize("name", WAYS)
 def test_every_way_in_and_out_gives_the_same_answers_in_every_pass(told, name):
@@ -287,6 +288,7 @@ def test_every_way_in_and_out_gives_the_same_answers_in_every_pass(told, name):
         assert [one[2] for one in handed] == pytest.approx([one[2] for one in expected], abs=1e-5)
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 @pytest.mark.parametrize("name", WAYS)
 def test_each_way_says_what_it_was_and_what_spark_made_of_it(told, name):
@@ -300,11 +302,13 @@ def test_each_way_says_what_it_was_and_what_spark_made_of_it(told, name):
     assert described["batches"] == ("computed" if WAYS[name].get("sink") else "observed")
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_inside_spark_an_adapter_can_be_given_other_images_too(told):
     assert told["as before"]["given"] == told["parquet"]["given"] == ["0", "1", "2"]
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 @pytest.mark.parametrize("name", WAYS)
 def test_an_image_that_is_none_is_one_line_whichever_way_it_came(told, name):

@@ -325,6 +325,7 @@ def told(given, place, tmp_path_factory) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1]) | {"foreign": str(foreign)}
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_its_answers_are_the_pipelines_on_every_form_of_image_in_every_pass(told, given):
     alike = replace(given, variant=tiny.definition("huggingface/pipeline"))
@@ -337,12 +338,14 @@ def test_its_answers_are_the_pipelines_on_every_form_of_image_in_every_pass(told
     assert all(one == first for one in others)
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_workers_are_used_again_and_load_the_model_once(told):
     before, *after = told["workers"]
     assert len(before) == 2 and after == [before] * 3
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_what_it_says_of_itself_is_what_was_seen(told):
     described = told["described"]
@@ -354,6 +357,7 @@ def test_what_it_says_of_itself_is_what_was_seen(told):
     assert told["settling"] > 0 and told["short"] == 2
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_stages_of_the_tasks_and_the_rest_are_the_pass(told):
     assert len(told["profile"]["passes"]) == 2
@@ -363,12 +367,14 @@ def test_stages_of_the_tasks_and_the_rest_are_the_pass(told):
         assert len(tasks) == 2 and max(tasks) <= one["seconds"]
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_everything_that_it_starts_bears_the_mark_and_counts(told):
     assert told["unmarked"] == []
     assert told["memory"] > told["memory of workers"] > 200
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_nothing_foreign_reaches_a_worker(told):
     assert len(told["environments"]) == 2
@@ -378,6 +384,7 @@ def test_nothing_foreign_reaches_a_worker(told):
         assert "PYTHONSTARTUP" not in variables and variables["OMP_NUM_THREADS"] == "1"
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_a_damaged_image_is_one_line_and_the_next_pass_works(told, given):
     kind, text, ours = told["damaged"]
@@ -385,6 +392,7 @@ def test_a_damaged_image_is_one_line_and_the_next_pass_works(told, given):
     assert "cannot identify image file" in text and "\n" not in text and "Traceback" not in text
 
 
+@pytest.mark.ci
 @pytest.mark.jvm
 def test_a_worker_that_dies_in_mid_pass_is_one_line_and_nothing_is_left(told):
     kind, text, ours = told["died"]

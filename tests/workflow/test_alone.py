@@ -9,6 +9,8 @@ import pytest
 from vitbench.inputs import photographs
 from vitbench.plan.grid import Grid
 
+pytestmark = pytest.mark.ci
+
 GRID = Grid(planted.CONFIG | {"repeats": 2})
 
 # Stands in for all that measures: notes when it ran, slowly enough for another job to run beside it, and leaves what

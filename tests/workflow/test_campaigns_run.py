@@ -91,6 +91,7 @@ def test_every_live_chart_is_drawn_of_it_too(packed):
     assert live <= {path.name for path in (packed.root / "reports/campaigns/mine").iterdir()}
 
 
+@pytest.mark.ci
 def test_another_clone_draws_the_same_bytes(packed, elsewhere, asked):
     one, two = products(packed, "mine"), products(elsewhere, "mine")
     assert {Path(name).suffix for name in asked} == set(FORMS) and len(asked) > 10
@@ -118,6 +119,7 @@ def test_a_page_is_written_of_it_and_another_text_is_noticed(packed, tmp_path):
     assert refused.returncode == 1 and "is not what the campaign says" in refused.stderr
 
 
+@pytest.mark.ci
 def test_a_later_change_of_definitions_or_defaults_changes_nothing(asked, elsewhere, tmp_path):
     tree = elsewhere.copy(tmp_path / "later")
     for name in ("models.yaml", "variants.yaml", "datasets.yaml"):
@@ -190,6 +192,7 @@ def test_another_working_directory_shows_the_campaigns_of_the_checkout_and_its_o
     assert planned["collect_records"] == 2
 
 
+@pytest.mark.ci
 def test_records_from_elsewhere_are_checked_packed_and_drawn(packed, tmp_path):
     here = packed.copy(tmp_path / "here")
     for folder in ("measurements", "results", ".snakemake", "resources/campaigns", "reports/campaigns"):

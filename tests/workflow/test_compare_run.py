@@ -10,6 +10,8 @@ from tree import Tree, clone
 from vitbench import tables
 from vitbench.plan.grid import Grid
 
+pytestmark = pytest.mark.ci
+
 REPORT = ["results/compare/compare.csv", *(f"reports/compare.{form}" for form in ("md", "png", "svg"))]
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from vitbench import tables
 
+pytestmark = pytest.mark.ci
+
 ASKED = ("plan", "--config", "images=1000000", "deadline_hours=10")
 JOBS = {"tabulate_plan": 1, "write_plan": 1, "plot_plan": 1, "plan": 1}
 PRICES = "resources/prices.tsv"

@@ -2,7 +2,10 @@
 
 import csv
 
+import pytest
 import reruns
+
+pytestmark = pytest.mark.ci
 
 # The table of it is made by every run, for the page.
 CHARTS = {"plot_replication": 1, "plot_replication_curves": 1, "replication": 1}

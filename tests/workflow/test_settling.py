@@ -14,6 +14,8 @@ from vitbench import tables, workflow
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
+pytestmark = pytest.mark.ci
+
 
 def test_a_step_that_fails_ends_whoever_asked_for_it_with_its_status(tmp_path, capfd):
     with pytest.raises(SystemExit) as ended:

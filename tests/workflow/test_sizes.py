@@ -1,11 +1,14 @@
 """Data sets of several sizes in a finished run: what they add is measured last, nothing else is, and all is drawn."""
 
 import planted
+import pytest
 import yaml
 
 from vitbench import tables
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
+
+pytestmark = pytest.mark.ci
 
 
 def test_sizes_add_their_own_measurements_tables_and_chart(tree, tmp_path):

@@ -23,7 +23,10 @@ PLUGIN = os.environ.get("VITBENCH_SLURM")
 ALONE = {"check_ready", "measure_peak", "measure", "profile_cell"}
 PROFILE = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
 
-pytestmark = pytest.mark.skipif(not PLUGIN, reason="VITBENCH_SLURM names no folder with the executor plugin for Slurm")
+pytestmark = [
+    pytest.mark.ci,
+    pytest.mark.skipif(not PLUGIN, reason="VITBENCH_SLURM names no folder with the executor plugin for Slurm"),
+]
 
 
 class Cluster:

@@ -10,6 +10,8 @@ import tree as trees
 from surroundings import BROUGHT, MAY_MOUNT, MOUNTED, MOUNTS, STARTS_SNAKEMAKE, run
 from tree import ROOT, Tree
 
+pytestmark = pytest.mark.ci
+
 # What a line must say at least, whatever else it says: by the beginning of what was brought.
 WORDS = {
     "`SPARK_HOME`": "left out of this run: HADOOP_CONF_DIR, SPARK_HOME, _JAVA_OPTIONS",

@@ -3,11 +3,14 @@
 from collections import Counter
 
 import planted
+import pytest
 import yaml
 
 from vitbench import tables
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
+
+pytestmark = pytest.mark.ci
 
 ONE, TWO = (f"sparknlp/tensorflow/cpu/w{workers}/bs8" for workers in (1, 2))
 BASELINE = "huggingface/pipeline/cpu/w1/bs8"
