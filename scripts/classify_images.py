@@ -83,6 +83,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.why:
         chosen = replace(chosen, why=options.why)
     print(f"{chosen.grid.model.name} by {chosen.variant} on the {chosen.cell.device}: {chosen.why}", flush=True)
+    if chosen.grid.model.definition["kind"] == "seeded":
+        print(
+            f"the weights of {chosen.grid.model.name} are seeded: its labels mean nothing; name a trained model, "
+            "such as model=./my-vit",
+            flush=True,
+        )
     checkpoint = missing_checkpoint(chosen)
     # What is missing is said before the images are listed, and what is wrong with these before a model is made.
     start = None

@@ -27,13 +27,14 @@ def main(given: Mapping[str, str], out: Mapping[str, str]) -> None:
     runs, parity_table, speedup, physics = (
         tables.read(given[table], table) for table in ("runs", "parity", "speedup", "physics")
     )
+    impossible = impossible_cells(physics)
     grid = json.loads(Path(given["grid"]).read_text(encoding="utf-8"))
     derived = {
-        "break_even": break_even(runs, parity_table, speedup, Rule.of(grid, "full")),
+        "break_even": break_even(runs, parity_table, speedup, Rule.of(grid, "full"), impossible),
         "batches": effective_batches(runs),
         "sustained": sustained(runs),
-        "data_set_sizes": data_set_sizes(runs, speedup, Rule.of(grid, SIZES)),
-        "total_time": total_time(runs, impossible_cells(physics)),
+        "data_set_sizes": data_set_sizes(runs, speedup, Rule.of(grid, SIZES), impossible),
+        "total_time": total_time(runs, impossible),
     }
     for name, frame in derived.items():
         write_atomically(Path(out[name]), tables.as_csv(frame))

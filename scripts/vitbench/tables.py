@@ -26,7 +26,7 @@ WORDS = frozenset(
     partition_rows suspect_because energy_source code packages model_hash data_hash processor library
     product_precision out_of_turn reason accelerator precision
     setting record
-    baseline candidate lost comparison family verdict part stage bound_by method peak_precision peak_library
+    baseline candidate lost duplicated comparison family verdict part stage bound_by method peak_precision peak_library
     kind environment published_verdict our_verdict to_run sizes equal unequal published_baseline
     published_candidate our_baseline our_candidate published_hardware our_machine
     early late reached own_library name what first differing

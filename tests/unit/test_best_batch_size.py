@@ -76,6 +76,15 @@ def test_without_a_sweep_the_one_size_that_was_named_is_taken(tmp_path):
     assert not (tmp_path / "other.json").exists()
 
 
+def test_a_size_that_was_never_measured_in_a_block_of_the_fastest_is_named_and_confirms_nothing(table):
+    never = choose(table(cell(HF, "sample", 1, [9, None]), cell(HF, "sample", 8, [None, 5])))
+    assert never["batch_size"] == 8 and never["reason"] == "fastest, but without a common block with 1"
+    five = [5, 5.1, 4.9, 5, 5]
+    sizes = {1: [None] * 5 + [9], 8: [*five, None], 16: [7, 7.1, 6.9, 7, 7, None]}
+    some = choose(table(*(cell(HF, "sample", size, seconds) for size, seconds in sizes.items())))
+    assert some["batch_size"] == 8 and some["reason"] == "fastest, but without a common block with 1"
+
+
 def test_a_larger_size_that_is_as_good_is_not_better(table):
     steady = [5.0, 5.05, 4.95, 5.0, 5.0]
     larger = [1.02 * seconds for seconds in steady[::-1]]

@@ -24,13 +24,13 @@ def repeats(variant: str, fixed: float, each: float, framework="sparknlp", block
     return [row | {"repeat": block, "block": block} | changes for block in range(blocks)]
 
 
-def table(*cells: list[dict], gate=(), control="inconclusive", rule=None) -> pandas.DataFrame:
+def table(*cells: list[dict], gate=(), control="inconclusive", rule=None, impossible=()) -> pandas.DataFrame:
     """The table of these cells; `control`: the verdict of the A/A control on the CPU."""
     runs = typed([row for cell in cells for row in cell], "runs")
     speedup = typed([{"candidate": "huggingface/a-control/cpu/w1/bs8", "family": "control", "verdict": control}],
                     "speedup")  # fmt: skip
     gate = typed(list(gate), "parity").assign(passed=[row["passed"] for row in gate])
-    return break_even(runs, gate, speedup, rule)
+    return break_even(runs, gate, speedup, rule, impossible)
 
 
 def test_a_line_is_start_load_cold_surplus_and_warm_seconds_an_image():
@@ -147,6 +147,31 @@ def test_a_pair_whose_labels_differ_has_no_number_not_even_through_the_baseline(
     for pair in (names[0], names[2]), (names[1], names[2]):
         row = verdicts[frozenset(pair)]
         assert row.verdict == "parity failed" and "2 images lost" in row.reason and math.isnan(row.break_even)
+
+
+def test_a_cell_above_the_machines_peak_has_no_number_and_is_named():
+    late = "sparknlp/b/cpu/w1/bs8"
+    rows = table(
+        *(repeats("a", 10, 0.3), repeats("b", 40, 0.15), repeats("c", 20, 0.2)), impossible={("full", late)}
+    ).to_dict("records")
+    assert [row["verdict"] for row in rows] == ["impossible", "overtakes", "impossible"]
+    above = [row for row in rows if row["verdict"] == "impossible"]
+    assert all(late in row["reason"] and pandas.isna(row["break_even"]) for row in above)
+
+
+def test_labels_that_nobody_could_compare_in_one_pair_do_not_fail_those_that_others_confirm():
+    a, b, c = (f"sparknlp/{name}/cpu/w1/bs8" for name in "abc")
+    known = {"dataset": "full", "baseline": a}
+    nothing = {"passed": False, "compared": 0, "reason": "nothing to compare"}
+    good = {"passed": True, "compared": 6}
+    cells = repeats("a", 10, 0.3), repeats("b", 40, 0.15), repeats("c", 20, 0.2)
+    gate = [known | {"candidate": b} | good, known | {"candidate": c} | good,
+            known | {"baseline": "sparknlp/c/gpu/w1/bs8", "candidate": c} | nothing]  # fmt: skip
+    assert list(table(*cells, gate=gate).verdict) == ["overtakes"] * 3
+    gate[1] |= nothing
+    found = table(*cells, gate=gate).to_dict("records")
+    assert [row["verdict"] for row in found] == ["overtakes", "parity failed", "parity failed"]
+    assert all(row["reason"] == f"{c}: its labels were not compared" for row in found[1:])
 
 
 def test_without_a_usable_repeat_there_is_no_row():

@@ -458,6 +458,12 @@ def test_the_command_says_what_is_wrong_before_it_does_anything(arguments, words
     assert "\n" not in str(raised.value) and os.listdir() == []
 
 
+def test_labels_of_seeded_weights_are_called_what_they_are(capsys):
+    with pytest.raises(UserError):
+        classify_images.main(["--images", ".", "--variant", "onnxruntime/int8"])
+    assert "are seeded: its labels mean nothing" in capsys.readouterr().out
+
+
 def test_a_folder_may_be_named_as_the_model(tmp_path):
     (tmp_path / "my vit").mkdir()
     config = configuration.resolve(planted.CONFIG | {"model": f"{tmp_path}/my vit"})

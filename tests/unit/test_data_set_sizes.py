@@ -35,7 +35,7 @@ def row(variant: str, images: int, block: int, seconds: float, **more) -> dict:
         "source": "live", "machine": "xeon-2", "protocol": 3, "model": "vit-base-seeded", "workers": 1,
         "dataset": f"sizes-photos-{images}", "images": images, "framework": framework, "variant": name, "device": "cpu",
         "batch_size": 8, "repeat": block, "block": block, "status": "ok", "wall_seconds": seconds,
-        "throughput": images / seconds, "cold_seconds": 1.5 * seconds, "start_seconds": BEGIN - 5, "load_seconds": 5.0,
+        "throughput": images / seconds, "cold_seconds": seconds + 3, "start_seconds": BEGIN - 8, "load_seconds": 5.0,
         "total_seconds": 60.0, "set_aside_seconds": 0.0, "record": f"{variant}/{images}/rep{block}.json",
     } | more  # fmt: skip
 
@@ -77,8 +77,9 @@ def judged(table: pandas.DataFrame, passed: bool = True) -> pandas.DataFrame:
     return speedups.speedup(table, HF, pandas.DataFrame(gate))
 
 
-def by_size(table: pandas.DataFrame, **how) -> pandas.DataFrame:
-    return typed(data_set_sizes(table, judged(table, **how)).to_dict("records"), "data_set_sizes")
+def by_size(table: pandas.DataFrame, impossible=(), **how) -> pandas.DataFrame:
+    found = data_set_sizes(table, judged(table, **how), impossible=impossible)
+    return typed(found.to_dict("records"), "data_set_sizes")
 
 
 # --- the line
@@ -184,6 +185,13 @@ def test_what_is_faster_than_the_machine_can_be_is_in_no_line():
     assert math.isfinite(first.hours) and math.isnan(second.hours) and "sizes-photos-48" in second.reason
 
 
+def test_sizes_that_are_usable_in_no_block_together_are_named_so():
+    table = runs(sizes=SIZES[:2], blocks=2)
+    table.loc[(table.images == 16) & (table.block == 0), "flags"] = "suspect"
+    table.loc[(table.images == 32) & (table.block == 1), "flags"] = "suspect"
+    assert set(lines(table).reason) == {"no block in which every size is usable"}
+
+
 def test_seconds_that_do_not_grow_are_no_line():
     found = lines(runs(seconds=lambda _, images: 3.0 - images / 1000))
     assert set(found.reason) == {"in block 0 more images take no longer: no line"} and found.hours.isna().all()
@@ -245,6 +253,25 @@ def test_other_labels_give_no_ratio_to_the_baseline_but_the_reason():
     assert other.reason.str.contains("labels equal for 50.0%").all() and other.ratio[other.images < 200].notna().all()
 
 
+def test_a_size_above_the_machines_peak_has_no_number_and_no_other_is_held_against_it():
+    largest = f"sizes-photos-{SIZES[-1]}"
+    found = by_size(runs(noise=0.002), impossible={(largest, f"{TF}/cpu/w1/bs8")}).set_index(["variant", "images"])
+    above = found.loc[("tensorflow", 200)]
+    assert above.blocks == 0 and math.isnan(above.seconds_an_image) and "above the machine's peak" in above.reason
+    assert found.loc["pipeline"].ratio.isna().to_dict() == {16: False, 32: False, 48: False, 100: False, 200: True}
+    assert found.loc["tensorflow"].ratio.isna().to_dict() == {16: False, 32: False, 48: False, 100: True, 200: True}
+
+
+def test_where_a_control_is_no_equal_of_itself_no_size_is_called_anything():
+    controls = [row(variant, 48, block, seconds * DRIFT[block], dataset="full")
+                for variant, seconds in ((HF, 6.0), (f"{HF}-control", 4.0)) for block in range(5)]  # fmt: skip
+    table = pandas.concat([runs(noise=0.002), typed(controls, "runs")], ignore_index=True)
+    judged_here = judged(table)
+    assert set(judged_here.verdict[judged_here.family == "control"]) == {"faster"}
+    found = by_size(table)
+    assert set(found.verdict[found.images < 200]) == {"inconclusive"} and found.ratio[found.images < 200].notna().all()
+
+
 def test_the_noise_floor_of_the_controls_says_what_is_within_it():
     random = numpy.random.default_rng(3)
     controls = [
@@ -274,6 +301,10 @@ def test_a_size_without_a_usable_repeat_is_a_row_with_its_reason():
         found.loc[("pipeline", 32), "reason"] == "no repeat worked: oom" and found.loc[("pipeline", 32), "blocks"] == 0
     )
     assert found.loc[("pipeline", 48), "reason"] == "no repeat may carry a claim"
+    table.loc[(table.images == 48) & (table.variant == "pipeline") & (table.block == 2), "status"] = "timeout"
+    assert by_size(table).set_index(["variant", "images"]).loc[("pipeline", 48), "reason"] == (
+        "no repeat may carry a claim"
+    )
 
 
 def test_sizes_turn_no_primary_verdict():

@@ -108,6 +108,21 @@ def test_labels_that_differ_lost_images_and_impossible_speed_are_no_answer():
     assert jobs(typed(full(TF, 0.1, flags="images lost"), "runs"), EMPTY, gate()) == []
 
 
+def test_labels_that_one_pair_could_not_compare_are_no_doubt_where_another_pair_found_them_alike():
+    runs = typed(full(TF, 0.2), "runs")
+    (name,) = {f"{TF}/cpu/w1/bs8"}
+    nothing = {"dataset": "full", "candidate": name, "passed": False, "compared": 0, "reason": "nothing to compare"}
+    good = nothing | {"passed": True, "compared": 6, "reason": None}
+
+    def doubt(*rows) -> str:
+        checked = typed(list(rows), "parity").assign(passed=[row["passed"] for row in rows])
+        return jobs(runs, EMPTY, checked)[0].doubt
+
+    assert doubt(good, nothing) == doubt(good) == ""
+    assert doubt(nothing) == "its labels were not compared: nothing to compare"
+    assert doubt(good, nothing | {"compared": 6, "reason": "labels differ"}) == "parity failed: labels differ"
+
+
 def test_what_left_cores_idle_that_others_used_is_no_answer_for_a_machine_is_paid_for_whole():
     part = [*full(TF, 0.1, cores=1, machines=1), *full(HF, 0.2, cores=2, machines=1)]
     doubted = {one.cell["variant"]: one.doubt for one in jobs(typed(part, "runs"), EMPTY, gate())}

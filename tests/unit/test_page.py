@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import math
 import re
 from dataclasses import replace
 
@@ -349,6 +350,39 @@ def test_a_broken_control_speaks_against_the_numbers(tmp_path):
     main = parsed(write(tmp_path, run).read_text()).all("main")[0].text
     against = main.partition("Why not:")[2]
     assert "A/A control huggingface/pipeline (CPU): slower" in against.partition("Who is faster")[0]
+
+
+def test_a_control_without_a_ratio_is_a_doubt_and_labels_that_nobody_compared_are_no_reason(tmp_path):
+    run = rich()
+    control = run.speedup.family == "control"
+    run.speedup.loc[control, ["verdict", "speedup", "low", "high"]] = ["parity failed", math.nan, math.nan, math.nan]
+    run.parity = run.parity.iloc[:0]
+    first = parsed(write(tmp_path, run).read_text()).all("main")[0].text.partition("Who is faster")[0]
+    assert "A/A control huggingface/pipeline (CPU): parity failed" in first.partition("Why not:")[2]
+    assert "labels alike" not in first and "no A/A control" not in first
+
+
+def test_the_first_line_counts_the_blocks_of_the_full_runs(tmp_path):
+    run = rich()
+    run.speedup.loc[run.speedup.dataset == "sample", "blocks"] = 10
+    first = parsed(write(tmp_path, run).read_text()).text.partition("Who is faster")[0]
+    assert "· 5 blocks ·" in first and "10 blocks" not in first
+
+
+def test_all_that_is_not_decided_is_counted(tmp_path):
+    run = rich()
+    told = run.speedup.speedup.notna() & (run.speedup.family != "control")
+    run.speedup.loc[told, ["verdict", "blocks_needed"]] = ["too few repeats", math.nan]
+    words = section(write(tmp_path, run).read_text(), "speedup").text
+    assert f"Not decided: {told.sum()} of {told.sum()} comparisons." in words
+
+
+def test_a_batch_size_of_which_all_was_set_aside_has_no_number_in_the_sweep(tmp_path):
+    words = section(write(tmp_path, rich(flags={(TWO[0], 8): "suspect"})).read_text(), "sweep")
+    grid = next(node for node in words.all("table") if "images/s" in node.text)
+    rows = [[one.text for one in line.all("td")] for line in grid.all("tr")]
+    (row,) = [one for one in rows if one and "suspect" in one[-1]]
+    assert row[-5:-1] == ["–", "–", "–", "0"]
 
 
 def test_failed_and_flagged_repeats_are_listed_with_their_reason(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas
 import pytest
-from example_runs import HF, ONNX, TF, Said, cell, judge, labels, one_pair
+from example_runs import HF, ONNX, TF, Said, cell, flagged, judge, labels, one_pair
 
 from vitbench import tables
 from vitbench.analysis import parity
@@ -71,6 +71,22 @@ def test_agreement_just_above_the_gate_passes_and_is_shown(table):
     gate, ratio = judge(one_pair(table), Said().change(TF, relabel("i5", "owl")), least=0.8)
     assert gate.iloc[0].passed and gate.iloc[0].agreement == pytest.approx(5 / 6)
     assert ratio.iloc[0].verdict == "too few repeats" and ratio.iloc[0].agreement == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("who", [HF, TF])
+def test_a_repeat_that_left_images_out_before_its_last_pass_fails_although_all_labels_are_there(table, who):
+    lossy = {variant: {"b1": "images lost"} if variant == who else {} for variant in (HF, TF)}
+    cells = [flagged(cell(variant, "full", 8, [9, 9, 9]), **lossy[variant]) for variant in (HF, TF)]
+    gate, ratio = judge(table(*cells))
+    assert not gate.iloc[0].passed and "left images out" in gate.iloc[0].reason and gate.iloc[0].agreement == 1
+    assert ratio.iloc[0].verdict == "parity failed" and pandas.isna(ratio.iloc[0].speedup)
+
+
+def test_ids_of_images_that_were_answered_twice_come_back_from_the_file(table, tmp_path):
+    gate, _ = judge(one_pair(table), Said().change(TF, lambda said: [*said, said[3], said[4]]))
+    tables_file = tmp_path / "parity.csv"
+    tables_file.write_text(tables.as_csv(gate))
+    assert tables.read(tables_file, "parity")["duplicated"].item() == gate["duplicated"].item() == "i3;i4"
 
 
 def test_probabilities_are_compared_where_both_give_them(table):

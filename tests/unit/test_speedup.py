@@ -141,6 +141,15 @@ def test_a_block_takes_as_long_as_its_repeats_and_the_attempts_that_are_set_asid
     assert speedups.hours_of_a_block(table(quiet, busy)) == pytest.approx((20 + 20 + 30) / 3600)
 
 
+def test_a_block_of_several_sizes_measures_all_of_them(table):
+    sizes = [
+        [row | {"dataset": f"sizes-photos-{images}", "images": images, "total_seconds": 10.0 * images}
+         for row in cell(HF, "full", 8, [9, 9, 9])]
+        for images in (16, 48)
+    ]  # fmt: skip
+    assert speedups.hours_of_a_block(table(*sizes)) * 3600 == pytest.approx(160 + 480)
+
+
 def test_a_ratio_at_the_margin_needs_many_times_the_blocks(table):
     """They would do for most ratios, and did not for this one."""
     noise = np.exp(0.0063 * np.array([-1, -0.5, 0, 0.5, 1]))

@@ -194,7 +194,13 @@ def test_more_looks_leave_less_for_this_one():
 def test_a_grid_without_a_plan_has_a_fixed_number_and_the_sweep_always():
     planned = {"margin": 0.1, "most_repeats": 20, "repeats": {"sample": 3, "full": 8}}
     planned["looks"] = [{"blocks": 5, "most_repeats": 20}]
-    assert Rule.of({"repeats": 5}, "full") == Rule()
+    assert Rule.of({"repeats": 5}, "full") == Rule(repeats=5)
+    fixed = planned | {"most_repeats": None}
+    assert Rule.of(fixed, "full") == Rule(0.1, None, 8, ((5, 20),))
+    spent = Rule.of(fixed | {"looks": [{"blocks": 5, "most_repeats": 5}]}, "full")
+    assert spent.level(8) == 0 and 0 < Rule.of(fixed, "full").level(8) < 0.05 == Rule.of(
+        fixed | {"looks": []}, "full"
+    ).level(8)
     assert Rule.of(planned, "full") == Rule(0.1, 20, 8, ((5, 20),))
     assert Rule.of(planned, "sample") == Rule(0.1)
 

@@ -193,6 +193,11 @@ def test_a_failed_gate_shows_no_ratio(recalculated):
     found = Table(recalculated["gated"], "Summary")
     shown = dict(zip(found.column("variant"), found.column("speedup"), strict=True))
     assert shown["onnx"] == "parity failed" and isinstance(shown["tensorflow"], float)
+    even = Table(recalculated["gated"], "Break-even")
+    told = list(zip(even.column("verdict"), even.column("break_even"), strict=True))
+    assert any(verdict != "parity failed" and number for verdict, number in told)
+    without = [number for verdict, number in told if verdict == "parity failed"]
+    assert without and not any(isinstance(number, int | float) for number in without)
 
 
 def test_hours_machines_and_cost_follow_what_is_typed(runs, recalculated):

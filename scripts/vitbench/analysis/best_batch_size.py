@@ -64,12 +64,15 @@ def _choose(cells: dict[int, dict[int, float]], rule: Rule) -> tuple[int, str]:
         for size, blocks in cells.items()
         if size != fastest and blocks.keys() & cells[fastest].keys()
     }
+    apart = [str(size) for size in sorted(cells) if size != fastest and size not in against]
     equivalent = [size for size, found in against.items() if found.verdict == EQUIVALENT and size < fastest]
     if equivalent:
         return min(equivalent), f"equivalent to the fastest, {fastest}, by test, and smaller"
     if any(found.blocks < LEAST_BLOCKS for found in against.values()):
         return fastest, f"fastest, too few repeats to confirm it (below {LEAST_BLOCKS})"
     open_ones = [str(size) for size, found in against.items() if found.verdict != FASTER]
+    if apart:
+        return fastest, f"fastest, but without a common block with {', '.join(apart)}"
     if open_ones:
         return fastest, f"fastest, but not shown to be faster than {', '.join(open_ones)}"
     return fastest, "fastest, confirmed" if against else "the only one"

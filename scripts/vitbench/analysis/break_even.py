@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -12,11 +13,12 @@ import pandas
 from vitbench import tables
 from vitbench.analysis.fairness import hardware_of
 from vitbench.analysis.looks import Rule
+from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.speedup import DOUBT, doubted
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
-from vitbench.verdicts import DIFFERENT, EQUIVALENT, FASTER, PARITY_FAILED, TOO_FEW
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, FASTER, IMPOSSIBLE, PARITY_FAILED, TOO_FEW
 
 # A line through measured points is believed up to this many times the largest of them.
 REACH = 2
@@ -69,8 +71,9 @@ def full_cells(runs: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
 
 
 def break_even(
-    runs: pandas.DataFrame, parity_table: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None
-) -> pandas.DataFrame:
+    runs: pandas.DataFrame, parity_table: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None,
+    impossible: Collection[tuple[str, str]] = (),
+) -> pandas.DataFrame:  # fmt: skip
     """A row a pair of cells of the full data set on the same hardware, what starts sooner named `early`.
 
     `break_even` is the number of images where both have taken the same time, from medians; `low` and `high` are the
@@ -85,6 +88,7 @@ def break_even(
         parity_table: that of parity; a pair with different labels gets no number.
         speedup: tells on which devices the A/A control forbids claims.
         rule: by what the full runs are judged.
+        impossible: (dataset, cell name) of cells above the machine's peak, which get no number.
     """
     cells = full_cells(runs)
     rows: list[dict[str, Any]] = []
@@ -95,6 +99,9 @@ def break_even(
         device, workers = cells[one].device.iloc[0], cells[one].workers.iloc[0]
         early, late = sorted((one, other), key=lambda name: line(cells[name]).fixed)
         row = {"device": device, "workers": workers, "early": early, "late": late}
+        if above := [name for name in (early, late) if ("full", name) in impossible]:
+            rows.append(row | {"verdict": IMPOSSIBLE, "reason": f"{' and '.join(above)}: {ABOVE}"})
+            continue
         if failed := _parity_failure(parity_table, early, late):
             rows.append(row | {"verdict": PARITY_FAILED, "reason": failed})
             continue
@@ -154,9 +161,14 @@ def _verdict(found: Comparison, row: dict[str, Any], doubtful: bool) -> dict[str
 
 def _parity_failure(parity_table: pandas.DataFrame, one: str, other: str) -> str | None:
     """Why the labels of two cells of the full data set may not be compared, directly or each with the baseline."""
-    full = parity_table[parity_table.dataset == "full"]
+    of_full = parity_table[parity_table.dataset == "full"]
+    full = of_full[of_full.compared != 0]
     pairs = [{row.baseline, row.candidate} for row in full.itertuples()]
     direct = pandas.Series([pair == {one, other} for pair in pairs], index=full.index, dtype=bool)
     either = pandas.Series([bool(pair & {one, other}) for pair in pairs], index=full.index, dtype=bool)
     failed = full[(direct if direct.any() else either) & ~full.passed.astype(bool)]
-    return None if failed.empty else f"{failed.candidate.iloc[0]}: {failed.reason.iloc[0]}"
+    if len(failed):
+        return f"{failed.candidate.iloc[0]}: {failed.reason.iloc[0]}"
+    named = set(full.baseline) | set(full.candidate)
+    alone = [name for name in (one, other) if name in {*of_full.baseline, *of_full.candidate} - named]
+    return f"{alone[0]}: its labels were not compared" if alone else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -12,23 +13,30 @@ import pandas
 from vitbench import tables
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROLS, rows_of
+from vitbench.analysis.physics import ABOVE
+from vitbench.analysis.speedup import doubted, without_claim
 from vitbench.analysis.statistics import Comparison, Noise, compare, correct_for_many, mean_interval
-from vitbench.analysis.summary import seconds_by_block, whole
+from vitbench.analysis.summary import seconds_by_block, whole, why_none
 from vitbench.cells import BEST, NAME_COLUMNS, SIZES, Cell, cell_name, device_in, role_of, variant_key
 
 
-def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None) -> pandas.DataFrame:
+def data_set_sizes(
+    runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule | None = None,
+    impossible: Collection[tuple[str, str]] = (),
+) -> pandas.DataFrame:  # fmt: skip
     """A row a variant and data set of the role `sizes`, smallest first (`tables.COLUMNS["data_set_sizes"]`).
 
     `ratio` is how many times as fast an image is there as on the variant's largest data set, a paired geometric mean
     over the blocks; `ratio_low` and `ratio_high` are its 95% interval by Student's t, from two blocks on. The verdict
-    is that of `statistics.compare`, adjusted by Holm for all rows. `floor` is what the pooled A/A ratios of the device
+    is that of `statistics.compare`, adjusted by Holm for all rows, and no claim where an A/A control forbids it.
+    `floor` is what the pooled A/A ratios of the device
     let noise alone reach with as many blocks. `speedup` is the variant's ratio to the baseline on this very data set,
     with the interval from two blocks on; where the table `speedup` has none, for its labels say, there is none.
 
     Args:
         speedup: that table, of the same runs.
         rule: by what the ratios to the largest are judged; a fixed number of blocks.
+        impossible: (dataset, cell name) of cells above the machine's peak, which have no number.
     """
     of_sizes = runs[(runs.status != "skipped") & (runs.dataset.map(role_of) == SIZES)]
     noise = _noise(runs, speedup)
@@ -36,12 +44,13 @@ def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule
     found: dict[int, Comparison] = {}
     for key, tried in of_sizes.groupby(NAME_COLUMNS, sort=False, dropna=False):
         cell = dict(zip(NAME_COLUMNS, key, strict=True))
-        seconds = _seconds(tried)
+        above = {dataset for dataset in tried.dataset if (dataset, cell_name(cell)) in impossible}
+        seconds = {dataset: {} if dataset in above else blocks for dataset, blocks in _seconds(tried).items()}
         largest = max((dataset for dataset in seconds if seconds[dataset]), default=None, key=_images(tried).get)
         for dataset, blocks in seconds.items():
             row = cell | {"dataset": dataset, "images": _images(tried)[dataset], "blocks": len(blocks)}
             if not blocks:
-                rows.append(row | {"reason": _why(tried[tried.dataset == dataset])})
+                rows.append(row | {"reason": ABOVE if dataset in above else why_none(tried[tried.dataset == dataset])})
                 continue
             row |= _spread(list(blocks.values()))
             if dataset != largest and (common := sorted(blocks.keys() & seconds[largest].keys())):
@@ -51,7 +60,9 @@ def data_set_sizes(runs: pandas.DataFrame, speedup: pandas.DataFrame, rule: Rule
                     row["floor"], least, most = known.floor(len(common))
                     row["within_floor"] = _within(row["ratio_low"], row["ratio_high"], least, most)
             rows.append(row | _against_baseline(runs, speedup, row))
+    devices = doubted(speedup)
     for place, one in zip(found, correct_for_many(list(found.values())), strict=True):
+        one = without_claim(one) if rows[place]["device"] in devices else one
         rows[place] |= {"verdict": one.verdict, "reason": _join(rows[place].get("reason"), one.reason)}
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["data_set_sizes"]))
 
@@ -71,12 +82,6 @@ def _seconds(tried: pandas.DataFrame) -> dict[str, dict[int, float]]:
         }
         for dataset in sorted(images, key=images.get)
     }
-
-
-def _why(repeats: pandas.DataFrame) -> str:
-    """Why a data set has no number."""
-    failed = repeats[repeats.status != "ok"]
-    return "no repeat may carry a claim" if failed.empty else f"no repeat worked: {failed.status.iloc[0]}"
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:

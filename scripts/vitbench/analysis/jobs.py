@@ -72,13 +72,12 @@ def jobs(
             left a part of the machine idle.
     """
     through_sizes = total_time.lines(runs, total)
-    failed = parity_table[(parity_table.dataset == "full") & ~parity_table.passed.astype(bool)]
-    why = dict(zip(failed.candidate, failed.reason, strict=True))
+    why = _labels_in_doubt(parity_table[parity_table.dataset == "full"])
     most_cores = (runs.cores / runs.machines.fillna(1)).groupby([runs.machine, runs.device]).max()
     found = []
     for name, repeats in full_cells(runs[whole(runs)]).items():
         first, usual = repeats.iloc[0], line(repeats)
-        doubt = ABOVE if ("full", name) in impossible else f"parity failed: {why[name]}" if name in why else ""
+        doubt = ABOVE if ("full", name) in impossible else why.get(name, "")
         doubt = doubt or _part_of_machine(first, most_cores)
         if of_sizes := through_sizes.get(name):
             blocks, hours_from = of_sizes.blocks, FROM_SIZES
@@ -88,6 +87,19 @@ def jobs(
         cell = {column: first[column] for column in NAME_COLUMNS}
         measured, machines = measured_images(repeats), _count(first.machines)
         found.append(Job(first.source, cell, first.machine, machines, usual, blocks, hours_from, measured, doubt))
+    return found
+
+
+def _labels_in_doubt(checked: pandas.DataFrame) -> dict[str, str]:
+    """Candidate → why its labels are in doubt: they differ from another's, or were held against nobody's."""
+    found = {}
+    for name, rows in checked.groupby("candidate", sort=False):
+        passed = rows.passed.astype(bool)
+        wrong = rows[~passed & (rows.compared != 0)]
+        if len(wrong):
+            found[name] = f"parity failed: {wrong.reason.iloc[-1]}"
+        elif not passed.any():
+            found[name] = f"its labels were not compared: {rows.reason.iloc[-1]}"
     return found
 
 

@@ -37,15 +37,16 @@ class Rule:
 
     @classmethod
     def of(cls, grid: dict[str, Any], role: str) -> Rule:
-        """The rule of a data set's role, from a described grid; a grid that states no plan has a fixed number.
+        """The rule of a data set's role, from a described grid; one that states no `most_repeats` has a fixed number.
 
-        Blocks are added to the full runs alone, so the sweep's number is fixed.
+        Looks count for the full runs alone, to which `make settle` adds blocks.
         """
         margin = grid.get("margin", MARGIN)
-        if role != "full" or not grid.get("most_repeats"):
+        if role != "full" or "repeats" not in grid:
             return cls(margin)
-        looks = tuple((look["blocks"], look["most_repeats"]) for look in grid["looks"])
-        return cls(margin, grid["most_repeats"], repeats_of(grid["repeats"], role), looks)
+        # Those that were taken by another plan, or by none, have spent what they have spent.
+        looks = tuple((look["blocks"], look["most_repeats"]) for look in grid.get("looks", ()))
+        return cls(margin, grid.get("most_repeats"), repeats_of(grid["repeats"], role), looks)
 
     def level(self, blocks: int, alpha: float = ALPHA) -> float:
         """The two-sided level of the test at this look, so that all looks together have the level `alpha`.

@@ -11,6 +11,7 @@ import pandas
 from vitbench import tables
 from vitbench.accuracy import share_right
 from vitbench.analysis.pairs import comparisons, records_of
+from vitbench.analysis.summary import whole
 from vitbench.cells import cell_name
 from vitbench.inputs.datasets import Image
 
@@ -30,6 +31,8 @@ def parity(
 ) -> pandas.DataFrame:
     """A row a pair of `comparisons`: whether both answered once for each image, and how often with the same label.
 
+    A pair of which a repeat left images out in a warm pass fails, too: what it leaves out it need not label.
+
     Args:
         predictions: record path → (id, label, score) of its last pass.
         labels: role of the data set → id → what `vitbench.accuracy.expected` wants of every valid image.
@@ -37,12 +40,16 @@ def parity(
         forms: role of the data set → id → form of every valid image, "" for a plain JPEG.
     """
     rows = []
+    left_out = set(runs.record[~whole(runs)])
     for one, other, _ in comparisons(runs, baseline):
         first, second = records_of(runs, one), records_of(runs, other)
         wanted = labels(one["dataset"])
-        blocks = [(predictions(first[at]), predictions(second[at])) for at in sorted(first.keys() & second.keys())]
+        common = sorted(first.keys() & second.keys())
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
-        row |= gate(blocks, wanted, least)
+        row |= gate([(predictions(first[at]), predictions(second[at])) for at in common], wanted, least)
+        if row["passed"] and any(side[at] in left_out for side in (first, second) for at in common):
+            # The predictions are those of the last pass.
+            row |= {"passed": False, "reason": "an earlier pass left images out"}
         row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))

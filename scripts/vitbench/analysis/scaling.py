@@ -15,7 +15,7 @@ from vitbench.analysis.break_even import REACH
 from vitbench.analysis.looks import ALPHA
 from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.statistics import mean_interval
-from vitbench.analysis.summary import seconds_by_block, usable, whole
+from vitbench.analysis.summary import seconds_by_block, usable, whole, why_none
 from vitbench.analysis.total_time import Estimate, lack_of_fit
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
 
@@ -159,9 +159,7 @@ def _cell(workers: int, tried: pandas.DataFrame, impossible: Collection[tuple[st
         return _Cell(workers, tried, {}, ABOVE)
     good = tried[usable(tried) & whole(tried) & tried.wall_seconds.notna()]
     if good.empty:
-        failed = tried[tried.status != "ok"]
-        why = "no repeat may carry a claim" if failed.empty else f"no repeat worked: {failed.status.iloc[0]}"
-        return _Cell(workers, tried, {}, why)
+        return _Cell(workers, tried, {}, why_none(tried))
     return _Cell(workers, good, seconds_by_block(good), "")
 
 

@@ -384,7 +384,7 @@ def _shown(one: _Row, tests: int, noises: Iterable[Noise | None] = ()) -> dict[s
         row |= dict(zip(("floor", "floor_low", "floor_high"), between.floor(1), strict=True))
     if row["kind"] == CELL and found.verdict in UNDECIDED and found.spread == found.spread:
         brings = min(2.0, max(1.0, found.freedom / (found.blocks - 1)))
-        needed = blocks_needed(found.ratio, found.spread, ALPHA, found.rule.margin, brings)
+        needed = blocks_needed(found.ratio, found.spread, ALPHA, found.rule.margin, brings, max(tests, 1))
         row["blocks_needed"] = max(found.blocks + 1, needed)
         reasons.append(
             f"a verdict (±{found.rule.margin:.0%}) takes {about(row['blocks_needed'])} repeats in each set at this "

@@ -25,7 +25,7 @@ from vitbench.analysis.statistics import (
     smallest_detectable,
 )
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in, variant_key
+from vitbench.cells import LEAST_BLOCKS, NAME_COLUMNS, VARIANT, cell_name, device_in, role_of, variant_key
 from vitbench.verdicts import CLAIMS, DIFFERENT, IMPOSSIBLE, INCONCLUSIVE, PARITY_FAILED, TOO_FEW, UNDECIDED
 
 DOUBT = "the A/A control of this device found a difference where there is none"
@@ -81,7 +81,9 @@ def speedup(
         device: Noise.pooled([one.found for one in pairs if one.found and one.device == device and _is_control(one)])
         for device in {one.device for one in pairs}
     }
-    hours = {role: hours_of_a_block(runs[runs.dataset == role]) for role in runs.dataset.unique()}
+    # A block of `sizes` measures all of its data sets.
+    roles = runs.dataset.map(role_of)
+    hours = {dataset: hours_of_a_block(runs[roles == role_of(dataset)]) for dataset in runs.dataset.unique()}
     rows = [_shown(one, pairs, noise[one.device], hours) for one in pairs]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["speedup"]))
 
@@ -104,7 +106,7 @@ def without_claim(found: Comparison) -> Comparison:
 def hours_of_a_block(runs: pandas.DataFrame) -> float:
     """About how many hours one more block of these cells takes: each cell's mean, attempts set aside included."""
     tried = runs[runs.total_seconds.notna()]
-    cells = tried.groupby(NAME_COLUMNS, dropna=False)
+    cells = tried.groupby(["dataset", *NAME_COLUMNS], dropna=False)
     seconds = cells.total_seconds.mean() + cells.set_aside_seconds.mean().fillna(0)
     return float(seconds.sum()) / 3600
 

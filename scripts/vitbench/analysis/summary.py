@@ -21,6 +21,12 @@ def whole(runs: pandas.DataFrame) -> pandas.Series:
     return ~bears(runs, IMAGES_LOST)
 
 
+def why_none(repeats: pandas.DataFrame) -> str:
+    """Why these repeats of a cell, none of which is `usable` and `whole`, have no number."""
+    worked = (repeats.status == "ok").any()
+    return "no repeat may carry a claim" if worked else f"no repeat worked: {repeats.status.iloc[0]}"
+
+
 def summary(runs: pandas.DataFrame) -> pandas.DataFrame:
     """A row a cell: usable repeats, median, low, high (range) and cv of wall seconds, and what goes with them.
 

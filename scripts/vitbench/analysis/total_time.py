@@ -65,8 +65,8 @@ def fit(images: Iterable[int], passes: numpy.ndarray, begins: numpy.ndarray) -> 
     of a process is a share of its time; they are the same in every block (from the geometric mean of each size), so
     that a block that was fast by chance weighs no more for it. `each` and `hours`, to which noise comes as a factor,
     are geometric means, with the interval of their logarithms; `fixed`, which may be near zero, is an arithmetic mean.
-    Start and load stay outside the line, for their noise is no share of the passes: `fixed` is a block's mean of them
-    and the intercept of its line.
+    Start, load and the cold pass's surplus stay outside the line, for their noise is no share of the passes: `fixed` is
+    a block's mean of them and the intercept of its line.
 
     Lack of fit: the relative residuals from the lines have sizes - 2 degrees of freedom in each block. What all blocks
     have in common of them is a bend, the rest is noise, and F compares the two (the test against pure error of Draper
@@ -75,7 +75,7 @@ def fit(images: Iterable[int], passes: numpy.ndarray, begins: numpy.ndarray) -> 
     Args:
         images: of each size.
         passes: blocks × sizes, seconds of a timed pass.
-        begins: blocks × sizes, seconds of start and load.
+        begins: blocks × sizes, seconds of start, load and the cold pass's surplus.
 
     Raises:
         ValueError: fewer than two different sizes, no block, or a block whose line does not rise.
@@ -173,7 +173,9 @@ def _of_sizes(runs: pandas.DataFrame) -> pandas.DataFrame:
 def _usable_everywhere(tried: pandas.DataFrame) -> tuple[pandas.DataFrame, pandas.DataFrame, list[int]]:
     """The usable repeats of a variant; seconds of a pass, blocks in which every size is usable × data sets, the
     smallest first; and the images of these data sets."""
-    timed = tried[usable(tried) & whole(tried)].dropna(subset=["wall_seconds", "start_seconds", "load_seconds"])
+    timed = tried[usable(tried) & whole(tried)].dropna(
+        subset=["start_seconds", "load_seconds", "cold_seconds", "wall_seconds"]
+    )
     passes = timed.pivot_table("wall_seconds", "block", "dataset", sort=False).dropna()
     images = timed.groupby("dataset").images.first()
     passes = passes[sorted(passes.columns, key=lambda dataset: images[dataset])]
@@ -181,7 +183,9 @@ def _usable_everywhere(tried: pandas.DataFrame) -> tuple[pandas.DataFrame, panda
 
 
 def _line(timed: pandas.DataFrame, passes: pandas.DataFrame, sizes: list[int]) -> Fit:
-    begins = timed.assign(begin=timed.start_seconds + timed.load_seconds).pivot_table("begin", "block", "dataset")
+    surplus = timed.cold_seconds - timed.wall_seconds
+    begin = timed.start_seconds + timed.load_seconds + surplus
+    begins = timed.assign(begin=begin).pivot_table("begin", "block", "dataset")
     return fit(sizes, passes.to_numpy(), begins.loc[passes.index, passes.columns].to_numpy())
 
 
@@ -193,7 +197,8 @@ def _row(tried: pandas.DataFrame) -> dict[str, Any]:
     if sizes:
         row |= {"smallest": min(sizes), "largest": max(sizes)}
     if len(set(sizes)) < 2 or not len(passes):
-        return row | {"reason": _join(lacking, "no block in which two sizes are usable")}
+        which = "two sizes are" if len(set(timed.dataset)) < 2 else "every size is"
+        return row | {"reason": _join(lacking, f"no block in which {which} usable")}
     try:
         found = _line(timed, passes, sizes)
     except ValueError as bent:

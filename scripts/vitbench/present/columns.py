@@ -109,7 +109,7 @@ COLUMNS = {
     "declared": "what the variant declares of the terms on which it is compared, `;` between them",
     "out_of_turn": "`yes` where the repeat was measured outside its block",
     "record": "path of the record",
-    "repeats": "usable repeats",
+    "repeats": "usable repeats; where there is none, the numbers are of those that were set aside",
     "median": "median wall time of the usable repeats, seconds",
     "low": "least wall time, seconds",
     "high": "greatest wall time, seconds",
@@ -131,7 +131,7 @@ COLUMNS = {
     "compared": "images that both answered",
     "agreement": "share of them with the same label, in the worst block",
     "lost": "ids of the images that one of the two did not answer",
-    "duplicated": "images with more than one answer",
+    "duplicated": "ids of the images that one of the two answered more than once",
     "baseline_accuracy": "accuracy of the baseline",
     "candidate_accuracy": "accuracy of the candidate",
     "probability_difference": "median difference of the scores where the labels agree",
@@ -189,7 +189,7 @@ COLUMNS = {
     "data_sets": "data sets that the line goes through",
     "smallest": "images of the smallest of them",
     "largest": "images of the largest",
-    "fixed_seconds": "start, load, and what a pass costs whatever its size, seconds",
+    "fixed_seconds": "start, load, cold surplus, and what a pass costs whatever its size, seconds",
     "fixed_low": "lower end of its 95% interval",
     "fixed_high": "upper end",
     "total_time.seconds_an_image": "slope of the line: seconds an image at steady state",
@@ -447,7 +447,7 @@ _UNITS = {
         steps.low steps.high total total_low total_high stated_ratio recomputed_ratio ratio ratio_low ratio_high
         speedup_low speedup_high""",
     "images": """images batch_size best_batch_size effective_batch_size warm_up_images kept measured_images break_even
-        break_even.low break_even.high compared duplicated smallest largest departure_images""",
+        break_even.low break_even.high compared smallest largest departure_images""",
     "%": """accuracy agreement baseline_accuracy candidate_accuracy cv steal_share foreign_cpu_share share
         collecting_share share_of_peak share_of_own stages.difference replication.difference margin departure efficiency
         efficiency_low efficiency_high residual""",

@@ -89,8 +89,11 @@ def sweep(summary: pd.DataFrame, runs: pd.DataFrame, best: pd.DataFrame, looks: 
     }
     parts = [Panels(tuple(panels)), *([Notes(tuple(notes))] if notes else [])]
     parts.append(grid("Best batch sizes", best.itertuples(index=False), sizes))
+    # A set-aside repeat is in no number, also where there is no other.
+    carried = sample.copy()
+    carried.loc[carried["repeats"] == 0, ["throughput", "throughput_low", "throughput_high"]] = math.nan
     parts.append(
-        grid("Throughput by batch size", sample.itertuples(index=False), columns, folded="The sweep in numbers")
+        grid("Throughput by batch size", carried.itertuples(index=False), columns, folded="The sweep in numbers")
     )
     return Section(
         "sweep",

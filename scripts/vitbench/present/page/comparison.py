@@ -41,7 +41,7 @@ from vitbench.present.page.parts import (
     of_words,
 )
 from vitbench.series.published import ONE_RUN
-from vitbench.verdicts import DIFFERENT, EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW
+from vitbench.verdicts import DIFFERENT, EQUIVALENT, INCONCLUSIVE, JUDGED, TOO_FEW, UNDECIDED
 
 GLYPHS = {"cpu": "dot", "gpu": "square"}
 
@@ -224,7 +224,9 @@ def every(speedup: pd.DataFrame) -> Section | None:
         return None
     lines = [noise_line(speedup)] if "family" in speedup else []
     told = speedup[speedup["speedup"].notna() & (speedup["comparison"] != CONTROL_GROUP)]
+    undecided = told[told["verdict"].isin(UNDECIDED)]
     lacking = told[told["blocks_needed"].notna()].sort_values("blocks_needed")
+    count = f"Not decided: {len(undecided)} of {len(told)} comparisons"
     if len(lacking):
         # Blocks are added until the primary ones are decided.
         primary = lacking[lacking["family"] == PRIMARY]
@@ -232,10 +234,9 @@ def every(speedup: pd.DataFrame) -> Section | None:
         growth = row["growth"]
         missing = what_is_missing(row["margin"], row["blocks_needed"], row["hours_needed"], bool(growth))
         whose = "for the primary ones, " if len(primary) else ""
-        lines.append(
-            f"Not decided: {len(lacking)} of {len(told)} comparisons; {whose}{missing}"
-            f"{f' ({growth})' if growth and len(primary) else ''}."
-        )
+        lines.append(f"{count}; {whose}{missing}{f' ({growth})' if growth and len(primary) else ''}.")
+    elif len(undecided):
+        lines.append(f"{count}.")
     parts = [strip(speedup, "Every comparison: ratio of wall times, baseline / candidate")]
     parts += [Notes(tuple(filter(None, lines)))] if any(lines) else []
     parts.append(_numbers(speedup))

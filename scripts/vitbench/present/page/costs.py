@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from vitbench.analysis.physics import TOLERANCE
 from vitbench.analysis.summary import usable
 from vitbench.cells import NAME_COLUMNS
 from vitbench.present.charts import physics as physics_chart
@@ -195,10 +196,10 @@ def peak(table: pd.DataFrame, slowest: pd.DataFrame, looks: Looks) -> Section | 
         " what the framework loses and what the library does. Decoding: images a second if all cores did nothing else."
         " Against its slowest stage: the cell's rate over the lowest of those that decoding, preprocessing and the"
         " model would have alone.",
-        wrong="A share above 100% would be an error of measuring, and is crossed out. The peak is of matrix products"
-        " alone: no model reaches all of it. Rates of stages come from one profiling repeat, without an interval, where"
-        " its stages add up to the ordinary wall time within 10%; those"
-        " of the peak file are what the machine could do, not what this cell does.",
+        wrong=f"A share above {percentage(TOLERANCE)} would be an error of measuring, and is crossed out. The peak is"
+        " of matrix products alone: no model reaches all of it. Rates of stages come from one profiling repeat,"
+        " without an interval, where its stages add up to the ordinary wall time within 10%; those of the peak"
+        " file are what the machine could do, not what this cell does.",
     )
 
 

@@ -155,7 +155,7 @@ def _first(context, shown, speedup, arms, believe, doubt, published="", checked=
     source = context["source"]
     name = source.removeprefix("campaigns/")
     what = f'campaign "{name}"' if source.startswith("campaigns/") else source
-    blocks = speedup["blocks"].dropna()
+    blocks = speedup["blocks"][speedup["dataset"] == "full"].dropna()
     parts = [what, context["machine_text"], context["date"]]
     parts += [several(blocks.max(), "block")] if len(blocks) and source != "published" else []
     parts.append(f"protocol {context['protocol']}")

@@ -38,7 +38,7 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     worked = runs[runs["status"] == "ok"]
     suspect, unsteady, broken = (int(bears(worked, flag).sum()) for flag in NOT_FOR_CLAIMS)
     believe, doubt = [], []
-    controls = speedup[(speedup["family"] == CONTROLS) & speedup["speedup"].notna()]
+    controls = speedup[speedup["family"] == CONTROLS]
     for row in controls.itertuples(index=False):
         cell = Cell.parse(row.baseline)
         (believe if row.verdict == EQUIVALENT else doubt).append(
@@ -47,8 +47,9 @@ def reasons(tables: dict[str, pd.DataFrame], context: dict) -> tuple[list[str], 
     if controls.empty:
         doubt.append("no A/A control")
     (doubt if unsteady else believe).append(f"steady in {len(worked) - unsteady} of {len(worked)} repeats")
-    passed = int(parity["passed"].sum())
-    (believe if passed == len(parity) else doubt).append(f"labels alike in {passed} of {len(parity)} comparisons")
+    if len(parity):
+        passed = int(parity["passed"].sum())
+        (believe if passed == len(parity) else doubt).append(f"labels alike in {passed} of {len(parity)} comparisons")
     (doubt if suspect else believe).append(f"{suspect} suspect of {len(worked)}")
     if broken:
         doubt.append(f"work lost on a cluster in {broken} of {len(worked)}")

@@ -34,7 +34,7 @@ PIXELS = 7  # of a letter's width
 SHARES = frozenset(column.rpartition(".")[2] for column, unit in columns.UNITS.items() if unit == "%")
 COUNTS = frozenset(
     """images workers batch_size effective_batch_size repeat repeats protocol block order timed_passes threads slots
-    warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared duplicated waves attempts
+    warm_up_images last_change partitions kept blocks blocks_needed faster_blocks compared waves attempts
     set_aside alike blocks_never measured_images cell usable counted choosing answered baseline_cell candidate_cell pair
     choice stands alive fastest fastest_row against_blocks equivalent best_batch_size place pass machines pair_row
     baseline_repeats candidate_repeats minute n nodes base_workers points fewest_workers most_workers residual_workers

@@ -14,8 +14,9 @@ from xlsxwriter.worksheet import Worksheet
 from vitbench.cells import VARIANT
 from vitbench.present.projection import DEADLINE, IMAGES, machines
 from vitbench.present.workbook import live
-from vitbench.present.workbook.live import GATES, PAIR, SAME, Table, look_up, ratio, ratio_formula
+from vitbench.present.workbook.live import PAIR, SAME, Table, look_up, ratio, ratio_formula
 from vitbench.present.workbook.sheets import Explained, Formula, Row, Sheets
+from vitbench.verdicts import WITHOUT_RATIO
 
 NAME = "Summary"
 INPUTS = 5  # row of the first one
@@ -72,7 +73,7 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame, runs: p
     keys = [column for column in ("machine", *VARIANT) if column in best]
     known = {tuple(row[key] for key in keys): row for row in choices.to_dict("records")}
     found = [known.get(tuple(row[key] for key in keys), {}) for row in rows.to_dict("records")]
-    without = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(GATES)]
+    without = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(WITHOUT_RATIO)]
     verdicts = dict(zip(without["candidate_cell"], without["verdict"], strict=True))
     return rows.assign(
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),

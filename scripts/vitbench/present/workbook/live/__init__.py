@@ -10,11 +10,10 @@ from vitbench.present.workbook.live.best import of_best
 from vitbench.present.workbook.live.check import of_check
 from vitbench.present.workbook.live.full import of_break_even, of_full, of_passes
 from vitbench.present.workbook.live.repeats import by_block, cells, of_blocks, of_cells, of_runs
-from vitbench.present.workbook.live.speedup import GATES, of_speedup, ratio, ratio_formula
+from vitbench.present.workbook.live.speedup import of_speedup, ratio, ratio_formula
 from vitbench.present.workbook.live.table import MEANINGS, PAIR, SAME, SECONDS, Table, look_up
 
 __all__ = [
-    "GATES",
     "MEANINGS",
     "PAIR",
     "SAME",

@@ -11,6 +11,7 @@ from vitbench.cells import VARIANT
 from vitbench.present.workbook.live.repeats import of_cells
 from vitbench.present.workbook.live.table import Table, find, look_up
 from vitbench.present.workbook.sheets import Formula, Row
+from vitbench.verdicts import WITHOUT_RATIO
 
 
 def of_full(full: pd.DataFrame, runs: pd.DataFrame) -> Table:
@@ -55,7 +56,8 @@ def of_break_even(table: pd.DataFrame, full: pd.DataFrame) -> Table:
     frame = table.reset_index(drop=True)
     for side in ("early", "late"):
         frame[f"{side}_cell"] = pd.Series([find(full, "full", name) for name in frame[side]], dtype="float64")
-    known = frame[["early_cell", "late_cell"]].notna().all(axis=1).to_list()
+    told = ~frame["verdict"].isin(WITHOUT_RATIO)
+    known = (frame[["early_cell", "late_cell"]].notna().all(axis=1) & told).to_list()
 
     def of_side(side: str, column: str) -> Formula:
         return lambda row: f"={look_up('full', column, row[f'{side}_cell'])}" if known[row.place] else ""

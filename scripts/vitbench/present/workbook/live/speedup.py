@@ -9,10 +9,6 @@ import pandas as pd
 from vitbench.analysis.statistics import compare
 from vitbench.present.workbook.live.table import PAIR, Table, find, look_up
 from vitbench.present.workbook.sheets import Formula, Row
-from vitbench.verdicts import IMPOSSIBLE, PARITY_FAILED
-
-# Verdicts of the workflow that forbid a ratio.
-GATES = (PARITY_FAILED, IMPOSSIBLE)
 
 
 def ratio(baseline: dict[int, float], candidate: dict[int, float]) -> float:
