@@ -215,7 +215,9 @@ def ceilings(campaign: Campaign) -> list[str]:
     """
     speedup, physics = campaign.tables["speedup"], campaign.tables["physics"]
     ratios = speedup[(speedup.comparison == BEST_GROUP) & speedup.speedup.notna()]
-    physics = physics[(physics.dataset == "full") & (physics.device == "cpu")]
+    physics = physics[(physics.dataset == "full") & (physics.device == "cpu")].dropna(
+        subset=["decode_ceiling", "peak_gflops"]
+    )
     physics = physics.set_index(cell_names(physics))
     if ratios.empty or ratios.baseline.iloc[0] not in physics.index:
         return ["There is no ratio of a CPU's, or nothing is known of what it can do at most."]
