@@ -307,6 +307,15 @@ def test_a_size_without_a_usable_repeat_is_a_row_with_its_reason():
     )
 
 
+def test_blocks_that_lack_for_a_verdict_on_one_size_take_the_hours_of_all_sizes():
+    table = runs(blocks=3, noise=0.01)
+    of_sizes = judged(table)
+    a_block = 2 * len(SIZES) * 60.0 / 3600  # each repeat of either variant takes a minute
+    assert len(of_sizes) == len(SIZES) and (of_sizes.blocks_needed >= 5).all()
+    lacking = of_sizes.blocks_needed - of_sizes.blocks * (of_sizes.growth != "")
+    assert of_sizes.hours_needed.to_numpy() == pytest.approx((lacking * a_block).to_numpy())
+
+
 def test_sizes_turn_no_primary_verdict():
     """The full runs are judged as they are without them."""
     full = example(TWO, repeats=5, floor=1.05).runs

@@ -66,15 +66,6 @@ def test_a_baseline_on_one_node_is_that_of_every_number_of_workers(table):
     assert list(found.family) == [pairs.PRIMARY, pairs.PRIMARY, pairs.EXPLORATORY]
 
 
-def test_what_runs_on_one_node_is_compared_with_a_baseline_of_every_number_of_workers(table):
-    runs = table(cell(HF, "full", 8, [9]), *(cell(TF, "full", 8, [9], workers=n) for n in (1, 2)))
-    assert named_pairs(runs, TF) == [
-        (f"{TF}/cpu/w1/bs8", f"{HF}/cpu/w1/bs8", BEST_GROUP),
-        (f"{TF}/cpu/w2/bs8", f"{HF}/cpu/w1/bs8", BEST_GROUP),
-        (f"{TF}/cpu/w1/bs8", f"{TF}/cpu/w2/bs8", BEST_GROUP),
-    ]
-
-
 def test_a_control_and_a_device_are_held_against_the_same_number_of_workers(table):
     twins = (TF, f"{TF}{cells.CONTROL}")
     runs = table(*(cell(variant, "full", 8, [9], workers=n) for variant in twins for n in (1, 2)))

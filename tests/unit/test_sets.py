@@ -252,6 +252,27 @@ def test_repeats_that_carry_no_claim_do_not_count(old):
     assert set(slow.verdict) == {"too few repeats"} and slow.reason.str.contains("no repeat of new").all()
 
 
+def test_a_repeat_that_left_images_out_before_its_last_pass_leaves_no_ratio(old):
+    new = again(old)
+    path = new.runs.record.str.contains("bs16") & new.runs.record.str.contains(f"{SLOW}-")
+    new.runs.loc[new.runs[path].index[1], "flags"] = "images lost"
+    found = cells(compare_sets(old, new, MARGIN))
+    failed = found[found.verdict == "parity failed"]
+    assert list(failed.name.str.startswith(SLOW) & failed.name.str.endswith("bs16")) == [True]
+    assert failed.speedup.isna().all() and failed.reason.str.contains("of new before its last left images out").all()
+
+
+def test_more_cells_take_more_repeats_for_a_verdict(old):
+    """A cell that alone has changed must pass the hardest step of the correction for all of them."""
+    new = again(old, seed=1, noise=0.12, slower={SLOW: 1.08})
+    name = next(cell["name"] for cell in old.grid["cells"] if cell["name"].startswith(SLOW) and "bs16" in cell["name"])
+    one = [replace(each, grid=each.grid | {"cells": [cell for cell in each.grid["cells"] if cell["name"] == name]})
+           for each in (old, new)]  # fmt: skip
+    alone, among = (cells(compare_sets(*sets, MARGIN)).set_index("name").loc[name] for sets in (one, (old, new)))
+    assert alone.speedup == among.speedup and alone.verdict == among.verdict == "inconclusive"
+    assert alone.blocks_needed < among.blocks_needed
+
+
 def test_other_labels_leave_no_ratio(old):
     new = again(old)
     said = old.predictions

@@ -191,6 +191,14 @@ def test_what_a_variant_says_is_no_setting_of_sparks(key):
     assert f"spark: settings: {key} is said by the" in problem(config, [1], settings={key: 6})
 
 
+def test_a_baseline_on_a_cluster_without_one_worker_leaves_nothing_on_one_node_uncompared():
+    given = {"baseline": "sparknlp/tensorflow", "frameworks": ["sparknlp/tensorflow", "huggingface/pipeline"]}
+    several = planted.CONFIG | given | {"workers": [2], "spark": SPARK_KEYS, "control": False}
+    assert problem(resolve, several).startswith("workers: 1 is missing, and huggingface/pipeline")
+    resolve(several | {"workers": [1, 2]})
+    resolve(several | {"frameworks": ["sparknlp/tensorflow"]})
+
+
 def test_workers_of_one_machine_do_not_share_its_gpu():
     changes = {"devices": ["cpu", "gpu"], "batch_sizes": [8], "frameworks": VARIANTS}
     for numbers, spark, refused in (([1, 2], {}, True), ([1], {}, False), ([1, 2], {"master": URL, **STATED}, False)):

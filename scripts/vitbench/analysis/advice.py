@@ -30,7 +30,7 @@ BASELINE = "baseline"
 ELSEWHERE, TOO_FAST = "measured on other hardware", "faster than this machine can be"
 # What a verdict on times is called where memory was compared.
 OF_MEMORY = {FASTER: "less", SLOWER: "more"}
-ALONE = {"overturned": "nothing else was measured that may serve it"}
+ALONE = {"overturned": "nothing else that may serve it was compared with the baseline here"}
 # Precision with whose labels the others are compared.
 REFERENCE = "float32"
 NO_SIZES = "no data sets of several sizes were measured (`datasets: sizes`)"

@@ -24,13 +24,12 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
     is; every variant on another device against itself on the first. On the full data set, and on each of those of
     several sizes, each at its best batch size, on the sample at the same batch size.
 
-    All that with equal numbers of workers, but that what runs on one node only is compared with every number of them:
-    such a baseline with each of the others, such a variant with each of the baseline. And on each device every variant
-    with several workers against itself with one.
+    All that with equal numbers of workers, but that a baseline which runs on one node only is the baseline of every
+    number of them. And on each device every variant with several workers against itself with one.
     """
     tried = runs[runs.status != "skipped"]
     cells = tried[["dataset", *NAME_COLUMNS]].drop_duplicates().to_dict("records")
-    on_cluster = {variant_key(cell) for cell in cells if cell["workers"] != 1}
+    one_node = not any(variant_key(cell) == baseline and cell["workers"] != 1 for cell in cells)
     comparable: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
         size = cell["batch_size"] if cell["dataset"] == "sample" else None
@@ -50,7 +49,6 @@ def comparisons(runs: pandas.DataFrame, baseline: str) -> list[tuple[dict[str, A
             continue
         if one["variant"].endswith(CONTROL) or other["variant"].endswith(CONTROL):
             continue
-        one_node = not {variant_key(one), variant_key(other)} <= on_cluster
         of_baseline = same_device and variant_key(one) == baseline and not same_variant and (alike or one_node)
         of_devices = same_variant and alike and one["device"] == "cpu" and other["device"] != "cpu"
         if of_baseline or of_devices:

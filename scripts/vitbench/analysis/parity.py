@@ -47,9 +47,11 @@ def parity(
         common = sorted(first.keys() & second.keys())
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
         row |= gate([(predictions(first[at]), predictions(second[at])) for at in common], wanted, least)
-        if row["passed"] and any(side[at] in left_out for side in (first, second) for at in common):
+        lossy = [cell for cell, side in ((one, first), (other, second)) if any(side[at] in left_out for at in common)]
+        if row["passed"] and lossy:
             # The predictions are those of the last pass.
-            row |= {"passed": False, "reason": "an earlier pass left images out"}
+            names = " and ".join(map(cell_name, lossy))
+            row |= {"passed": False, "reason": f"a pass of {names} before its last left images out"}
         row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))

@@ -26,7 +26,7 @@ from vitbench.analysis.statistics import (
     correct_for_many,
     detectable,
 )
-from vitbench.analysis.summary import seconds_by_block, usable
+from vitbench.analysis.summary import seconds_by_block, usable, whole
 from vitbench.cells import CONTROL, LEAST_BLOCKS, SIZES, Cell, cell_name, role_of
 from vitbench.errors import UserError
 from vitbench.records.mixing import versions
@@ -265,6 +265,9 @@ def _cell(one: dict[str, Any] | None, two: dict[str, Any] | None, baseline: Set,
     said = [(baseline.predictions(first), candidate.predictions(second)) for first, second in zip(*paths, strict=False)]
     parity = gate(said, baseline.labels(row["dataset"]), max(of.grid["agreement"] for of in (baseline, candidate)))
     row["agreement"] = parity["agreement"]
+    lossy = [of.name for of, rows in zip((baseline, candidate), sides, strict=True) if not whole(rows).all()]
+    if parity["passed"] and lossy:
+        parity |= {"passed": False, "reason": f"a pass of {' and '.join(lossy)} before its last left images out"}
     if not parity["passed"]:
         row |= {"verdict": PARITY_FAILED, "reason": parity["reason"]}
         return result

@@ -41,7 +41,7 @@ class Fit:
     """Total seconds of a process = fixed + each × images."""
 
     fixed: Estimate
-    """seconds: start, load, and what a pass costs whatever its size"""
+    """seconds: start, load, the cold pass's surplus, and what a pass costs whatever its size"""
     each: Estimate
     """seconds an image at steady state"""
     hours: Estimate

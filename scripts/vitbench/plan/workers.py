@@ -50,6 +50,11 @@ def most(config: dict[str, Any]) -> int:
     return max(config["workers"])
 
 
+def _clustered(framework: str) -> bool:
+    """Whether a framework can run on a cluster; no for one that there is not, which others refuse."""
+    return framework in FRAMEWORKS and FRAMEWORKS[framework].clustered
+
+
 def wanted(config: dict[str, Any]) -> bool:
     """Whether there is a cluster, for frameworks that can run on one."""
     return most(config) > 1 or config["spark"]["master"] not in (None, LOCAL)
@@ -69,8 +74,8 @@ def check(config: dict[str, Any]) -> None:
     """Check what the keys `workers` and `spark` say together, whatever the machine.
 
     Raises:
-        UserError: the master has fewer workers, nothing says what each of them has, they would share a GPU, or a
-            setting is not free.
+        UserError: the master has fewer workers, nothing says what each of them has, they would share a GPU, a setting
+            is not free, or a variant would be compared with nothing.
     """
     spark = config["spark"]
     master, named = spark["master"], ("worker_cores", "worker_memory_gb")
@@ -87,6 +92,13 @@ def check(config: dict[str, Any]) -> None:
     elif master not in (None, LOCAL) and (missing := [name for name in named if spark[name] is None]):
         raise UserError(
             f"spark: {missing[0]}: nothing says what each worker of {master.partition('://')[0]} has; add it"
+        )
+    baseline = config["baseline"].partition("/")[0]
+    alone = [one for one in config["frameworks"] if not _clustered(one.partition("/")[0])]
+    if alone and _clustered(baseline) and 1 not in config["workers"]:
+        raise UserError(
+            f"workers: 1 is missing, and {', '.join(alone)}, which run on one node, would be compared with nothing: "
+            f"the baseline {config['baseline']} runs on the cluster; add 1, or leave them out"
         )
     here = master is None or _LOCAL_CLUSTER.fullmatch(master)
     if here and most(config) > 1 and "gpu" in config["devices"]:

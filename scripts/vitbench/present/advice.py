@@ -112,7 +112,7 @@ def _section(row: Any, context: dict[str, Any]) -> list[str]:
     said = [f"**{name_of(row)}**, {row.precision or 'precision not known'}, the best of"
             f" {several(row.candidates, 'candidate')}."]  # fmt: skip
     if row.verdict == BASELINE:
-        said.append("It is the baseline itself: nothing that was measured serves this aim better.")
+        said.append("It is the baseline itself: none of the candidates serves this aim better.")
     else:
         said.append(
             f"{interval(row.speedup, row.low, row.high, row.blocks)} times as fast as {row.baseline}"

@@ -141,9 +141,10 @@ def _caption(sizes: pd.DataFrame, total: pd.DataFrame, context: dict) -> list[st
         against += f"; of {len(noise)}, {inside} surely within what noise alone reaches by the A/A controls, {beyond}"
         against += " surely beyond it"
     how = (
-        "Mark and bar: geometric mean and range of the blocks, each a fresh process. Below: total seconds = start, load"
-        " and what a pass costs whatever its size + images × seconds an image, a weighted line through the timed passes"
-        f" of each block; n: blocks with every size. Hours with their 95% interval over the blocks, from {LEAST_SIZES}"
+        "Mark and bar: geometric mean and range of the blocks, each a fresh process. Below: total seconds = start,"
+        " load, what the cold pass takes longer and what a pass costs whatever its size + images × seconds an image, a"
+        " weighted line through the timed passes of each block; n: blocks with every size."
+        f" Hours with their 95% interval over the blocks, from {LEAST_SIZES}"
         f" sizes and {LEAST} blocks on, where the seconds lie on a line but for noise. A million images are far beyond"
         " what was measured: the interval knows the noise, and no heat, full disk or slow network."
     )

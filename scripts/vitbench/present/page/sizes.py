@@ -74,8 +74,9 @@ def sizes(table: pd.DataFrame, total: pd.DataFrame, looks: Looks) -> Section | N
         ),
         read="Milliseconds an image, each variant at its best batch size: geometric mean of the blocks and their range."
         " A level line means that the size of the data set changes nothing. Total seconds are fixed ones (start, load,"
-        " and what a pass costs whatever its size) and so many an image. Hours for a million images come from that"
-        f" line, with their 95% interval over the blocks, where there are {LEAST_SIZES} sizes, {LEAST} blocks, and no"
+        " what the cold pass takes longer, and what a pass costs whatever its size) and so many an image. Hours for"
+        " a million images come from that line,"
+        f" with their 95% interval over the blocks, where there are {LEAST_SIZES} sizes, {LEAST} blocks, and no"
         " more than noise off the line.",
         wrong="A million images are far beyond what was measured. The interval knows the noise of short processes, and"
         " no heat, full disk or slow network; and the images of all sizes must be of one kind.",
