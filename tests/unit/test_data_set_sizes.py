@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 
+import derive_tables
 import numpy
 import pandas
 import pytest
@@ -12,11 +14,13 @@ from drawn import collisions, words
 from example_page import barriers, parsed, write
 from example_tables import FIVE, TWO, example, typed
 
+from vitbench import tables
 from vitbench.analysis import speedup as speedups
 from vitbench.analysis.data_set_sizes import _within, data_set_sizes
 from vitbench.analysis.jobs import jobs
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import comparisons
+from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.total_time import MANY, fit, total_time
 from vitbench.cells import cell_name
 from vitbench.present.charts import data_set_sizes as chart
@@ -260,6 +264,30 @@ def test_a_size_above_the_machines_peak_has_no_number_and_no_other_is_held_again
     assert above.blocks == 0 and math.isnan(above.seconds_an_image) and "above the machine's peak" in above.reason
     assert found.loc["pipeline"].ratio.isna().to_dict() == {16: False, 32: False, 48: False, 100: False, 200: True}
     assert found.loc["tensorflow"].ratio.isna().to_dict() == {16: False, 32: False, 48: False, 100: True, 200: True}
+
+
+def test_what_is_derived_knows_what_is_above_the_peak(tmp_path):
+    full = [row(variant, 32, block, EACH[variant] * 32 * DRIFT[block], dataset="full", pass_seconds="3;2")
+            for variant in TWO for block in range(5)]  # fmt: skip
+    table = pandas.concat([runs(noise=0.002), typed(full, "runs")], ignore_index=True)
+    cell = {"framework": "sparknlp", "variant": "tensorflow", "device": "cpu", "workers": 1, "batch_size": 8}
+    above = [cell | {"dataset": dataset, "verdict": ABOVE} for dataset in ("full", "sizes-photos-16")]
+    given = {
+        "runs": table, "physics": typed(above, "physics"), "speedup": judged(table),
+        "parity": typed([], "parity").assign(passed=[]),
+    }  # fmt: skip
+    for name, frame in given.items():
+        (tmp_path / f"{name}.csv").write_text(tables.as_csv(frame))
+    (tmp_path / "grid.json").write_text(json.dumps({"repeats": 5}))
+    out = {name: str(tmp_path / f"derived {name}.csv")
+           for name in ("break_even", "batches", "sustained", "data_set_sizes", "total_time")}  # fmt: skip
+    paths = {name: str(tmp_path / f"{name}.csv") for name in given} | {"grid": str(tmp_path / "grid.json")}
+    derive_tables.main(paths, out)
+    assert set(tables.read(out["break_even"], "break_even").verdict) == {"impossible"}
+    of_sizes = tables.read(out["data_set_sizes"], "data_set_sizes")
+    assert (of_sizes.reason == ABOVE).sum() == 1 and (
+        tables.read(out["total_time"], "total_time").hours.isna()
+    ).sum() == 1
 
 
 def test_where_a_control_is_no_equal_of_itself_no_size_is_called_anything():

@@ -29,9 +29,9 @@ def data_set_sizes(
     `ratio` is how many times as fast an image is there as on the variant's largest data set, a paired geometric mean
     over the blocks; `ratio_low` and `ratio_high` are its 95% interval by Student's t, from two blocks on. The verdict
     is that of `statistics.compare`, adjusted by Holm for all rows, and no claim where an A/A control forbids it.
-    `floor` is what the pooled A/A ratios of the device
-    let noise alone reach with as many blocks. `speedup` is the variant's ratio to the baseline on this very data set,
-    with the interval from two blocks on; where the table `speedup` has none, for its labels say, there is none.
+    `floor` is what the pooled A/A ratios of the device let noise alone reach with as many blocks. `speedup` is the
+    variant's ratio to the baseline on this very data set, with the interval from two blocks on; where the table
+    `speedup` has none, for its labels say, there is none.
 
     Args:
         speedup: that table, of the same runs.

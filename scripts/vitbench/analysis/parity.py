@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas
@@ -46,12 +46,10 @@ def parity(
         wanted = labels(one["dataset"])
         common = sorted(first.keys() & second.keys())
         row = {"dataset": one["dataset"], "baseline": cell_name(one), "candidate": cell_name(other)}
-        row |= gate([(predictions(first[at]), predictions(second[at])) for at in common], wanted, least)
-        lossy = [cell for cell, side in ((one, first), (other, second)) if any(side[at] in left_out for at in common)]
-        if row["passed"] and lossy:
-            # The predictions are those of the last pass.
-            names = " and ".join(map(cell_name, lossy))
-            row |= {"passed": False, "reason": f"a pass of {names} before its last left images out"}
+        said = [(predictions(first[at]), predictions(second[at])) for at in common]
+        sides = ((row["baseline"], first), (row["candidate"], second))
+        lossy = [name for name, side in sides if any(side[at] in left_out for at in common)]
+        row |= gate(said, wanted, least, lossy)
         row["differing"] = _by_form(row.get("unequal", ()), wanted, forms(one["dataset"]))
         rows.append(row)
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["parity"]))
@@ -61,14 +59,16 @@ def gate(
     repeats: Iterable[tuple[list[tuple[str, str, float | None]], list[tuple[str, str, float | None]]]],
     wanted: dict[str, str],
     least: float,
+    lossy: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What pairs of repeats said of the same images, by the least favourable pair, and whether even that passes.
 
     Args:
-        repeats: for each pair the (id, label, score) of both.
+        repeats: for each pair the (id, label, score) of both, of their last passes.
         wanted, least: as for `parity`.
+        lossy: names of the sides of which a repeat left images out in a warm pass.
     """
-    return _worst([_compare_predictions(one, other, wanted) for one, other in repeats], len(wanted), least)
+    return _worst([_compare_predictions(one, other, wanted) for one, other in repeats], len(wanted), least, lossy)
 
 
 def disagreements(
@@ -178,7 +178,7 @@ def _by_form(unequal: Iterable[str], wanted: Iterable[str], forms: dict[str, str
     return "; ".join(f"{count} of {total[form]} {form}" for form, count in differing.most_common())
 
 
-def _worst(blocks: list[dict[str, Any]], images: int, least: float) -> dict[str, Any]:
+def _worst(blocks: list[dict[str, Any]], images: int, least: float, lossy: Sequence[str]) -> dict[str, Any]:
     """The least favourable of the compared blocks, and whether even that passes."""
     if not blocks:
         return {
@@ -192,6 +192,7 @@ def _worst(blocks: list[dict[str, Any]], images: int, least: float) -> dict[str,
     duplicated = sorted(set().union(*(block["duplicated"] for block in blocks)))
     reasons = [
         f"{len(lost)} images lost" if lost else "",
+        f"a pass of {' and '.join(lossy)} before its last left images out" if lossy and not lost else "",
         f"{len(duplicated)} images answered twice" if duplicated else "",
         f"labels equal for {worst['agreement']:.1%}, {least:.0%} needed" if worst["agreement"] < least else "",
     ]

@@ -263,11 +263,10 @@ def _cell(one: dict[str, Any] | None, two: dict[str, Any] | None, baseline: Set,
         return result
     paths = [rows[rows.status == "ok"].sort_values("block").record for rows in sides]
     said = [(baseline.predictions(first), candidate.predictions(second)) for first, second in zip(*paths, strict=False)]
-    parity = gate(said, baseline.labels(row["dataset"]), max(of.grid["agreement"] for of in (baseline, candidate)))
-    row["agreement"] = parity["agreement"]
+    least = max(of.grid["agreement"] for of in (baseline, candidate))
     lossy = [of.name for of, rows in zip((baseline, candidate), sides, strict=True) if not whole(rows).all()]
-    if parity["passed"] and lossy:
-        parity |= {"passed": False, "reason": f"a pass of {' and '.join(lossy)} before its last left images out"}
+    parity = gate(said, baseline.labels(row["dataset"]), least, lossy)
+    row["agreement"] = parity["agreement"]
     if not parity["passed"]:
         row |= {"verdict": PARITY_FAILED, "reason": parity["reason"]}
         return result
