@@ -1,5 +1,6 @@
 """What README and docs say of a campaign is what its records say; and no measured number there was typed."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -82,6 +83,12 @@ def test_the_pages_say_what_the_campaign_says(campaign):
 def test_every_block_can_be_written(campaign):
     for what in describe_campaign.BLOCKS:
         assert describe_campaign.block(campaign, HOME / "README.md", what).strip()
+
+
+def test_a_campaign_without_a_peak_says_that_nothing_is_known_of_it(campaign):
+    physics = campaign.tables["physics"].assign(peak_gflops=math.nan, decode_ceiling=math.nan)
+    bare = replace(campaign, tables=campaign.tables | {"physics": physics})
+    assert "nothing is known of what it can do" in describe_campaign.block(bare, HOME / "README.md", "ceilings")
 
 
 def test_no_variant_is_faster_than_the_rates_of_decoding_and_multiplying_allow(campaign):

@@ -138,7 +138,7 @@ class Bench:
         self.records = records
         self.known = {(row.dataset, row.baseline, row.candidate): row for row in records.speedup.itertuples()}
         self.doubted = doubted(records.speedup)
-        failed = records.parity[~records.parity.passed & (records.parity.compared != 0)]
+        failed = records.parity[~records.parity.passed]
         self.failed = {(row.dataset, row.candidate): row.reason for row in failed.itertuples()}
 
     def ratio(self, first: pandas.DataFrame, second: pandas.DataFrame) -> Ours:
