@@ -72,7 +72,9 @@ class Adapter(Protocol):
     """One framework in one process. The methods are called in this order, `classify` and `written` once for each pass.
 
     One whose work may be lost and done again has the method `faults` too, asked after every pass with the clock off:
-    the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last.
+    the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last. One whose
+    processes may end with each pass says so by an attribute `helpers_stay`, False where they do: no sum of high-water
+    marks after the passes holds theirs, and the record has no `peak_memory_mb`.
 
     `Plain` has `give` and `written` for adapters that do nothing of their own there.
     """

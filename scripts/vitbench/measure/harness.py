@@ -185,12 +185,13 @@ def tell_failure(error: Exception, report: Callable[..., None]) -> int:
     return 0
 
 
-def measured(meter: Meter, whole: Spans, timed: Spans) -> dict[str, Any]:
+def measured(adapter: Adapter, meter: Meter, whole: Spans, timed: Spans) -> dict[str, Any]:
     """What an ordinary repeat has used by the end of its passes, where the span of the `whole` repeat ends."""
     whole.stop()
     cpu = {"during": whole.counted, "timed": timed.counted}
     used = {"peak_gpu_memory_mb": meter.gpu_memory_mb(), "energy": meter.energy()}
-    return {"cpu": cpu, "peak_memory_mb": memory_mb(HIGHEST)} | used
+    memory = memory_mb(HIGHEST) if getattr(adapter, "helpers_stay", True) else None
+    return {"cpu": cpu, "peak_memory_mb": memory} | used
 
 
 def profiled(adapter: Adapter, course: Course) -> dict[str, Any]:
@@ -227,7 +228,7 @@ def main(arguments: list[str]) -> int:
             predictions, course = run_passes(
                 adapter, wanted, Passes(**job["passes"]), (timed, meter), report, job["short_passes"]
             )
-            facts = profiled(adapter, course) if job["profile"] else measured(meter, whole, timed)
+            facts = profiled(adapter, course) if job["profile"] else measured(adapter, meter, whole, timed)
             description = adapter.describe()
             adapter.close()
         except Exception as error:  # whatever a framework throws is a result; our own mistakes are not
