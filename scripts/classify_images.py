@@ -9,6 +9,7 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vitbench import machine
 from vitbench.classify import choice, job, listing
@@ -33,20 +34,44 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "folder, text list of paths, Parquet file (or folder of them) of paths, or of path and content, or the URL of "
         "an object store"
     )
-    parser.add_argument("--images", required=True, help=where)
-    parser.add_argument("--out", type=Path, default=Path("classified"), help="folder of the job (default: classified)")
+    parser.add_argument("--images", help=where)
+    parser.add_argument("--out", type=Path, help="folder of the job (default: classified)")
     parser.add_argument("--model", help="name in resources/models.yaml or under `define`, or a checkpoint's folder")
     parser.add_argument("--variant", help="framework/variant (default: by this machine's records, or the baseline)")
     parser.add_argument("--batch-size", type=int, help="default: what the variant's sweep chose")
     parser.add_argument("--device", help="one of `devices` (default: the first)")
-    parser.add_argument("--most-refused", type=float, default=1.0, help="share that may be no image (default: all)")
-    parser.add_argument(
-        "--part-images", type=int, default=job.PART_IMAGES, help="images of a part (default: %(default)s)"
-    )
+    parser.add_argument("--most-refused", type=float, help="share that may be no image (default: all)")
+    parser.add_argument("--part-images", type=int, help=f"images of a part (default: {job.PART_IMAGES})")
     parser.add_argument("--why", help="why it is that variant, for the summary (default: what was found)")
-    parser.add_argument("--config", type=Path, default=HOME / "config" / "config.yaml", help="configuration file")
+    parser.add_argument(
+        "--config", type=Path, default=HOME / "config" / "config.yaml",
+        help="configuration file, whose keys of the same names hold where an option is left out",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     return parser.parse_args(arguments)
+
+
+# What holds where neither an option nor the configuration says anything.
+DEFAULTS = {"images": None, "variant": None, "batch_size": None, "out": "classified", "most_refused": 1.0}
+DEFAULTS |= {"part_images": job.PART_IMAGES}
+
+
+def fill_in(options: argparse.Namespace) -> dict[str, Any]:
+    """Give the options that were left out what the configuration says, or their defaults; that configuration, as it
+    stands in its file.
+
+    Raises:
+        UserError: nothing says which images, or the configuration is not valid.
+    """
+    config = configuration.read(options.config)
+    configuration.check_schema(config)
+    for name, otherwise in DEFAULTS.items():
+        if getattr(options, name) is None:
+            setattr(options, name, otherwise if config[name] is None else config[name])
+    if not isinstance(options.images, str):  # a number of them is what `snakemake plan` reads
+        raise UserError("images: nothing is named; --images FOLDER, or `images: FOLDER` in the configuration")
+    options.out = Path(options.out)
+    return config
 
 
 def absolute(path: Path) -> Path:
@@ -75,8 +100,9 @@ def missing_checkpoint(chosen: Chosen) -> Path | None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    config = fill_in(options)
     request = requested(options)
-    config = configuration.load(options.config)
+    config = configuration.resolve(config)
     if options.model:
         config = configuration.resolve(config | {"model": options.model})
     chosen = choice.choose_for(config, request.out, options.variant, options.batch_size, options.device)

@@ -72,6 +72,17 @@ def test_what_is_faster_than_the_machine_can_be_chooses_nothing(finished):
     assert chosen.variant == "huggingface/pipeline" and "faster than this machine" in chosen.why
 
 
+def test_of_variants_that_use_a_part_of_the_machine_and_all_of_it_the_latter_is_taken(finished):
+    """The baseline of config/cluster.yaml has one core, whatever the machine has: a worker is held against it."""
+    for path in finished.glob("measurements/**/full-*/**/huggingface/**/rep*.json"):
+        record = json.loads(path.read_text())
+        record["identity"]["definition"] |= {"slots": 1}
+        path.write_text(json.dumps(record | {"slots": 1, "threads": 1}))
+    chosen = choice.choose(planted.CONFIG)
+    assert chosen.variant == "sparknlp/tensorflow"
+    assert "1 of 2 variants, those with the labels of huggingface/pipeline that used the most cores" in chosen.why
+
+
 def task_of(chosen: choice.Chosen, out: Path) -> Task:
     """What the adapter would be told, on a machine that has Java and the jars."""
     folder = Path(chosen.grid.model_folder(chosen.cell))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +17,9 @@ from example_job import IMAGES, asked, bad_files, pictures
 from PIL import Image as Pillow
 
 from vitbench.classify import choice, job, listing, worker
+from vitbench.classify import folder as folders
 from vitbench.errors import UserError
-from vitbench.inputs import contents, parquet
+from vitbench.inputs import contents, datasets, parquet
 from vitbench.measure import supervisor
 from vitbench.measure.processes import machine_lock
 from vitbench.plan import configuration
@@ -110,6 +112,85 @@ def test_files_that_come_later_are_another_job(tmp_path):
     Pillow.new("RGB", (77, 7)).save(tmp_path / "images" / "000 new.png")
     one.label()
     assert one.labels() == right
+
+
+def test_files_that_nobody_can_read_any_more_stop_the_job_and_are_labelled_when_they_are_back(tmp_path, monkeypatch):
+    """A disk that goes away leaves its mount point, a folder that is there and empty."""
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images")
+    opened = worker.opened
+
+    def gone_in_the_middle(open_each, *others):
+        number = others[-1][0]
+        if number == 1:
+            # The part before is labelled meanwhile, of files that this one lies beside.
+            deadline = time.monotonic() + 60
+            while not one.folder.done() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            (tmp_path / "images").rename(tmp_path / "away")
+            (tmp_path / "images").mkdir()
+        return opened(open_each, *others)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "opened", gone_in_the_middle)
+        with pytest.raises(UserError, match=r"4 of the 4 files of part 1 cannot be read, nor can .*, which") as raised:
+            one.label()
+    assert "\n" not in str(raised.value) and one.folder.done() == {0}
+    # Begun again while it is away: there is none that was read.
+    with pytest.raises(UserError, match="4 of the 4 files of part 1 cannot be read .the first"):
+        one.label()
+    (tmp_path / "images").rmdir()
+    (tmp_path / "away").rename(tmp_path / "images")
+    one.label()
+    assert one.labels() == right and one.rows("quarantine") == []
+
+
+def test_a_disk_that_goes_while_a_part_is_opened_quarantines_none_of_it(tmp_path):
+    place = worker.Place()
+    read, gone = tmp_path / "read.jpg", tmp_path / "gone.jpg"
+    read.touch()
+    rows = [
+        datasets.Image("1", "images/1.jpg", "", 0, "", True, "", "read.jpg"),
+        datasets.Image("2", "", "", 0, "", False, f"{datasets.UNREADABLE}: No such file or directory", "gone.jpg"),
+    ]
+    place.check(0, rows, [str(read), str(gone)])  # a file that is gone, alone
+    place.check(1, rows[1:], [str(gone)])  # a part of it alone
+    read.unlink()
+    with pytest.raises(UserError, match="nor can .*read.jpg, which was"):
+        place.check(2, rows, [str(read), str(gone)])
+    worker.Place().check(0, rows[1:], [str(gone)])  # the only one there is
+
+
+def test_reasons_of_which_each_is_another_are_counted_together_beyond_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "MOST_KINDS", 1)
+    pictures(tmp_path / "images")
+    bad_files(tmp_path / "images")
+    (tmp_path / "images" / "01 empty.jpg").touch()
+    one = asked(tmp_path / "images")
+    one.label()
+    assert one.conclude()["reasons"] == {"empty file": 2, folders.OTHERS: 1}
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line_and_not_left_out(tmp_path, monkeypatch):
+    pictures(tmp_path / "images")
+    pictures(tmp_path / "images" / "locked", 2)
+    pictures(tmp_path / "images" / "lost+found", 2)
+    scandir = os.scandir
+
+    def refuse(path):
+        name = "" if isinstance(path, int) else Path(path).name
+        if name == "lost+found":
+            raise AssertionError("what a check of the disk found again is nobody's")
+        if name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        with pytest.raises(UserError, match="the folder .*locked cannot be listed .Permission denied"):
+            asked(tmp_path / "images").begin()
+    _, what, _ = asked(tmp_path / "images").begin()
+    assert what.total == IMAGES + 2
 
 
 def test_a_file_where_the_folder_of_the_job_should_be_is_one_line(tmp_path):
@@ -456,6 +537,24 @@ def test_the_command_says_what_is_wrong_before_it_does_anything(arguments, words
     with pytest.raises(UserError, match=words) as raised:
         classify_images.main(arguments)
     assert "\n" not in str(raised.value) and os.listdir() == []
+
+
+def test_what_the_configuration_names_holds_where_an_option_is_left_out(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("images: pics\nvariant: onnxruntime/int8\nout: there\nmost_refused: 0.01\npart_images: 7\n")
+    options = classify_images.parse(["--config", str(mine), "--part-images", "9"])
+    classify_images.fill_in(options)
+    assert (options.images, options.variant, options.out) == ("pics", "onnxruntime/int8", Path("there"))
+    assert (options.most_refused, options.part_images, options.batch_size) == (0.01, 9, None)
+    plain = classify_images.parse(["--images", "pics"])
+    classify_images.fill_in(plain)
+    assert (plain.variant, plain.out, plain.most_refused) == (None, Path("classified"), 1.0)
+    assert plain.part_images == job.PART_IMAGES
+    with pytest.raises(UserError, match="images: nothing is named"):
+        classify_images.main([])
+    mine.write_text("part_image: 7\n")
+    with pytest.raises(UserError, match="unknown key part_image"):
+        classify_images.main(["--config", str(mine), "--images", "pics"])
 
 
 def test_labels_of_seeded_weights_are_called_what_they_are(capsys):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,6 +141,23 @@ def test_what_was_lost_and_done_again_is_told_once(store):
         "Spark says nothing",
     ]
     assert watched.collecting_seconds() == pytest.approx(1)  # of four executors, not of the driver
+
+
+def test_a_job_that_begins_after_the_last_worker_has_ended_is_cancelled_too(monkeypatch, capsys):
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    cancelled = []
+    session = SimpleNamespace(sparkContext=SimpleNamespace(cancelAllJobs=lambda: cancelled.append(time.monotonic())))
+    watched = Executors(OWN, threads=1)
+    watched.spark, watched.daemons = session, SimpleNamespace(workers_gone=True, stop=lambda: None)
+    watching = threading.Thread(target=watched._watch, daemon=True)
+    watching.start()
+    deadline = time.monotonic() + 30
+    while len(cancelled) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    watched.stop()
+    watching.join(30)
+    assert len(cancelled) >= 3 and not watching.is_alive()
+    assert capsys.readouterr().out.count("every worker of the cluster has ended") == 1
 
 
 def test_a_session_waits_for_all_its_executors_and_says_how_many_came(store, monkeypatch):

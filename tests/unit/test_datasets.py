@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -46,6 +47,34 @@ def opened(tmp_path: Path, image: datasets.Image) -> Pillow.Image:
     with Pillow.open(tmp_path / "out" / image.path) as file:
         file.load()
         return file
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        *((number, None) for number in (errno.ESTALE, errno.EMFILE, errno.ENOTCONN)),
+        (errno.EACCES, "denied"),
+        (errno.EIO, "error"),
+    ],
+)
+def test_what_one_file_is_at_fault_for_and_what_all_lie_on(tmp_path, monkeypatch, number, word):
+    """A file that may not be read is left out; a network or a process that fails says nothing of any file."""
+    read_bytes = Path.read_bytes
+
+    def read(path):
+        if path.name == "b.jpg":
+            raise OSError(number, os.strerror(number), str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    files = {"a.jpg": encoded(picture()), "b.jpg": encoded(picture())}
+    if word is None:
+        with pytest.raises(UserError, match="b.jpg cannot be read .*which is not the file's fault"):
+            built(tmp_path, files)
+        assert not (tmp_path / "out").exists()
+    else:
+        rows = built(tmp_path, files)
+        assert rows["a.jpg"].valid and not rows["b.jpg"].valid and word in rows["b.jpg"].reason.lower()
 
 
 def test_photos_are_what_the_manifest_says(tmp_path):

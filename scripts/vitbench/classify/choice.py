@@ -141,16 +141,21 @@ def _best(grid: Grid, device: str) -> tuple[str, str]:
     peak = peak_file.checked(json.loads(place.read_text()), str(place)) if place.exists() else None
     too_fast = physics.impossible_cells(physics.tabulate(runs, peak))
     equal = parity.parity(runs, grid.baseline, predictions, images, grid.config["parity"]["agreement"])
-    fields = advice.candidates(runs, speedup(runs, grid.baseline, equal, too_fast), grid.baseline, too_fast)
-    able = advice.ranked(fields[0], advice.TIME) if fields else []
+    ratios = speedup(runs, grid.baseline, equal, too_fast)
+    fields = advice.candidates(runs, ratios, grid.baseline, too_fast, everywhere=True)
+    # A job has the machine alone: of variants that use a part of its cores, and more of them, the latter.
+    fields.sort(key=lambda field: field[-1].first.cores, reverse=True)
+    able = next(filter(None, (advice.ranked(field, advice.TIME) for field in fields)), [])
     if not able:
-        why = fields and fields[0][0].unable
-        return grid.baseline, f"the baseline, although its records are {why}" if why else nothing
+        if any(field[0].unable == advice.TOO_FAST for field in fields):
+            return grid.baseline, f"the baseline, although its records are {advice.TOO_FAST}"
+        return grid.baseline, nothing
     best = able[0]
     measured = len(runs[["framework", "variant"]].drop_duplicates())
+    of_all = " that used the most cores" if len(fields) > 1 else ""
     return best.variant, (
         f"the fastest in this machine's records, by the rule of {ADVICE}, among {len(able)} of {measured} variants, "
-        f"those with the labels of {grid.baseline} ({best.repeats.throughput.median():,.1f} images/s on "
+        f"those with the labels of {grid.baseline}{of_all} ({best.repeats.throughput.median():,.1f} images/s on "
         f"{best.first.images} images, {len(best.repeats)} repeats)"
     )
 

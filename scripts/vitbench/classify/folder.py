@@ -33,8 +33,15 @@ LABELS = {
     "settings": "varchar",
 }
 QUARANTINE = {"id": "varchar", "reason": "varchar", "bytes": "bigint"}
+# Different reasons that are counted apart, and what the others are called together: some name a number of bytes.
+MOST_KINDS, OTHERS = 1000, "other reasons"
 Label = tuple[str, str, float | None, str, str, str]
 Refused = tuple[str, str, int]
+
+
+def kind_of(reason: str, counted: Counter[str]) -> str:
+    """As what a reason is counted beside those that were counted before it."""
+    return reason if reason in counted or len(counted) < MOST_KINDS else OTHERS
 
 
 @dataclass(frozen=True)
@@ -144,15 +151,25 @@ class Folder:
         return [path for path in map(self.quarantine, sorted(self.done())) if path.exists()]
 
     def refusals(self) -> tuple[Counter[str], dict[str, str]]:
-        """Reason → how many images were refused for it in the parts that are done, and the first of them, by its id."""
+        """Reason → how many images were refused for it in the parts that are done, and the first of them, by its id.
+
+        Beyond the commonest, MOST_KINDS of them, all are OTHERS.
+        """
         import duckdb
 
         if not (refused := self._quarantined()):
             return Counter(), {}
-        query = f"select reason, count(*), min(id) from {parquet.relation(refused)} group by reason order by reason"
+        rows = parquet.relation(refused)
+        query = f"select reason, count(*) as times, min(id) from {rows} group by reason order by times desc, reason"
         with duckdb.connect() as connection:
-            found = connection.execute(query).fetchall()
-        return Counter({reason: times for reason, times, _ in found}), {reason: image for reason, _, image in found}
+            found = connection.execute(f"{query} limit {MOST_KINDS}").fetchall()
+            (total,) = connection.execute(f"select count(*) from {rows}").fetchone()
+        counted = Counter({reason: times for reason, times, _ in found})
+        first = {reason: image for reason, _, image in found}
+        if rest := total - counted.total():
+            counted[OTHERS] += rest
+            first.setdefault(OTHERS, "see quarantine/")
+        return counted, first
 
     def counts(self) -> Counts:
         """What the parts that are done hold; every id is looked at."""

@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vitbench.classify import listing
-from vitbench.classify.folder import Folder, Job, Label, Refused
+from vitbench.classify.folder import Folder, Job, Label, Refused, kind_of
 from vitbench.errors import UserError, disk_problem, exit_with_user_errors
 from vitbench.frameworks import Adapter, Prediction, Task, Unavailable
 from vitbench.frameworks.cluster import threads_and_slots
@@ -69,6 +69,49 @@ class Part:
     @property
     def refused(self) -> list[Refused]:
         return [(row.source, row.reason, row.size) for row in self.rows if not row.valid]
+
+
+class Place:
+    """What the files of a job lie on: it may go away in the middle, and no file is to be left out for that."""
+
+    def __init__(self) -> None:
+        # One that was read last.
+        self._read = ""
+
+    def check(self, part: int, rows: list[Image], paths: Sequence[str]) -> None:
+        """Look again at a file that was read before, where some of a part could not be.
+
+        Args:
+            rows: the images of a part, opened.
+            paths: those of their files, in the same order.
+
+        Raises:
+            UserError: that one cannot be read any more, or none of several could be from the beginning on.
+        """
+        refused = [row for row in rows if _unreadable(row)]
+        self._read = next((path for row, path in zip(rows, paths, strict=True) if not _unreadable(row)), self._read)
+        if not refused or (can_be_read(self._read) if self._read else len(rows) == 1):
+            return
+        gone = f", nor can {self._read}, which was" if self._read else ""
+        raise UserError(
+            f"images: {len(refused)} of the {len(rows)} files of part {part} cannot be read{gone} (the first: "
+            f"{refused[0].source}, {refused[0].reason}): bring back what they lie on, or leave them out of `images`; "
+            "the parts that are done stay"
+        )
+
+
+def _unreadable(row: Image) -> bool:
+    return row.reason.startswith(datasets.UNREADABLE)
+
+
+def can_be_read(path: str) -> bool:
+    """Whether the first byte of a file, which may be empty, can be read."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError:
+        return False
+    return True
 
 
 class Labeller:
@@ -176,14 +219,15 @@ def label(folder: Folder, start: Start) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         progress.start_at(job.total - left, job.total)
-        prepare = partial(opened, open_each, place, job.kind != listing.FILES, fetch)
+        prepare = partial(opened, open_each, place, None if job.kind != listing.FILES else Place(), fetch)
         for part in in_advance(pool, prepare, given):
             folder.write_part(part.number, labeller.label(part) if part.images else [], part.refused)
             shutil.rmtree(part.place)
             progress.step(len(part.rows))
             for image, reason, _ in part.refused:
-                reasons[reason] += 1
-                first.setdefault(reason, image)
+                kind = kind_of(reason, reasons)
+                reasons[kind] += 1
+                first.setdefault(kind, image)
             if problem := datasets.too_many_refused(reasons, first, job.total, start.most_refused):
                 labeller.close()
                 raise UserError(f"images: {problem}")
@@ -191,11 +235,17 @@ def label(folder: Folder, start: Start) -> None:
         labeller.close()
 
 
-def opened(open_each: OpenEach, place: Path, ours: bool, fetch: Fetch, given: tuple[int, list[listing.Given]]) -> Part:
+def opened(
+    open_each: OpenEach, place: Path, theirs: Place | None, fetch: Fetch, given: tuple[int, list[listing.Given]]
+) -> Part:
     """Open the images of a part, below `place`; files that are ours are moved there, others linked.
 
     Args:
+        theirs: what the user's files lie on; None where the files are ours.
         fetch: brings objects of a store, by their paths there, into a folder that it makes; None of files.
+
+    Raises:
+        UserError: what the user's files lie on has gone.
     """
     number, images = given
     names, paths = zip(*images, strict=True)
@@ -203,12 +253,14 @@ def opened(open_each: OpenEach, place: Path, ours: bool, fetch: Fetch, given: tu
     brought = fetch(paths, given_to_us) if fetch else [(path, "") for path in paths]
     folder = place / f"part-{number:06d}"
     (folder / "images").mkdir(parents=True)
-    handling = Handling(folder, raw=False, move=ours)
+    handling = Handling(folder, raw=False, move=theirs is None)
     each = list(enumerate(zip(names, brought, strict=True), 1))
     jobs = ((at, Source(Path(path), image, ""), handling) for at, (image, (path, reason)) in each if not reason)
     rows = list(open_each(jobs))
     rows += [Image(f"{at:06d}", "", "", 0, "", False, why, image) for at, (image, (_, why)) in each if why]
-    if ours:
+    if theirs:
+        theirs.check(number, rows, paths)
+    else:
         # What is no image is left there, or what was rendered.
         shutil.rmtree(given_to_us)
     return Part(number, folder, rows)

@@ -165,14 +165,22 @@ class Executors:
             threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        """End what Spark does where all workers of a cluster of our own are gone: it would wait for others for ever."""
+        """End what Spark does where all workers of a cluster of our own are gone: it would wait for others for ever.
+
+        A job that begins afterwards, too: the last worker may have ended between two.
+        """
         from py4j.protocol import Py4JError
 
+        said = False
         while not self._stopped.wait(SECONDS_BETWEEN_LOOKS):
-            if self.daemons.workers_gone:
+            if not self.daemons.workers_gone:
+                continue
+            if not said:
                 print("every worker of the cluster has ended: Spark's jobs are cancelled", flush=True)
-                with suppress(Py4JError, OSError):  # the driver is gone, too, and says so where it is missed
-                    self.spark.sparkContext.cancelAllJobs()
+                said = True
+            try:
+                self.spark.sparkContext.cancelAllJobs()
+            except (Py4JError, OSError):  # the driver is gone, too, and says so where it is missed
                 return
 
     def faults(self) -> dict[str, int]:

@@ -30,6 +30,15 @@ from vitbench.progress import Progress
 WORTH_A_POOL = 300
 # Reasons that are said where too many files were refused.
 MOST_REASONS = 3
+# How the reason begins that a file was left out for which the system did not let us read.
+UNREADABLE = "cannot be read"
+# What the system says where not one file is at fault but the disk or network that all lie on, or this process.
+NO_FILES_FAULT = {
+    *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),  # which fewer --cores would mend
+}
 
 
 @dataclass(frozen=True)
@@ -380,8 +389,13 @@ def _read(path: Path) -> bytes:
             raise Rejected(f"absurdly large: {found.st_size:,} bytes")
         return path.read_bytes()
     except OSError as error:
+        if error.errno in NO_FILES_FAULT:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}), which is not the file's fault: bring back the disk or "
+                "network that it lies on, or use fewer --cores where this machine is short of something, then run it again"
+            ) from error
         reason = "a link to nothing" if error.errno == errno.ENOENT and path.is_symlink() else error.strerror
-        raise Rejected(f"cannot be read: {reason}") from None
+        raise Rejected(f"{UNREADABLE}: {reason}") from None
 
 
 def count_forms(found: Iterable[Image]) -> Counter[str]:

@@ -144,7 +144,9 @@ class Store:
         except FileNotFoundError:
             return GONE
         except self._errors as error:
-            return f"refused by the store: {one_line(error)}"
+            # Its own name, which the message holds, would make each refusal a reason of its own.
+            said = one_line(error).replace(path, "…").replace(path.partition("/")[2] or path, "…")
+            return f"refused by the store: {said}"
         return ""
 
     def _check_there(self) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vitbench.errors import UserError
 from vitbench.inputs import path_lists
 
 # HEIC is listed although it cannot be decoded here: a telephone's photographs should be reported, not overlooked.
@@ -95,10 +96,21 @@ def is_named_as_image(name: str) -> bool:
 def _walked(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """(folder, names of the folders in it, names of the images in it) of a folder and all below it.
 
-    Hidden ones are left out: macOS and file managers keep `._name.jpg` and thumbnails beside the images.
+    Hidden ones are left out: macOS and file managers keep `._name.jpg` and thumbnails beside the images; and what a
+    check of the disk found again, which nobody but root may list.
+
+    Raises:
+        UserError: a folder cannot be listed: what is in it would be missing without a word.
     """
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
+
+    def refuse(error: OSError) -> None:
+        raise UserError(
+            f"the folder {error.filename} cannot be listed ({error.strerror}): have it be read, or name "
+            "folders or a list without it"
+        ) from error
+
+    for folder, below, names in os.walk(root, onerror=refuse):
+        below[:] = sorted(name for name in below if not name.startswith(".") and name != "lost+found")
         yield folder, below, [name for name in names if is_named_as_image(name)]
 
 
