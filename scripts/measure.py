@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +73,13 @@ def run(options: argparse.Namespace) -> int:
     grid, cell = find(options.config, options.dataset, options.cell)
     if options.ready and not options.ready.is_file():
         raise UserError(f"--ready: there is no {options.ready}; `snakemake` writes it, or leave it out")
+    if options.ready and options.repeat >= (asked := grid.repeats(cell.dataset)):
+        # Snakemake orders by the configuration that it read, and overlooks that this file is older where its own
+        # metadata are gone, or --rerun-triggers leave out params.
+        raise UserError(
+            f"--repeat: {options.config} asks for {asked} of {options.dataset}, and this is number {options.repeat}, "
+            "counted from 0: the file is of another configuration; remove it, and `snakemake` writes it anew"
+        )
     ready = json.loads(options.ready.read_text()) if options.ready else {"canaries": []}
     repeat = prepare(grid, cell, options.out, options.threads, options.repeat, ready["canaries"])
     warm_page_cache(grid, cell.dataset, ready)
@@ -88,9 +94,12 @@ def run(options: argparse.Namespace) -> int:
     if options.progress is not None:
         spent = time.time() - psutil.Process().create_time()
         rich = os.isatty(options.progress) and not os.environ.get("NO_COLOR")
-        line = time_left.line(grid, cell, options.repeat, record, spent, rich)
-        with suppress(OSError):  # who looked may be gone, terminal and all; what was measured stays
+        # Whatever is wrong here, with the other records or the terminal, this repeat stays measured.
+        try:
+            line = time_left.line(grid, cell, options.repeat, record, spent, rich)
             os.write(options.progress, f"{line}\n".encode())
+        except Exception as error:
+            print(f"no line of progress: {type(error).__name__}: {error}")
     return 0
 
 

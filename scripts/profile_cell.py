@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     grid, cell = find(options.config, options.dataset, options.cell)
     repeat = prepare(grid, cell, options.out, options.threads)
     batch_size, reason = choose(grid, cell)
-    if batch_size is None:
+    if batch_size is None or (reason := grid.unprofiled(cell)):
         profile = profiles.write_without_running(repeat, options.out, "error", reason)
     else:
         profile = profiles.measure(repeat, options.out)

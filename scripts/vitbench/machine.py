@@ -85,7 +85,8 @@ def throttled_seconds() -> float | None:
             found.append(int(told["throttled_usec"]) / 1e6)
         elif "throttled_time" in told:  # version 1
             found.append(int(told["throttled_time"]) / 1e9)
-    return max(found, default=None)
+    # Groups within each other each count what their own quota did.
+    return sum(found) if found else None
 
 
 @cache

@@ -15,16 +15,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from example_records import example_repeat, few_passes
 from tree import hear_signals
 
-from vitbench.files import staged
+from vitbench.errors import UserError
+from vitbench.files import HOME, staged
 from vitbench.frameworks import ADAPTERS, Prediction
 from vitbench.measure import supervisor
-from vitbench.measure.harness import check_pass
+from vitbench.measure.harness import check_pass, is_our_bug
 from vitbench.measure.processes import LOCK, MARK, kill_marked, machine_lock, marked
 from vitbench.records import record as records
 
@@ -473,6 +475,53 @@ def test_a_repeat_that_could_not_be_started_is_recorded_too(tmp_path):
     assert_failed(tmp_path, record, "error", "no batch size of the sweep worked")
     assert record["batch_size"] is None and record["total_seconds"] == 0
     assert_left(tmp_path, "rep0.json", "rep0.predictions.csv")
+
+
+def test_what_goes_wrong_after_all_was_measured_takes_nothing_back(tmp_path, capfd):
+    record = measure(tmp_path, {"at": {"close": ["fail", "RuntimeError", "the session would not stop"]}})
+    assert record["status"] == "ok" and record["throughput"] > 0
+    assert "the session would not stop" in capfd.readouterr().out
+
+
+def test_a_framework_that_does_not_come_to_its_close_is_not_waited_for(tmp_path):
+    record = measure(tmp_path, {"at": {"close": ["sleep", 600]}}, timeout_seconds=300)
+    assert record["status"] == "ok" and record["total_seconds"] < 100
+
+
+def test_a_framework_that_failed_and_then_hung_keeps_its_own_reason():
+    repeat = SimpleNamespace(timeout_seconds=60.0)
+    failed = {"status": "oom", "reason": "CUDA out of memory"}
+    assert supervisor.why_failed(repeat, failed, "timeout", "") == ("oom", "CUDA out of memory")
+    assert supervisor.why_failed(repeat, None, "timeout", "")[0] == "timeout"
+
+
+class Native(RuntimeError):
+    """As the classes that native code brings: not one of Python's own."""
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (RuntimeError("expected 3 dimensions"), True),
+        (KeyError("label"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), False),
+        (RuntimeError("Failed to allocate memory for requested buffer of size 512"), False),
+        (Native("an illegal memory access was encountered"), False),
+        (UserError("no room"), False),
+    ],
+)
+def test_native_code_that_our_lines_call_is_not_taken_for_a_mistake_of_theirs(error, ours):
+    line = compile("raise error", str(HOME / "scripts" / "vitbench" / "frameworks" / "adapter.py"), "exec")
+    with pytest.raises(type(error)) as raised:
+        exec(line, {"error": error})
+    assert is_our_bug(raised.value) == ours
+
+
+def test_shared_memory_that_is_full_is_not_called_the_disk(tmp_path):
+    said = "RuntimeError: unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)\n"
+    (tmp_path / "output.log").write_text(said)
+    with pytest.raises(UserError, match="/dev/shm.*--shm-size"):
+        supervisor.what_it_said(tmp_path, 1)
 
 
 # --- mistakes of our own: no record

@@ -22,7 +22,7 @@ from example_records import example_record
 
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.frameworks import FRAMEWORKS, Plain, Prediction, Task, Unavailable, spark_tasks
+from vitbench.frameworks import FRAMEWORKS, Plain, Prediction, Task, spark_tasks
 from vitbench.frameworks.spark import batches_of
 from vitbench.inputs import contents, datasets
 from vitbench.measure import harness, repeat
@@ -177,13 +177,6 @@ def test_what_runs_in_a_task_does_not_know_the_ways_in_and_out():
     adapter = adapter_of(task(input="bytes", sink="parquet"))
     assert adapter.inner.variant.keys() & {"input", "sink", "threads_a_slot"} == set()
     assert adapter.answers == "temporary/answers"
-
-
-def test_stages_are_timed_on_files_alone():
-    for settings in ({"input": "bytes"}, {"sink": "parquet"}):
-        adapter = adapter_of(task(**settings))
-        with pytest.raises(Unavailable, match="no profile"):
-            adapter.profile(1)
 
 
 def test_rows_become_batches_of_images_that_are_not_decoded_yet():

@@ -265,6 +265,18 @@ def test_throttled_time_is_in_seconds_whatever_the_version_counts_in(control_gro
     assert machine.throttled_seconds() == seconds
 
 
+def test_what_groups_within_each_other_were_held_back_for_is_added(tmp_path, monkeypatch):
+    """The outer one may have been held back for long before this began, and tells nothing of the inner one."""
+    files = [tmp_path / name for name in ("inner", "outer")]
+    files[1].write_text("throttled_usec 900000000\n")
+    monkeypatch.setattr(machine, "_cgroup_files", lambda *_: files)
+    seen = []
+    for inner in (0, 3_000_000):
+        files[0].write_text(f"throttled_usec {inner}\n")
+        seen.append(machine.throttled_seconds())
+    assert seen[1] - seen[0] == pytest.approx(3)
+
+
 def test_the_start_of_a_node_has_a_name_of_its_own_that_stays(monkeypatch):
     assert machine.fingerprint()["boot"] == machine.boot()
     names = set()

@@ -336,3 +336,10 @@ def test_the_hash_of_several_files_knows_their_names(tmp_path):
         (tmp_path / name).write_text("1")
         hashes.add(sha256_of_files(tmp_path, [tmp_path / name]))
     assert len(hashes) == 2
+
+
+def test_a_repeat_beyond_what_the_file_of_a_run_asks_for_is_not_measured(place):
+    """Snakemake takes a file of another configuration for its own where its metadata are gone."""
+    Path("ready.json").write_text(json.dumps({"canaries": []}))
+    line = refusal("--cell", f"{HF}/bs8", "--out", "rep9.json", "--ready", "ready.json", "--repeat", "9")
+    assert "of sample, and this is number 9" in line and "remove it" in line

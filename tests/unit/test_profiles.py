@@ -6,16 +6,21 @@ import json
 import signal
 from pathlib import Path
 
+import planted
+import profile_cell
 import pytest
+import yaml
 from example_profiles import example_profile
 from example_records import example_repeat
 
 from vitbench.analysis.stages import bound_by
 from vitbench.errors import UserError
-from vitbench.frameworks import ADAPTERS
+from vitbench.files import HOME
+from vitbench.frameworks import ADAPTERS, FRAMEWORKS
 from vitbench.frameworks.stages import STAGES
 from vitbench.measure import profiles, supervisor
 from vitbench.measure.processes import marked
+from vitbench.plan.grid import Grid
 from vitbench.records import profile_file
 
 ALIKE = dict.fromkeys(STAGES, 1 / 6)
@@ -68,6 +73,43 @@ def test_a_failed_profile_says_why(tmp_path, step, action, status, word):
     profile = measure(tmp_path, {"at": {step: action}})
     assert profile["status"] == status and word in profile["reason"]
     assert profile["passes"] == [] and profile["method"] is None
+
+
+NO_STAGES = {
+    "huggingface": {"pipeline-workers", "processes", "processes-bfloat16", "dataloader", "dataloader-int8"},
+    "spark-onnxruntime": {"mine"},
+    "spark-huggingface": {"mine"},
+    "sparknlp": {"mine"},
+}
+IN_SPARK = {"image_processor": "pil", "precision": "float32", "threads_a_slot": 1}
+MINE = {
+    "spark-onnxruntime": {"image_processor": "pil", "threads_a_slot": 1, "sink": "parquet"},
+    "spark-huggingface": IN_SPARK | {"input": "bytes"},
+    "sparknlp": {"engine": "onnx", "sink": "parquet"},
+}
+
+
+def test_what_has_no_stages_says_so_before_it_runs(tmp_path, monkeypatch, capsys):
+    """A profile of 34,745 images would take hours until its stages come."""
+    monkeypatch.setattr(profiles, "measure", lambda *_: pytest.fail("it ran"))
+    defined = yaml.safe_load((HOME / "resources" / "variants.yaml").read_text())
+    config = planted.CONFIG | {"define": {"variants": {framework: {"mine": own} for framework, own in MINE.items()}}}
+    for framework, names in NO_STAGES.items():
+        for name in names:
+            grid = Grid(config | {"frameworks": ["huggingface/pipeline", f"{framework}/{name}"]})
+            cell = next(cell for cell in grid.full if (cell.framework, cell.variant) == (framework, name))
+            monkeypatch.setattr(profile_cell, "find", lambda *_, found=(grid, cell): found)
+            monkeypatch.setattr(profile_cell, "choose", lambda *_: (8, ""))
+            monkeypatch.setattr(profile_cell, "prepare", lambda *_: example_repeat(tmp_path, {}))
+            out = tmp_path / "profile.json"
+            profile_cell.main(["--config", "c.yaml", "--dataset", "full", "--cell", cell.name, "--out", str(out)])
+            assert "profile: error: no profile" in capsys.readouterr().out
+            assert json.loads(out.read_text())["total_seconds"] == 0
+    for name in defined["huggingface"].keys() - NO_STAGES["huggingface"]:
+        if name.startswith("pipeline"):
+            assert FRAMEWORKS["huggingface"].unprofiled(defined["huggingface"][name], False) is None
+    assert FRAMEWORKS["sparknlp"].unprofiled(defined["sparknlp"]["tensorflow"], False) is None
+    assert "cluster" in FRAMEWORKS["sparknlp"].unprofiled(defined["sparknlp"]["tensorflow"], True)
 
 
 def test_a_profile_that_takes_too_long_is_stopped(tmp_path):

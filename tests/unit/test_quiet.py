@@ -102,6 +102,20 @@ def test_processes_on_the_gpu_are_named_but_for_the_desktop(monkeypatch):
     assert quiet.gpu_processes() is None
 
 
+@pytest.mark.parametrize(("uuid", "asked"), [("GPU-1a2b", ["--id=GPU-1a2b"]), ("MIG-1a2b", []), (None, [])])
+def test_only_processes_on_the_gpu_that_is_measured_count_on_a_machine_of_several(monkeypatch, uuid, asked):
+    commands = []
+
+    def run(command, **_more):
+        commands.append(command)
+        return SimpleNamespace(returncode=0, stdout="")
+
+    monkeypatch.setattr(quiet.subprocess, "run", run)
+    monkeypatch.setattr(quiet.energy, "find_gpu", lambda: uuid and SimpleNamespace(uuid=lambda: uuid))
+    assert quiet.gpu_processes() == []
+    assert [one for one in commands[0] if one.startswith("--id")] == asked
+
+
 # --- measured again
 
 

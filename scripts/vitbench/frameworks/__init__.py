@@ -72,9 +72,9 @@ class Adapter(Protocol):
     """One framework in one process. The methods are called in this order, `classify` and `written` once for each pass.
 
     One whose work may be lost and done again has the method `faults` too, asked after every pass with the clock off:
-    the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last. One whose
-    processes may end with each pass says so by an attribute `helpers_stay`, False where they do: no sum of high-water
-    marks after the passes holds theirs, and the record has no `peak_memory_mb`.
+    the fields `executors_lost` and `tasks_retried` of the pass in the record, counted since it was asked last. One
+    whose processes may end with each pass says so by an attribute `helpers_stay`, False where they do: no sum of
+    high-water marks after the passes holds theirs, and the record has no `peak_memory_mb`.
 
     `Plain` has `give` and `written` for adapters that do nothing of their own there.
     """
@@ -123,7 +123,8 @@ class Adapter(Protocol):
 
     def profile(self, passes: int) -> dict[str, Any]:
         """Seconds of each stage in that many instrumented passes: see `vitbench.frameworks`. Only profiling repeats
-        call it, after warm passes; nothing of it is imported or put in before."""
+        call it, after warm passes, where `Framework.unprofiled` says nothing; nothing of it is imported or put in
+        before."""
 
     def close(self) -> None:
         """Stop what `start` started."""

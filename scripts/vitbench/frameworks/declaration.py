@@ -61,6 +61,12 @@ def divisors(cores: int) -> list[int]:
     return [number for number in range(1, cores + 1) if cores % number == 0]
 
 
+def unprofiled_in_tasks(definition: dict[str, Any], on_cluster: bool) -> str | None:
+    """`Framework.unprofiled` of what runs in Spark's tasks."""
+    ways = "no profile: its stages are timed on files, and on answers that come to the driver"
+    return ways if other_ways(definition) else None
+
+
 @dataclass(frozen=True)
 class Needs:
     """What one variant of a framework needs on a device before it can be measured."""
@@ -109,6 +115,9 @@ class Framework:
     """(a variant's definition, device) → what it needs"""
     refuses: Callable[[dict[str, Any], Checkpoint], str | None] = lambda definition, checkpoint: None
     """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
+    unprofiled: Callable[[dict[str, Any], bool], str | None] = lambda definition, on_cluster: None
+    """(a variant's definition, whether it runs on a cluster) → why its stages cannot be timed; None where they can. It
+    is asked before anything runs: on a large data set a profile takes hours until its stages come"""
     planning_seconds: float = 0.0
     """what a pass takes beside its images because each is planned anew (a query of Spark), once the run time has
     compiled the planner; 0 where there is none. Where there is one, a repeat begins with short passes, and the adapter

@@ -72,6 +72,9 @@ class Gpu:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
         self.handle = pynvml.nvmlDeviceGetHandleByIndex(int(visible))
 
+    def uuid(self) -> str:
+        return self.nvml.nvmlDeviceGetUUID(self.handle)
+
     def millijoules(self) -> int | None:
         """Energy of the board since the driver was loaded; None where the GPU does not count it (before Volta)."""
         try:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -140,6 +140,7 @@ def reaper(value: str, folder: Path, lock: int) -> Iterator[None]:
     try:
         yield
     finally:
-        os.write(writing, b".")
+        with suppress(BrokenPipeError):  # the reaper was killed: this process lives, and cleans up itself
+            os.write(writing, b".")
         os.close(writing)
         os.waitpid(pid, 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from vitbench.measure import canary
+from vitbench.measure import canary, energy
 from vitbench.measure.limits import Limits
 
 # The GPU's own helpers, which hold a context on it without working.
@@ -46,10 +46,16 @@ def power_mode(system: Path = Path("/sys")) -> str | None:
 
 
 def gpu_processes() -> list[str] | None:
-    """Processes that compute on a GPU, while none of ours does; None where the driver's tool does not tell."""
+    """Processes that compute on the GPU that is measured, or, where it is not known which that is, on any, while none
+    of ours does; None where the driver's tool does not tell.
+    """
+    gpu = energy.find_gpu()
+    uuid = gpu.uuid() if gpu else ""
+    # The tool takes no part of a GPU for one.
+    alone = [f"--id={uuid}"] if uuid.startswith("GPU-") else []
     try:
         answer = subprocess.run(
-            ["nvidia-smi", "--query-compute-apps=pid,process_name", "--format=csv,noheader"],
+            ["nvidia-smi", *alone, "--query-compute-apps=pid,process_name", "--format=csv,noheader"],
             capture_output=True,
             text=True,
             timeout=30,

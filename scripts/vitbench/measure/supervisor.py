@@ -311,7 +311,14 @@ def what_it_said(folder: Path, exit_status: int | str) -> tuple[list[dict[str, A
 
 def _refuse_full_disk(folder: Path, output: str) -> None:
     """Raise UserError where a child that came to no good end had no room to write: that says nothing of its cell."""
-    said = any(os.strerror(number) in output for number in (errno.ENOSPC, errno.EDQUOT))
+    full = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+    said = [line for line in output.splitlines() if any(words in line for words in full)]
+    if any("shared memory" in line for line in said):
+        raise UserError(
+            "shared memory (/dev/shm), through which processes of torch hand over images, is full: a container needs "
+            "more of it (docker run --shm-size=2g), or the variant fewer `loader_workers`; this repeat was not "
+            "recorded, and what was measured before stays"
+        )
     if said or shutil.disk_usage(folder).free < LEAST_FREE:
         raise UserError(
             f"the disk of {folder.parent.resolve()} is full: free some room, then run again; this repeat was not "
@@ -335,10 +342,10 @@ def _failed(repeat: Repeat, status: str, reason: str) -> dict[str, Any]:
 
 def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int | str, tail: str) -> tuple[str, str]:
     """Status and reason of a child that did not come to its end; `failed` is its own word on it, if it had one."""
+    if failed:  # it may have hung afterwards
+        return failed["status"], failed["reason"]
     if exit_status == "timeout":
         return "timeout", f"not done after {repeat.timeout_seconds:.0f} s"
-    if failed:
-        return failed["status"], failed["reason"]
     last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "no output")
     how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
     # A SIGKILL that nobody here sent is the kernel's answer to too little memory.

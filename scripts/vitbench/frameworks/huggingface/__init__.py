@@ -43,6 +43,15 @@ def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
     return None
 
 
+def unprofiled(definition: dict[str, Any], on_cluster: bool) -> str | None:
+    """Why a variant's stages cannot be timed; None where they can. See `Framework.unprofiled`."""
+    if "threads_a_process" in definition:
+        return "no profile: the processes work at the same time, their stages do not add up"
+    if "runner" in definition or definition.get("loader_workers"):
+        return "no profile: workers read, decode and preprocess while the model runs, stages do not add up"
+    return None
+
+
 def helpers(definition: dict[str, Any]) -> int | str:
     """The DataLoader's workers; where several processes share the images, each has its own."""
     workers, threads = definition.get("loader_workers", 0), definition.get("threads_a_process")
@@ -103,6 +112,7 @@ FRAMEWORK = Framework(
     needs=needs,
     adapter=module_of,
     refuses=refuses,
+    unprofiled=unprofiled,
     # transformers had no other image processor then than the one on Pillow.
     of_article=lambda definition: definition == {"image_processor": "pil"},
     helpers=helpers,

@@ -187,8 +187,6 @@ class Adapter(Plain):
         }
 
     def profile(self, passes: int) -> dict[str, Any]:
-        if self.workers:
-            raise Unavailable(workers.NO_PROFILE)
         from vitbench.frameworks.huggingface import profiler as huggingface
 
         return huggingface.profile(self, passes)

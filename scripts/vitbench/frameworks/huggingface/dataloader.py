@@ -15,7 +15,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from vitbench.frameworks import Prediction, Unavailable, decoders
+from vitbench.frameworks import Prediction, decoders
 from vitbench.frameworks.huggingface import adapter, precision, preparation, workers
 
 # Images that a worker hands over at a time, at most: with whole batches, a data set of few batches would leave most
@@ -222,9 +222,6 @@ class Adapter(adapter.Adapter):
             + self.prepare.described,
             "versions": described["versions"] | decoders.versions(self.task.variant),
         }
-
-    def profile(self, passes: int) -> dict[str, Any]:
-        raise Unavailable(workers.NO_PROFILE)
 
     def close(self) -> None:
         """Stop the workers."""

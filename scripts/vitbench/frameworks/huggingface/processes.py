@@ -117,9 +117,6 @@ class Adapter(Plain):
             "effective_batch_sizes": dict(sorted(sizes.items(), key=lambda item: int(item[0]))),
         }
 
-    def profile(self, passes: int) -> dict[str, Any]:
-        raise Unavailable("no profile: the processes work at the same time, their stages do not add up")
-
     def close(self) -> None:
         """Stop the processes."""
         self._each("close")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 # The folder in which a repeat runs, by the shortest name that there is for it.
 HERE = Path("/proc/self/cwd")
-NO_PROFILE = "no profile: workers read, decode and preprocess while the model runs, stages do not add up"
 
 
 def number(setting: int | str, cores: int) -> int:

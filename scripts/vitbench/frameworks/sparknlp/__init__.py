@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import SINK, Framework, Needs, divisors
+from vitbench.frameworks.declaration import SINK, Framework, Needs, divisors, unprofiled_in_tasks
 from vitbench.frameworks.sparknlp.snippets import snippet
 from vitbench.inputs import model_assets
 from vitbench.inputs.checkpoints import Checkpoint
@@ -34,6 +34,13 @@ def refuses(variant: dict[str, Any], checkpoint: Checkpoint) -> str | None:
     """Why a variant cannot do a model; None where it can. See `Framework.refuses`."""
     # A ready-made model of John Snow Labs brings its own preprocessing.
     return None if "pretrained" in variant else model_assets.refusal(checkpoint)
+
+
+def unprofiled(definition: dict[str, Any], on_cluster: bool) -> str | None:
+    """Why a variant's stages cannot be timed; None where they can. See `Framework.unprofiled`."""
+    if on_cluster:
+        return "no profile on a cluster: partial pipelines and samples look into one virtual machine"
+    return unprofiled_in_tasks(definition, on_cluster)
 
 
 FRAMEWORK = Framework(
@@ -74,6 +81,7 @@ FRAMEWORK = Framework(
     planning_seconds=0.2,
     needs=needs,
     refuses=refuses,
+    unprofiled=unprofiled,
     clustered=True,
     model_of=lambda definition: definition.get("of"),
     # With Spark's and TensorFlow's own numbers of threads.

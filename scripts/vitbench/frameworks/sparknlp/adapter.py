@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from vitbench import machine
-from vitbench.frameworks import Prediction, Task, Unavailable
+from vitbench.frameworks import Prediction, Task
 from vitbench.frameworks.cluster import Cluster, Executors
 from vitbench.frameworks.declaration import COLLECT, PARQUET
 from vitbench.frameworks.inside_spark import InsideSpark
@@ -177,8 +177,6 @@ class Adapter(InsideSpark):
         return self.spark.sparkContext.defaultParallelism
 
     def profile(self, passes: int) -> dict[str, Any]:
-        if self.executors:
-            raise Unavailable("no profile on a cluster: partial pipelines and samples look into one virtual machine")
         from vitbench.frameworks.sparknlp import profiler as sparknlp
 
         return sparknlp.profile(self, passes)
