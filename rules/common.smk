@@ -76,7 +76,7 @@ except UserError as error:
 # cannot, to the rules that measure.
 UNUSABLE = None
 try:
-    GRID = Grid(resolve(config))
+    GRID = Grid.with_all_seen(resolve(config))
 except UserError as error:
     UNUSABLE = f"vitbench: {error}"
     GRID = Grid(resolve(fallback()))

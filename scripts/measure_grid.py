@@ -142,7 +142,7 @@ def choose(grid: Grid) -> None:
 def expected_seconds(grid: Grid, cell: Cell, block: int) -> float:
     """About how long a repeat takes: what its cell's longest so far took, or the estimate by the variant's others."""
     known = [Path(grid.record(cell, before)) for before in range(block)]
-    taken = [records.read(path)["total_seconds"] for path in known if path.exists()]
+    taken = [records.seconds_taken(records.read(path)) for path in known if path.exists()]
     return max(taken) if taken else estimate.seconds(grid, [(cell, block)])
 
 
@@ -187,7 +187,8 @@ def describe(grid: Grid, config: dict[str, Any]) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     clock = None if options.minutes is None else Clock(time.monotonic() + 60 * options.minutes)
-    config = configuration.load(options.config)
+    # Photographs that it names are a data set by now; in another folder their path would lead elsewhere.
+    config = configuration.load(options.config) | {"photos": None}
     options.directory.mkdir(parents=True, exist_ok=True)
     os.chdir(options.directory)
     grid, threads = Grid(config), machine.cores()

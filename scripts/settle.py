@@ -21,10 +21,10 @@ from vitbench import tables, workflow
 from vitbench.analysis.pairs import PRIMARY
 from vitbench.analysis.speedup import duration
 from vitbench.analysis.statistics import NEVER_DECIDED
-from vitbench.cells import LEAST_BLOCKS, ROLES, repeats_of
+from vitbench.cells import LEAST_BLOCKS, repeats_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.plan import estimate, looks
-from vitbench.plan.configuration import resolve
+from vitbench.plan.configuration import resolve, with_blocks
 from vitbench.plan.grid import Grid
 from vitbench.verdicts import UNDECIDED
 
@@ -33,13 +33,6 @@ CONFIG, STEP = Path("results/provenance/config.yaml"), Path("results/provenance/
 GROWTH = 1.5
 
 say = partial(workflow.say, "settle")
-
-
-def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
-    """The configuration with so many full repeats, those of the other roles left as they are."""
-    given = config["repeats"]
-    by_role = given if isinstance(given, dict) else dict.fromkeys(ROLES, given)
-    return config | {"repeats": by_role | {"full": blocks}}
 
 
 def undecided(speedup: pandas.DataFrame) -> pandas.DataFrame:
@@ -115,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-d", "--directory", default=".", help="working directory, as Snakemake's")
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], help="as Snakemake's")
     parser.add_argument("-C", "--config", nargs="+", default=[], help="as Snakemake's")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="say what it may take and stop")
+    parser.add_argument("-n", "--dry-run", "--dryrun", action="store_true", help="say what it may take and stop")
     options, rest = parser.parse_known_args(arguments)
     here = Path.cwd()
     directory = Path(options.directory).resolve()

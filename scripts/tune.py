@@ -205,7 +205,9 @@ def search(config: dict[str, Any], minutes: float, run: Run, elapsed: Callable[[
     confirmed = Grid(confirming)
     keep_sizes(confirmed, chosen)
     left = [one for one in estimate.missing(confirmed) if one[0].dataset == "full"]
-    needed = estimate.seconds(confirmed, left) / 60
+    # By the trials that were just made, which the confirming configuration, without a sweep, does not know.
+    with_trials = confirming | {"repeats": {"sample": 1, "full": tune.BLOCKS}, "batch_sizes": searched["batch_sizes"]}
+    needed = estimate.seconds(Grid(with_trials), left) / 60
     if left and (elapsed() - begun) / 60 + needed > minutes:
         say(
             f"confirming takes about {needed:.0f} minutes and would pass the budget: the winners are not confirmed yet;"

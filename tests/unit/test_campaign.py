@@ -245,6 +245,28 @@ def test_blocks_that_were_measured_are_not_left_out(run, tmp_path, asked, wish):
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_block_that_was_stopped_in_the_middle_stays_behind_and_is_counted(run, tmp_path):
+    path = run / "results" / "provenance" / "grid.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"repeats": {"sample": 3, "full": 2}}))
+    found = run.glob("measurements/**/full-*/**/rep2.json")
+    third = sorted(found, key=lambda path: json.loads(path.read_text())["order"])
+    third[-1].unlink()
+    assert pack(open_archive(run), "mine", tmp_path, "v1").startswith("packed")
+    assert open_archive(tmp_path / "mine").about["left_out"] == len(third) - 1 > 0
+
+
+@pytest.mark.parametrize("role", ["../../up", "/tmp/full", "..", ""])
+def test_a_data_set_whose_name_leads_elsewhere_is_refused(run, tmp_path, role):
+    """A folder of records from elsewhere names the files that are written of it."""
+    path = run / "results" / "provenance" / "grid.json"
+    grid = json.loads(path.read_text())
+    path.write_text(json.dumps(grid | {"datasets": {role: grid["datasets"]["full"]}}))
+    assert "is no name of a data set" in problem(pack, open_archive(run), "mine", tmp_path, "v1")
+    grid["datasets"]["full"]["slug"] = role
+    path.write_text(json.dumps(grid))
+    assert "is no name of a data set" in problem(pack, open_archive(run), "mine", tmp_path, "v1")
+
+
 def test_records_that_the_checker_refuses_are_not_packed(run, tmp_path):
     path = run / record_paths(open_archive(run).grid)[0]
     path.write_text(json.dumps(json.loads(path.read_text()) | {"throughput": 99.0}))

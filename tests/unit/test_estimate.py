@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -159,6 +160,29 @@ def test_the_median_of_several_records_counts(grid):
     for repeat, total in enumerate((15.5, 16.5, 100.0)):
         plant(grid, "sample", f"{HF}/bs1", repeat, total_seconds=total)
     assert seconds_of(grid, "sample", f"{HF}/bs8") == pytest.approx(6 + 10.5 / 18 * 32 * 9)
+
+
+def test_attempts_that_were_set_aside_are_part_of_what_a_repeat_takes(grid):
+    plant(grid, "sample", f"{HF}/bs1")
+    asked = [(grid.find("sample", f"{HF}/bs8"), 0)]
+    set_aside = [{"total_seconds": 30.0}, {"total_seconds": 40.0}]
+    found = estimate.seconds(grid, asked, lambda path: records.read(path) | {"attempts": set_aside})
+    assert found == pytest.approx(estimate.seconds(grid, asked) + 70)
+
+
+def test_a_batch_size_of_an_earlier_sweep_that_is_not_configured_is_refused_and_not_compared(grid):
+    alone = Grid(planted.CONFIG | {"batch_sizes": [8], "repeats": {"sample": 0, "full": 3}}, "linux-x86_64")
+    choice = Path(alone.choice(alone.full[0]))
+    choice.parent.mkdir(parents=True)
+    for kept in (8, None):
+        choice.write_text(json.dumps({"batch_size": kept}))
+        estimate.check_start(alone)
+    choice.write_text(json.dumps({"batch_size": 1}))
+    with pytest.raises(UserError, match="keep 1, which an earlier sweep chose.*names 8 and no sweep"):
+        estimate.check_start(alone)
+    # Where it is swept anew the table says what is kept, and `snakemake tune` keeps what it found.
+    estimate.check_start(grid)
+    estimate.check_start(Grid(alone.config | {"trials": {"huggingface/pipeline": 2}}, "linux-x86_64"))
 
 
 def test_only_the_last_few_records_of_a_cell_are_read(grid):

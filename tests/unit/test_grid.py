@@ -173,6 +173,24 @@ def test_looks_with_fewer_blocks_are_described_and_this_one_is_not(tmp_path, mon
     assert str(five.looks).startswith(f"measurements/xeon-2/p{DEFAULT['protocol']}/")
 
 
+def test_blocks_whose_verdicts_were_read_stay_where_nothing_is_to_be_measured_for_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    three = grid(repeats={"sample": 3, "full": 3})
+    assert Grid.with_all_seen(three.config).repeats("full") == 3
+    looks.record(Path(three.looks), 5, 20)
+    lacking = Grid.with_all_seen(three.config)
+    assert lacking.repeats("full") == 3 and "verdicts of 5 blocks" in lacking.notes[-1]
+    for cell in three.full:
+        for block in range(5):
+            record = Path(three.record(cell, block))
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.touch()
+    seen = Grid.with_all_seen(three.config)
+    assert (seen.repeats("full"), seen.repeats("sample"), seen.notes) == (5, 3, three.notes)
+    more = Grid.with_all_seen(three.config | {"repeats": 8})
+    assert more.repeats("full") == 8 and more.notes == three.notes
+
+
 SIZED = {"datasets": planted.SIZED["datasets"], "repeats": planted.SIZED["repeats"] | {"full": 2}}
 
 

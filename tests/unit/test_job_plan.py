@@ -130,7 +130,10 @@ def test_what_left_cores_idle_that_others_used_is_no_answer_for_a_machine_is_pai
     alike = [*full(TF, 0.1, workers=4, cores=8, machines=4), *full(HF, 0.2, cores=2, machines=1)]
     unknown = [*full(TF, 0.1), *full(HF, 0.2, cores=2, machines=1)]
     gpu = [*full(TF, 0.1, device="gpu", cores=1), *full(HF, 0.2, device="gpu", cores=2)]
-    for given in (alike, unknown, gpu):
+    # Who runs the driver says nothing of the machines of workers that are elsewhere, nor they of its own.
+    large_driver = [*full(TF, 0.1, workers=4, cores=8, machines=4), *full(HF, 0.2, cores=16, machines=1)]
+    small_driver = [*full(TF, 0.1, workers=2, cores=16, machines=2), *full(HF, 0.2, cores=2, machines=1)]
+    for given in (alike, unknown, gpu, large_driver, small_driver):
         assert not any(one.doubt for one in jobs(typed(given, "runs"), EMPTY, gate()))
 
 

@@ -15,6 +15,7 @@ def test_looks_are_kept_in_order_and_each_once(tmp_path):
         looks.record(path, blocks, 20)
     assert [look["blocks"] for look in looks.earlier(path, 100)] == [5, 8, 12]
     assert [look["blocks"] for look in looks.earlier(path, 12)] == [5, 8]
+    assert looks.most(path) == 12 and looks.most(tmp_path / "none.json") == 0
 
 
 def test_the_plan_of_the_first_look_stays(tmp_path):

@@ -58,7 +58,7 @@ class Machine:
 
 
 def chosen(sweep: list[Path], sizes: list[int], _margin: float, out: Path) -> None:
-    write_atomically(out, json.dumps(sorted(map(str, sweep)) or sizes))
+    write_atomically(out, json.dumps({"batch_size": sizes[0], "records": sorted(map(str, sweep)) or sizes}))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_choice_rests_on_all_of_its_sweep(machine):
     grid = Grid(configuration.load(Path("mine.yaml")))
     for cell in grid.full:
         wanted = sorted(str(grid.record(one, 0)) for one in grid.sweep_of(cell))
-        assert json.loads(Path(grid.choice(cell)).read_text()) == wanted and len(wanted) == 2
+        assert json.loads(Path(grid.choice(cell)).read_text())["records"] == wanted and len(wanted) == 2
 
 
 @pytest.mark.parametrize(("minutes", "count"), [(0.1, 0), (0.5, 3), (75 / 60, 7), (2, 10)])
@@ -148,7 +148,7 @@ def test_data_sets_of_several_sizes_follow_the_full_runs_at_the_size_that_was_na
     assert [dataset for _, dataset, _ in order()[:2]] == ["full", "full"]
     grid = Grid(configuration.load(Path("mine.yaml")))
     assert all(
-        json.loads(Path(grid.choice(cell)).read_text()) == [4] for cell in grid.cells if cell.dataset != "sample"
+        json.loads(Path(grid.choice(cell)).read_text())["records"] == [4] for cell in grid.cells if cell.dataset != "sample"
     )
 
 

@@ -118,6 +118,15 @@ def test_only_blocks_that_both_have_make_a_ratio_and_what_has_none_says_why():
     assert math.isnan(above.efficiency[2]) and "peak" in above.reason[2] and above.efficiency[4] < 1
 
 
+def test_a_ratio_of_fewer_blocks_than_the_row_has_says_of_how_many():
+    given = runs()
+    given.loc[(given.workers == 1) & (given.block < 4), "flags"] = "suspect"
+    found = table(given).set_index("workers")
+    assert found.blocks.to_dict() == {1: 1, 2: 5, 4: 5, 8: 5, 16: 5}
+    assert set(found.reason[[2, 4, 8, 16]]) == {"speedup and efficiency of 1 block in which 1 worker was usable, too"}
+    assert pandas.isna(found.reason[1]) or not found.reason[1]
+
+
 def test_other_data_sets_and_controls_are_in_no_row():
     given = pandas.concat([runs(), runs(variant=f"{TF}-control"), runs(variant=HF).assign(dataset="sample")])
     assert set(table(given.reset_index(drop=True)).variant) == {"tensorflow"}

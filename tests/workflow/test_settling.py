@@ -51,3 +51,10 @@ def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(t
     assert described["looks"] == [{"blocks": 5, "most_repeats": 20}]
     # Noting the look changes nothing that was derived at it.
     assert tree.planned(summary, "--configfile", str(eight)) == {}
+
+    # Who asks for something else afterwards, as `snakemake advice`, gets it of all that was read.
+    three = tmp_path / "three.yaml"
+    three.write_text(yaml.safe_dump(sizes | {"repeats": {"sample": 3, "full": 3}}))
+    tree.snakemake("results/speedup.csv", "--configfile", str(three))
+    later = tables.read(tree.root / "results/speedup.csv")
+    assert set(later.blocks[later.dataset == "full"]) == {8}

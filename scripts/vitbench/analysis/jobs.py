@@ -73,7 +73,9 @@ def jobs(
     """
     through_sizes = total_time.lines(runs, total)
     why = _labels_in_doubt(parity_table[parity_table.dataset == "full"])
-    most_cores = (runs.cores / runs.machines.fillna(1)).groupby([runs.machine, runs.device]).max()
+    # Of workers that are elsewhere nobody knows how many cores their machines have: they are named by their driver's.
+    here = runs[runs.machines.fillna(1) == 1]
+    most_cores = here.cores.groupby([here.machine, here.device]).max()
     found = []
     for name, repeats in full_cells(runs[whole(runs)]).items():
         first, usual = repeats.iloc[0], line(repeats)
@@ -105,10 +107,12 @@ def _labels_in_doubt(checked: pandas.DataFrame) -> dict[str, str]:
 
 def _part_of_machine(row: pandas.Series, most_cores: pandas.Series) -> str:
     """Why a cell that left cores idle which others used is no answer: a machine is paid for whole; "" of all others."""
-    used, there = row.cores / _count(row.machines), most_cores[row.machine, row.device]
-    if row.device != "cpu" or not used < there:
+    if row.device != "cpu" or _count(row.machines) > 1:
         return ""
-    return f"it used {used:.0f} of the {there:.0f} cores that others had on one machine, which is paid for whole"
+    there = most_cores[row.machine, row.device]
+    if not row.cores < there:
+        return ""
+    return f"it used {row.cores:.0f} of the {there:.0f} cores that others had on one machine, which is paid for whole"
 
 
 def _count(machines: float | None) -> int:

@@ -73,12 +73,17 @@ def _refuse_left_out(archive: Folder) -> None:
     """Refuse to leave out blocks that were measured, by `make settle` for instance: nobody may choose among them."""
     grid, wanted = archive.grid, set(record_paths(archive.grid))
     roles = {cell["folder"]: role_of(cell["dataset"]) for cell in grid["cells"]}
-    more = [path for path in archive.paths() if is_record(path) and path not in wanted and _folder(path) in roles]
+    beyond = [path for path in archive.paths() if is_record(path) and path not in wanted and _folder(path) in roles]
+    block_of = {path: (roles[_folder(path)], archive.record(path)["repeat"]) for path in beyond}
+    repeats = {role: repeats_of(grid["repeats"], role) for role in dict.fromkeys(roles.values())}
+    # The block after these that was stopped in the middle gives no comparison that could have been liked or not.
+    whole, measured = Counter(roles.values()), Counter(block_of.values())
+    stopped = {(role, number) for role, number in repeats.items() if measured[role, number] < whole[role]}
+    more = [path for path in beyond if block_of[path] not in stopped]
     if not more:
         return
-    repeats = {role: repeats_of(grid["repeats"], role) for role in dict.fromkeys(roles.values())}
-    for path in more:
-        repeats[roles[_folder(path)]] = max(repeats[roles[_folder(path)]], archive.record(path)["repeat"] + 1)
+    for role, block in (block_of[path] for path in more):
+        repeats[role] = max(repeats[role], block + 1)
     wish = ", ".join(f"{role}: {number}" for role, number in repeats.items())
     raise UserError(
         f"{len(more)} records lie beyond the repeats that this configuration asks for (the first: {more[0]}), and a "

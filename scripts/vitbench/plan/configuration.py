@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from vitbench.cells import SIZES, repeats_of
+from vitbench.cells import ROLES, SIZES, repeats_of
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
@@ -67,12 +67,28 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or not YAML, or the configuration is not valid.
     """
+    return resolve(read(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """One configuration file, merged over the embedded default as Snakemake does it, as it stands there.
+
+    Raises:
+        UserError: the file is missing, not YAML, or not a list of keys.
+    """
     config = yaml.safe_load((HOME / "config" / "config.yaml").read_text())
     check_keys(path)
     given = _read(path, yaml.SafeLoader) or {}
     if not isinstance(given, dict):
         raise UserError(f"the configuration {path} is not a list of `key: value`; see config/README.md")
-    return resolve(_merged(config, given))
+    return _merged(config, given)
+
+
+def with_blocks(config: dict[str, Any], blocks: int) -> dict[str, Any]:
+    """The configuration with so many full repeats, those of the other roles left as they are."""
+    given = config["repeats"]
+    by_role = given if isinstance(given, dict) else dict.fromkeys(ROLES, given)
+    return config | {"repeats": by_role | {"full": blocks}}
 
 
 def check_keys(path: Path) -> None:

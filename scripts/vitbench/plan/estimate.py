@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from vitbench.cells import CONTROL, Cell
+from vitbench.cells import CONTROL, Cell, repeats_of, variant_key
+from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import CHECKPOINT
@@ -104,7 +105,8 @@ def seconds(
 
 @dataclass(frozen=True)
 class _Measured:
-    """What a repeat took: seconds beside its passes, their images and number, seconds in all of them together."""
+    """What a repeat took: seconds beside its passes, attempts set aside among them; their images and number, seconds in
+    all of them together."""
 
     beside: float
     images: int
@@ -137,7 +139,7 @@ def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) ->
             if record["status"] != "ok":
                 continue  # it says nothing of how long a good one takes
             seconds = [one["seconds"] for one in record["passes"]]
-            beside = record["total_seconds"] - sum(seconds)
+            beside = records.seconds_taken(record) - sum(seconds)
             found.append(_Measured(beside, record["images"], len(seconds), sum(seconds)))
     return found
 
@@ -187,10 +189,11 @@ def check_start(grid: Grid) -> None:
     """What can be known before any work: room for what is missing, where Spark cannot run, batches that are too large.
 
     Raises:
-        UserError: see `vitbench.plan.readiness`.
+        UserError: see `vitbench.plan.readiness`; or full runs here keep a batch size that is not configured.
     """
     if not missing(grid):
         return
+    _check_kept_sizes(grid)
     workers.check_room(grid.config, any(grid.jars(cell) for cell in grid.cells if grid.on_cluster(cell)), cores())
     if any(grid.needs(cell).spark for cell in grid.cells):
         check_spark(Path())
@@ -202,6 +205,24 @@ def check_start(grid: Grid) -> None:
     to_make = weight_bytes(_shape(grid)) * sum(not form.exists() for form in _forms(grid))
     # Unpacking, installing or linking what was downloaded takes at most about the same room again.
     check_disk(Path(), to_make + 2 * to_prepare(grid)[1])
+
+
+def _check_kept_sizes(grid: Grid) -> None:
+    """Raise UserError where full runs would go on with a batch size that the configuration does not name.
+
+    A sweep would say so beside what it finds now; without one the cell would be compared with others at sizes that
+    nobody asked for.
+    """
+    if repeats_of(grid.config["repeats"], "sample") or grid.config["trials"]:  # those of `snakemake tune`
+        return
+    for cell in grid.full:
+        choice, named = Path(grid.choice(cell)), [one.batch_size for one in grid.sweep_of(cell)]
+        kept = json.loads(choice.read_text(encoding="utf-8"))["batch_size"] if choice.exists() else None
+        if kept is not None and kept not in named:
+            raise UserError(
+                f"batch_sizes: the full runs of {variant_key(cell)} here keep {kept}, which an earlier sweep chose, "
+                f"and the configuration names {', '.join(map(str, named))} and no sweep: use another --directory"
+            )
 
 
 def _bytes(sizes: dict[str, Any], part: str) -> int:
@@ -227,7 +248,8 @@ def announce(grid: Grid) -> None:
         return
     preparing, to_download = to_prepare(grid)
     # A profiling repeat makes the passes of an ordinary one, and about as many again.
-    total = seconds(grid, left) + 2 * seconds(grid, [(cell, 0) for cell in profiles]) + preparing
+    profiled = [(cell, 0) for cell in profiles if not grid.unprofiled(cell)]
+    total = seconds(grid, left) + 2 * seconds(grid, profiled) + preparing
     print(
         f"vitbench: {len(left)} of {len(grid.order)} measurements"
         f"{f' and {len(profiles)} profiles' if profiles else ''} to do, about {duration(total)}"

@@ -15,7 +15,7 @@ from vitbench.frameworks.declaration import Needs
 from vitbench.inputs import checkpoints
 from vitbench.machine import platform_name
 from vitbench.plan import looks, workers
-from vitbench.plan.configuration import definitions
+from vitbench.plan.configuration import definitions, with_blocks
 
 # Keys of a data set's definition that say where it is had or describe it: they do not change which images it holds.
 NO_IDENTITY = frozenset({"mirrors", "licence", "most_files", "most_bytes", "most_ratio", "most_refused"})
@@ -105,6 +105,27 @@ class Grid:
         if instead not in self.variants or self.platform in defined[framework][name].get("platforms", [self.platform]):
             raise UserError(f"baseline: {unsupported[wanted]}; choose {' or '.join(self.variants)}")
         return instead
+
+    @classmethod
+    def with_all_seen(cls, config: dict[str, Any]) -> Grid:
+        """The grid of a configuration, with as many full repeats as verdicts were read of in this working directory.
+
+        Who added blocks by `make settle` and asks for something else afterwards would get tables of the configured
+        number, which know less than what was read. Where a cell lacks one of those blocks nothing is added, and a note
+        says so: it would have to be measured.
+        """
+        grid = cls(config)
+        seen = looks.most(Path(grid.looks))
+        if seen <= grid.repeats("full"):
+            return grid
+        more = cls(with_blocks(config, seen))
+        if all(Path(more.record(cell, block)).exists() for cell in more.full for block in range(seen)):
+            return more
+        grid.notes.append(
+            f"verdicts of {seen} blocks of the full runs were read here, and this configuration has "
+            f"{grid.repeats('full')}, of which alone tables and charts tell"
+        )
+        return grid
 
     def _add_variant(self, wanted: str, defined: dict[str, Any], unsupported: dict[str, str]) -> None:
         framework, name = wanted.split("/")
@@ -302,6 +323,10 @@ class Grid:
     def manifest(self, dataset: str) -> PurePosixPath:
         """Path of the manifest of a data set, by what cells call it."""
         return RESOURCES / "datasets" / self.datasets[dataset].slug / "manifest.csv"
+
+    def unprofiled(self, cell: Cell) -> str | None:
+        """Why the stages of a cell cannot be timed; None where they can."""
+        return FRAMEWORKS[cell.framework].unprofiled(self.definition(cell), self.on_cluster(cell))
 
     def needs(self, cell: Cell) -> Needs:
         """What a cell's variant needs on its device, as its framework declares."""

@@ -21,6 +21,15 @@ def earlier(path: Path, blocks: int) -> list[dict[str, int]]:
     return [look for look in _read(path) if look["blocks"] < blocks]
 
 
+def most(path: Path) -> int:
+    """The most blocks whose verdicts could be read; 0 where none could.
+
+    Raises:
+        UserError: as of `earlier`.
+    """
+    return max((look["blocks"] for look in _read(path)), default=0)
+
+
 def record(path: Path, blocks: int, most: int | None) -> None:
     """Note that verdicts of so many blocks could be read, unless that is noted already; too few give no verdict.
 

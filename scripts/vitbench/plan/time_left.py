@@ -12,6 +12,7 @@ from typing import Any
 from vitbench.cells import Cell
 from vitbench.plan import estimate
 from vitbench.plan.grid import Grid
+from vitbench.records.record import seconds_taken
 
 BAR = 20  # characters
 # Seconds beside its record that a repeat may take; beyond, it waited for somebody else's measurement.
@@ -41,7 +42,7 @@ def line(
     rest = "the last one"
     if left:
         # What a repeat takes beside its record (start of Python, hashes, Snakemake) goes on in each that is left.
-        beside = min(MOST_BESIDE, max(0.0, spent - _taken(record)))
+        beside = min(MOST_BESIDE, max(0.0, spent - seconds_taken(record)))
         seconds = seconds_left(grid, left) + beside * len(left)
         end = time.strftime("%H:%M", time.localtime((time.time() if now is None else now) + seconds))
         rest = f"about {estimate.duration(seconds)} left" + (f", until {end}" if seconds < 20 * 3600 else "")
@@ -57,15 +58,10 @@ def seconds_left(grid: Grid, left: list[tuple[Cell, int]]) -> float:
     known: dict[Cell, float | None] = {}
     for cell, _ in left:
         if cell not in known:
-            taken = [_taken(_read(path)) for path in estimate.latest(grid, cell)]
+            taken = [seconds_taken(_read(path)) for path in estimate.latest(grid, cell)]
             known[cell] = mean(taken) if taken else None
     others = [(cell, block) for cell, block in left if known[cell] is None]
     return sum(known[cell] or 0.0 for cell, _ in left) + estimate.seconds(grid, others, _read)
-
-
-def _taken(record: Mapping[str, Any]) -> float:
-    """Seconds of a repeat, attempts that were set aside included."""
-    return record["total_seconds"] + sum(attempt["total_seconds"] for attempt in record["attempts"])
 
 
 def _read(path: Path) -> dict[str, Any]:

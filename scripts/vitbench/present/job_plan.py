@@ -85,7 +85,8 @@ def limits(plan: pd.DataFrame) -> list[str]:
         " many. No heat, full disk or slow network of a long job is in the range.",
         "The machines are taken to be alike and not to wait for one another: how many workers scale beyond those that"
         " were measured, and which of them is last, is not in it.",
-        "Bringing the images to the machines, and the answers back, is not in it.",
+        "Bringing the images to the machines, and the answers back, is not in it, nor that `snakemake classify` opens"
+        " each image, and packs it where the variant takes bytes, before its variant does.",
     ]
     if plan["start_minutes"].isna().any():
         lines.append("How long a machine takes to start is not known (start_minutes), and counts as nothing.")

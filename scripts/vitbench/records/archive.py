@@ -58,7 +58,7 @@ class Folder:
 
     @cached_property
     def grid(self) -> dict[str, Any]:
-        return _read_json(self.root / PROVENANCE / "grid.json")
+        return _grid(self.root / PROVENANCE / "grid.json")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Packed(Folder):
 
     @cached_property
     def grid(self) -> dict[str, Any]:
-        return _read_json(self.root / "grid.json")
+        return _grid(self.root / "grid.json")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -285,3 +285,16 @@ def _read_json(path: Path) -> Any:
         return json.loads(_read(path))
     except ValueError as error:
         raise UserError(f"{path} is not JSON ({error})") from error
+
+
+def _grid(path: Path) -> dict[str, Any]:
+    """What was to be measured; UserError where a data set's name is a path: files are named by it."""
+    grid = _read_json(path)
+    try:
+        names = [name for role, dataset in grid["datasets"].items() for name in (role, dataset["slug"])]
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is not the grid that a run wrote") from None
+    for name in names:
+        if PurePosixPath(name).name != name or name in ("", ".."):
+            raise UserError(f"{path}: {name!r} is no name of a data set")
+    return grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -215,6 +215,11 @@ def to_row(record: dict[str, Any], source: str, path: str) -> dict[str, Any]:
     row["processor"] = processor.line(record["environment"]) or ""
     row["packages"] = ";".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))
     return row
+
+
+def seconds_taken(record: Mapping[str, Any]) -> float:
+    """Seconds that a repeat took, attempts that were set aside included."""
+    return record["total_seconds"] + sum(attempt["total_seconds"] for attempt in record["attempts"])
 
 
 def cores_of(record: dict[str, Any]) -> int | None:

@@ -29,6 +29,7 @@ def check_identity(evidence: Evidence) -> Iterable[str]:
         "hash of the manifest": lambda one: (one["dataset"], one["hashes"].get("manifest")),
         "definition": lambda one: (variant_key(one), one["identity"].get("definition")),
         "hash of the model": lambda one: (variant_key(one), one["hashes"].get("model")),
+        "rule of warm-up and timed passes": lambda one: ("", one["measuring"].get("passes")),
         "hash of the jars": lambda one: ((variant_key(one), one["device"]), one["hashes"].get("jars")),
     }
     for name, fact in facts.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitbench.campaigns.checks import NotChecked, Record, began, ended, first_began, short
-from vitbench.cells import role_of, shuffled
+from vitbench.cells import ROLES, repeats_of, role_of, shuffled
 from vitbench.records.record import seconds_of_passes
 from vitbench.records.turns import out_of_turn
 
@@ -64,8 +64,13 @@ def check_order(evidence: Evidence) -> Iterable[str]:
         yield from _long_gaps([path for path in in_time if path in set(paths) - late], evidence.planned)
     if evidence.grid is None:
         raise NotChecked("the seed is not known (no grid.json), only that time follows the order")
+    others = {_place(record) for path, record in evidence.records.items() if path not in evidence.planned}
     for (role, block), paths in sorted(by_block.items()):
         cells = [cell["folder"] for cell in evidence.grid["cells"] if role_of(cell["dataset"]) == role]
+        places = {evidence.planned[path]["order"] for path in paths}
+        with_others = others & {_place(evidence.planned[path]) for path in paths}
+        if with_others or places != set(_places(evidence.grid, role, block)):
+            continue  # measured for another configuration, of which nobody knows what else its blocks held
         wanted = shuffled(cells, evidence.grid["seed"], role, block)
         found = [_folder(path) for path in sorted(paths, key=lambda path: evidence.planned[path]["order"])]
         if len(found) == len(wanted) and found != wanted:
@@ -74,6 +79,19 @@ def check_order(evidence: Evidence) -> Iterable[str]:
                 f"{found[place]}/rep{block}.json: number {place + 1} of block {block} of {role}, expected "
                 f"{short(wanted[place])} there by seed {evidence.grid['seed']}"
             )
+
+
+def _place(record: Record) -> tuple[str, int]:
+    """The data set and block of a repeat."""
+    return str(record["identity"].get("dataset")), record["block"]
+
+
+def _places(grid: dict[str, Any], role: str, block: int) -> range:
+    """The places of a block in the order of measuring (`vitbench.plan.grid.Grid.order`)."""
+    cells = Counter(role_of(cell["dataset"]) for cell in grid["cells"])
+    before = [one for one in ROLES[: ROLES.index(role)] if cells[one]]
+    first = sum(cells[one] * repeats_of(grid["repeats"], one) for one in before) + block * cells[role]
+    return range(first, first + cells[role])
 
 
 def _folder(path: str) -> str:
