@@ -25,13 +25,14 @@ import yaml
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROLS
-from vitbench.cells import LEAST_BLOCKS, Cell, role_of
+from vitbench.cells import CONTROL, LEAST_BLOCKS, Cell, role_of
 from vitbench.errors import UserError, exit_with_user_errors
 from vitbench.files import HOME, write_atomically
 from vitbench.present.advice import best_table, steps_table
 from vitbench.present.answer import noise_line, other_terms
 from vitbench.present.campaign_tables import PARTS, quiet, scaled, scaling, share
 from vitbench.present.charts import CHARTS
+from vitbench.present.charts.physics import why
 from vitbench.present.labels import (
     brackets,
     cell_names,
@@ -239,6 +240,13 @@ def ceilings(campaign: Campaign) -> list[str]:
     return lines
 
 
+def reasons(campaign: Campaign) -> list[str]:
+    """A sentence for each variant of the full runs: its share of what its own library can do, and of the machine's."""
+    physics = campaign.tables["physics"]
+    measured = physics[(physics.dataset == "full") & ~physics.variant.str.endswith(CONTROL)]
+    return [" ".join(why(measured)) or "What the machine can do at most is not known."]
+
+
 def _of_full(campaign: Campaign, table: str, column: str) -> dict[str, float]:
     """Cell of the full data set → its value in a table of the campaign."""
     frame = campaign.tables[table]
@@ -259,6 +267,7 @@ BLOCKS: dict[str, Callable[[Campaign, Path], list[str]]] = {
     ],
     "comparisons": lambda campaign, page: comparisons(campaign),
     "ceilings": lambda campaign, page: ceilings(campaign),
+    "why": lambda campaign, page: reasons(campaign),
     "advice": lambda campaign, page: best_table(campaign.tables["advice"]),
     "steps": lambda campaign, page: steps_table(campaign.tables["steps"]),
     "scaling": lambda campaign, page: scaling(campaign.tables["scaling"]),

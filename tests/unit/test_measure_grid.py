@@ -148,7 +148,9 @@ def test_data_sets_of_several_sizes_follow_the_full_runs_at_the_size_that_was_na
     assert [dataset for _, dataset, _ in order()[:2]] == ["full", "full"]
     grid = Grid(configuration.load(Path("mine.yaml")))
     assert all(
-        json.loads(Path(grid.choice(cell)).read_text())["records"] == [4] for cell in grid.cells if cell.dataset != "sample"
+        json.loads(Path(grid.choice(cell)).read_text())["records"] == [4]
+        for cell in grid.cells
+        if cell.dataset != "sample"
     )
 
 

@@ -392,7 +392,8 @@ def _read(path: Path) -> bytes:
         if error.errno in NO_FILES_FAULT:
             raise UserError(
                 f"{path} cannot be read ({error.strerror}), which is not the file's fault: bring back the disk or "
-                "network that it lies on, or use fewer --cores where this machine is short of something, then run it again"
+                "network that it lies on, or use fewer --cores where this machine is short of something, then run it "
+                "again"
             ) from error
         reason = "a link to nothing" if error.errno == errno.ENOENT and path.is_symlink() else error.strerror
         raise Rejected(f"{UNREADABLE}: {reason}") from None
