@@ -67,6 +67,9 @@ class Plain:
     def written(self) -> Iterator[Prediction]:
         return iter(())
 
+    def profile(self, passes: int) -> dict[str, Any]:
+        raise Unavailable("no profile: the framework has none, which its `unprofiled` should say")
+
 
 class Adapter(Protocol):
     """One framework in one process. The methods are called in this order, `classify` and `written` once for each pass.
@@ -76,7 +79,7 @@ class Adapter(Protocol):
     whose processes may end with each pass says so by an attribute `helpers_stay`, False where they do: no sum of
     high-water marks after the passes holds theirs, and the record has no `peak_memory_mb`.
 
-    `Plain` has `give` and `written` for adapters that do nothing of their own there.
+    `Plain` has `give`, `written` and `profile` for adapters that do nothing of their own there.
     """
 
     streams: bool
