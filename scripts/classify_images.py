@@ -57,21 +57,20 @@ DEFAULTS |= {"part_images": job.PART_IMAGES}
 
 
 def fill_in(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the options that were left out what the configuration says, or their defaults; that configuration, as it
-    stands in its file.
+    """Give the options that were left out what the configuration says, or their defaults; that configuration, resolved.
 
     Raises:
         UserError: nothing says which images, or the configuration is not valid.
     """
-    config = configuration.read(options.config)
-    configuration.check_schema(config)
+    given = configuration.read(options.config)
+    resolved = configuration.resolve(given)
     for name, otherwise in DEFAULTS.items():
         if getattr(options, name) is None:
-            setattr(options, name, otherwise if config[name] is None else config[name])
+            setattr(options, name, otherwise if given[name] is None else given[name])
     if not isinstance(options.images, str):  # a number of them is what `snakemake plan` reads
         raise UserError("images: nothing is named; --images FOLDER, or `images: FOLDER` in the configuration")
     options.out = Path(options.out)
-    return config
+    return resolved
 
 
 def absolute(path: Path) -> Path:
@@ -102,7 +101,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     config = fill_in(options)
     request = requested(options)
-    config = configuration.resolve(config)
     if options.model:
         config = configuration.resolve(config | {"model": options.model})
     chosen = choice.choose_for(config, request.out, options.variant, options.batch_size, options.device)

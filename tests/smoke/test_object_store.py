@@ -233,6 +233,7 @@ def test_an_object_that_is_refused_is_set_aside_and_a_store_that_gives_nothing_e
     assert one.labels() == right
     ((image, reason),) = [row[:2] for row in one.rows("quarantine")]
     assert image == cold and reason.startswith("refused by the store: ")
+    assert cold not in reason and "my photos" not in reason  # a reason of its own for each object would be none
     by_boto3(COLD, "photos", *(f"my photos/{name}" for name in right))
     store = Store("s3://photos/my photos", installed)
     with pytest.raises(UserError, match="gives none of 11 objects: photos/my photos/.* refused by the store"):

@@ -52,6 +52,7 @@ class Adapter(Plain):
     def __init__(self, task: Task) -> None:
         self.task, self.plan = task, task.variant
         self.streams = self.plan.get("streams", True)
+        self.helpers_stay = self.plan.get("helpers_stay", True)
         self.passes = self.short_passes = 0
         self.begin = time.monotonic()
         if self.plan.get("made_up_time"):

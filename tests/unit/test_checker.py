@@ -234,6 +234,13 @@ def another_batch_size(run):
         change(path, batch_size=1, effective_batch_size=1, effective_batch_sizes={"1": 48})
 
 
+def warm_up_otherwise(run):
+    """One framework of a block alone, as after an interruption and an edit."""
+    path = paths(run, "full", "tensorflow")[0]
+    measuring = json.loads(path.read_text())["measuring"]
+    change(path, measuring=measuring | {"passes": measuring["passes"] | {"warm_seconds": 0.5}})
+
+
 def outrun_the_machine(run):
     """Everything about it fits, but no machine like this one multiplies so fast."""
     path = paths(run, "tensorflow", "bs8")[0]
@@ -281,6 +288,7 @@ FAULTS = {
     set_a_good_attempt_aside: "attempt 0 was set aside",
     another_machine: "description a faster machine",
     another_model: "hash of the model of another model",
+    warm_up_otherwise: "rule of warm-up and timed passes",
     another_manifest: "that of the manifest of full",
     another_batch_size: "the one that was chosen",
     outrun_the_machine: "GFLOP/s of this machine (ONNX Runtime, float32)",

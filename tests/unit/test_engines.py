@@ -17,7 +17,7 @@ from example_records import example_record
 from tree import ROOT
 
 from vitbench.frameworks import Adapter, Unavailable, plans_each_pass, spark_profiler, spark_tasks
-from vitbench.frameworks.huggingface import processes
+from vitbench.frameworks.huggingface import processes, workers
 from vitbench.frameworks.stages import STAGES
 from vitbench.inputs import onnx_forms
 from vitbench.measure import harness
@@ -55,6 +55,25 @@ def check_executed(described: dict) -> dict:
     executed = described["executed"]
     assert sum(executed["kernels"].values()) == sum(executed["products"].values()) > 0
     return executed
+
+
+def test_only_workers_that_begin_anew_with_each_call_end_with_a_pass(place):
+    """Those of the pipeline's own loader, alone or in each of several processes."""
+    assert {name for name, one in tiny.VARIANTS["huggingface"].items() if not workers.stay(one, 2)} == {
+        "pipeline-workers"
+    }
+    for name, more, stay in (
+        ("huggingface/pipeline", {}, True),
+        ("huggingface/pipeline-workers", {}, False),
+        ("huggingface/processes", {}, True),
+        ("huggingface/processes", {"loader_workers": 1}, False),
+    ):
+        given = tiny.task(place, name, **more)
+        adapter = import_module(tiny.module(name, given.variant)).Adapter(given)
+        adapter.start()
+        adapter.load()
+        assert adapter.helpers_stay == stay, (name, more)
+        adapter.close()
 
 
 EVERY = [f"{framework}/{name}" for framework, named in tiny.VARIANTS.items() for name in named]

@@ -291,6 +291,15 @@ def test_what_lies_there_is_not_downloaded_or_prepared_again(grid, tmp_path):
     assert estimate.to_prepare(grid) == (0, 0)
 
 
+def test_a_profile_that_cannot_be_takes_no_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(estimate, "seconds", lambda _grid, repeats: asked.append(list(repeats)) or 0.0)
+    estimate.announce(Grid(planted.CONFIG | {"frameworks": ["huggingface/pipeline", "huggingface/dataloader"]}))
+    assert "and 2 profiles" in capsys.readouterr().err
+    assert [cell.variant for cell, _ in asked[1]] == ["pipeline"]
+
+
 def test_a_finished_run_begins_with_saying_so_and_notes_are_said_first(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arm = Grid(planted.CONFIG, "linux-arm64")

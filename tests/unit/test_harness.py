@@ -27,7 +27,7 @@ from vitbench.files import HOME, staged
 from vitbench.frameworks import ADAPTERS, Prediction
 from vitbench.measure import supervisor
 from vitbench.measure.harness import check_pass, is_our_bug
-from vitbench.measure.processes import LOCK, MARK, kill_marked, machine_lock, marked
+from vitbench.measure.processes import LOCK, MARK, kill_marked, machine_lock, marked, reaper
 from vitbench.records import record as records
 
 # Seconds to wait for what must happen: a neighbour may be busy, or hold the machine's lock to measure.
@@ -182,6 +182,11 @@ def test_peak_memory_holds_what_the_repeat_started_wherever_it_hangs(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux keeps high-water marks")
+def test_where_processes_end_with_each_pass_no_peak_memory_is_said_that_lacks_theirs(tmp_path):
+    assert measure(tmp_path / "ends", {"helpers_stay": False})["peak_memory_mb"] is None
+    assert measure(tmp_path / "stays", {"helpers_stay": True})["peak_memory_mb"] > 5
+
+
 def test_peak_memory_is_the_mark_and_not_what_is_left_of_it(tmp_path):
     before = measure(tmp_path / "without")["peak_memory_mb"]
     peak = measure(tmp_path / "with", {"at": {"pass 1": ["hold", 300]}})["peak_memory_mb"]
@@ -666,6 +671,15 @@ def test_a_repeat_may_be_measured_again_at_once_after_a_kill(tmp_path, apart):
     assert code == 0, output
     assert records.read(record_path(tmp_path))["status"] == "ok"
     assert_left(tmp_path, "rep0.json", "rep0.predictions.csv")
+
+
+def test_a_reaper_that_was_killed_takes_nothing_of_a_living_process_with_it(tmp_path):
+    before = {process.pid for process in psutil.Process().children()}
+    with machine_lock() as lock, reaper(str(tmp_path / "repeat"), tmp_path / "repeat", lock):
+        (child,) = [one for one in psutil.Process().children() if one.pid not in before]
+        child.kill()
+        wait_until(lambda: child.status() == psutil.STATUS_ZOMBIE)
+    assert not psutil.pid_exists(child.pid)
 
 
 def test_what_a_killed_attempt_left_on_disk_is_removed(tmp_path):

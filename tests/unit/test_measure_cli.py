@@ -21,6 +21,7 @@ from vitbench.files import HOME, sha256, sha256_of_files
 from vitbench.frameworks import ADAPTERS
 from vitbench.inputs import datasets
 from vitbench.measure import repeat
+from vitbench.plan import time_left
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
@@ -343,3 +344,14 @@ def test_a_repeat_beyond_what_the_file_of_a_run_asks_for_is_not_measured(place):
     Path("ready.json").write_text(json.dumps({"canaries": []}))
     line = refusal("--cell", f"{HF}/bs8", "--out", "rep9.json", "--ready", "ready.json", "--repeat", "9")
     assert "of sample, and this is number 9" in line and "remove it" in line
+
+
+def test_what_is_wrong_with_the_line_of_progress_takes_no_record_back(place, monkeypatch, capsys):
+    """It reads the other records, of which one may be broken."""
+    monkeypatch.setattr(time_left, "line", lambda *_: json.loads("{"))
+    reading, writing = os.pipe()
+    record = recorded("--cell", f"{HF}/bs8", "--progress", str(writing))
+    os.close(writing)
+    assert record["status"] == "ok" and os.read(reading, 100) == b""
+    os.close(reading)
+    assert "no line of progress: JSONDecodeError" in capsys.readouterr().out

@@ -255,3 +255,12 @@ def missing_java():
 def test_a_script_that_fails_is_told_by_its_last_line(tmp_path):
     with pytest.raises(UserError, match="--cell"):
         measure_grid.run("measure.py", [], tmp_path / "log", None)
+
+
+def test_photographs_that_are_named_from_here_are_found_from_the_folder_of_the_run(machine, tmp_path):
+    (tmp_path / "pics").mkdir()
+    Path("mine.yaml").write_text(CONFIG + "photos: pics\n")
+    assert measured("--directory", "elsewhere", "--minutes", "0.1") == 2
+    kept = configuration.load(Path("results/provenance/config.yaml"))  # in the folder of the run
+    (full,) = {one["folder"] for one in kept["define"]["datasets"].values() if "folder" in one}
+    assert Path.cwd() == tmp_path / "elsewhere" and full == str(tmp_path / "pics")

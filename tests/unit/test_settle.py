@@ -7,6 +7,7 @@ from pathlib import Path
 import planted
 import pytest
 import settle
+import yaml
 from example_tables import FIVE, example
 
 from vitbench.analysis.statistics import NEVER_DECIDED
@@ -119,3 +120,14 @@ def test_a_step_leaves_data_sets_of_several_sizes_as_they_are(folder):
         given = planted.SIZED | {"repeats": repeats}
         before, after = Grid(given), Grid(settle.with_blocks(given, 18))
         assert before.repeats("sizes") == after.repeats("sizes") == kept and after.repeats("full") == 18
+
+
+@pytest.mark.parametrize("option", ["-n", "--dry-run", "--dryrun"])
+def test_a_dry_run_by_any_of_snakemakes_names_runs_nothing(folder, monkeypatch, capsys, option):
+    asked = []
+    settle.CONFIG.parent.mkdir(parents=True)
+    settle.CONFIG.write_text(yaml.safe_dump(CONFIG))
+    monkeypatch.setattr(settle.workflow, "run", lambda targets, *options, **_: asked.append((targets, options)))
+    assert settle.main([option, "--cores", "2"]) == 0
+    ((targets, options),) = asked
+    assert targets == [settle.CONFIG] and option not in options and "5 blocks: about" in capsys.readouterr().err

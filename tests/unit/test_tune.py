@@ -221,6 +221,19 @@ def test_what_is_there_is_not_asked_for_again_and_the_budget_ends_before_the_con
     assert len(more.asked[0]) > 2 and all("/rep0.json" in path for path in more.asked[0])
 
 
+def test_what_confirming_takes_is_told_by_the_trials(folder, monkeypatch):
+    """Of a machine that is faster than assumed: by assumptions alone the confirmation would pass the budget."""
+
+    def by_records(grid: Grid, repeats: list) -> float:
+        return sum(1.0 if estimate._measured(grid, cell, records.read) else 60.0 for cell, _ in repeats)
+
+    monkeypatch.setattr(estimate, "seconds", by_records)
+    run = Planted(FAST)
+    clock = iter([0.0, 0.0, 60 * 36.0, 60 * 36.0])
+    assert script.search(CONFIG, 40, run, lambda: next(clock, 60 * 36.0)) == 0
+    assert "results/speedup.csv" in run.asked[-1]
+
+
 def test_a_batch_size_that_an_earlier_search_kept_is_not_measured_under_the_new_winners_name(folder):
     run = Planted(FAST)
     assert script.search(CONFIG, 10_000, run, lambda: 0.0) == 0

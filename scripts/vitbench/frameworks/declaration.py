@@ -61,10 +61,10 @@ def divisors(cores: int) -> list[int]:
     return [number for number in range(1, cores + 1) if cores % number == 0]
 
 
-def unprofiled_in_tasks(definition: dict[str, Any], on_cluster: bool) -> str | None:
-    """`Framework.unprofiled` of what runs in Spark's tasks."""
-    ways = "no profile: its stages are timed on files, and on answers that come to the driver"
-    return ways if other_ways(definition) else None
+def unprofiled(definition: dict[str, Any], on_cluster: bool) -> str | None:
+    """`Framework.unprofiled` of frameworks that have nothing else to say."""
+    why = "no profile: its stages are timed on files, and on answers that come to the driver"
+    return why if other_ways(definition) else None
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Framework:
     """(a variant's definition, device) → what it needs"""
     refuses: Callable[[dict[str, Any], Checkpoint], str | None] = lambda definition, checkpoint: None
     """(a variant's definition, the model) → why it cannot do that model, as the end of a sentence; None where it can"""
-    unprofiled: Callable[[dict[str, Any], bool], str | None] = lambda definition, on_cluster: None
+    unprofiled: Callable[[dict[str, Any], bool], str | None] = unprofiled
     """(a variant's definition, whether it runs on a cluster) → why its stages cannot be timed; None where they can. It
     is asked before anything runs: on a large data set a profile takes hours until its stages come"""
     planning_seconds: float = 0.0

@@ -73,7 +73,11 @@ class Gpu:
         self.handle = pynvml.nvmlDeviceGetHandleByIndex(int(visible))
 
     def uuid(self) -> str:
-        return self.nvml.nvmlDeviceGetUUID(self.handle)
+        """What nvidia-smi knows it by; "" where NVML does not tell."""
+        try:
+            return self.nvml.nvmlDeviceGetUUID(self.handle)
+        except self.nvml.NVMLError:
+            return ""
 
     def millijoules(self) -> int | None:
         """Energy of the board since the driver was loaded; None where the GPU does not count it (before Volta)."""

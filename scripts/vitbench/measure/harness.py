@@ -251,7 +251,7 @@ def main(arguments: list[str]) -> int:
             # A label comes from a model that anybody may have made.
             writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
         report("done", **facts, **description)
-    # Nobody waits for what hangs there, or when Python ends: the measured time of a repeat is its work.
+    # What was measured is told: nobody waits for an adapter that hangs here, or keeps Python from ending.
     leaving = threading.Timer(CLOSING_SECONDS, os._exit, (0,))
     leaving.daemon = True
     leaving.start()

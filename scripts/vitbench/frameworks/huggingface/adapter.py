@@ -90,7 +90,7 @@ class Adapter(Plain):
         self.model = self.pipeline.model
         self.layer = precision.layer_of(self.model)
         self.workers = workers.number(self.task.variant.get("loader_workers", 0), self.task.threads)
-        self.helpers_stay = not self.workers
+        self.helpers_stay = workers.stay(self.task.variant, self.task.threads)
         if self.workers:
             workers.name_sockets_shortly()
         self.paths = dataset_of_paths([path for _, path in self.task.images])

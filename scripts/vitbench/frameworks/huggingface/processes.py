@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from vitbench.frameworks import ADAPTERS, Plain, Prediction, Task, Unavailable
+from vitbench.frameworks.huggingface import workers
 
 # In a process that was started here, the adapter of its share.
 _own: Any = None
@@ -53,6 +54,7 @@ class Adapter(Plain):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.threads = task.variant["threads_a_process"]
+        self.helpers_stay = workers.stay(task.variant, self.threads)
         # As many as the machine takes, also where the first part of a job has fewer images: the next one has more.
         self.shares = shares(task.images, max(1, task.threads // self.threads))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing.util
 import tempfile
 from pathlib import Path
+from typing import Any
 
 # The folder in which a repeat runs, by the shortest name that there is for it.
 HERE = Path("/proc/self/cwd")
@@ -13,6 +14,11 @@ HERE = Path("/proc/self/cwd")
 def number(setting: int | str, cores: int) -> int:
     """How many a variant's `loader_workers` asks for: a number, or `cores`."""
     return cores if setting == "cores" else int(setting)
+
+
+def stay(variant: dict[str, Any], cores: int) -> bool:
+    """Whether a variant's workers last from pass to pass, or it has none: the pipeline begins its own with each call."""
+    return "runner" in variant or not number(variant.get("loader_workers", 0), cores)
 
 
 def name_sockets_shortly() -> None:

@@ -6,16 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import (
-    IN_SPARK,
-    SPARK,
-    Framework,
-    Needs,
-    Setting,
-    as_a_program,
-    divisors,
-    unprofiled_in_tasks,
-)
+from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, as_a_program, divisors
 from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.spark_snippet import in_tasks
 
@@ -65,7 +56,6 @@ FRAMEWORK = Framework(
     refuses=huggingface.refuses,
     inside="huggingface",
     clustered=True,
-    unprofiled=unprofiled_in_tasks,
     search={"threads_a_slot": divisors},
     snippet=snippet,
 )

@@ -6,15 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import (
-    IN_SPARK,
-    Framework,
-    Needs,
-    Setting,
-    as_a_program,
-    divisors,
-    unprofiled_in_tasks,
-)
+from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, as_a_program, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
 OWN = onnxruntime.FRAMEWORK
@@ -54,7 +46,6 @@ FRAMEWORK = Framework(
     refuses=OWN.refuses,
     inside="onnxruntime",
     clustered=True,
-    unprofiled=unprofiled_in_tasks,
     search={"threads_a_slot": divisors},
     snippet=snippet,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitbench.frameworks.declaration import SINK, Framework, Needs, divisors, unprofiled_in_tasks
+from vitbench.frameworks import declaration
+from vitbench.frameworks.declaration import SINK, Framework, Needs, divisors
 from vitbench.frameworks.sparknlp.snippets import snippet
 from vitbench.inputs import model_assets
 from vitbench.inputs.checkpoints import Checkpoint
@@ -40,7 +41,7 @@ def unprofiled(definition: dict[str, Any], on_cluster: bool) -> str | None:
     """Why a variant's stages cannot be timed; None where they can. See `Framework.unprofiled`."""
     if on_cluster:
         return "no profile on a cluster: partial pipelines and samples look into one virtual machine"
-    return unprofiled_in_tasks(definition, on_cluster)
+    return declaration.unprofiled(definition, on_cluster)
 
 
 FRAMEWORK = Framework(
