@@ -123,7 +123,7 @@ def test_a_ratio_of_fewer_blocks_than_the_row_has_says_of_how_many():
     given.loc[(given.workers == 1) & (given.block < 4), "flags"] = "suspect"
     found = table(given).set_index("workers")
     assert found.blocks.to_dict() == {1: 1, 2: 5, 4: 5, 8: 5, 16: 5}
-    assert set(found.reason[[2, 4, 8, 16]]) == {"speedup and efficiency of 1 block in which 1 worker was usable, too"}
+    assert set(found.reason[[2, 4, 8, 16]]) == {"speedup and efficiency of 1 common block"}
     assert pandas.isna(found.reason[1]) or not found.reason[1]
 
 

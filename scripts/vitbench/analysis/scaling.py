@@ -176,10 +176,9 @@ def _row(cell: _Cell, base: _Cell | None) -> dict[str, Any]:
     row |= {name: _median(cell.repeats[name]) for name in ("start_seconds", "load_seconds", "waves")}
     common = sorted(cell.seconds.keys() & base.seconds.keys())
     if not common:
-        return row | {"reason": f"no block in which {_workers(base)} usable, too"}
+        return row | {"reason": f"no block in which {base.workers} workers were usable, too"}
     if len(common) < len(cell.seconds):
-        number = f"{len(common)} block{'s' * (len(common) > 1)}"
-        row |= {"reason": f"speedup and efficiency of {number} in which {_workers(base)} usable, too"}
+        row |= {"reason": f"speedup and efficiency of {len(common)} common block{'s' * (len(common) > 1)}"}
     logs = [math.log(base.seconds[block] / cell.seconds[block]) for block in common]
     # Of the base with itself there is nothing to be uncertain of.
     ends = mean_interval(logs) if cell is not base else (0.0, math.nan, math.nan)
@@ -187,10 +186,6 @@ def _row(cell: _Cell, base: _Cell | None) -> dict[str, Any]:
         value, low, high = (factor * math.exp(end) for end in ends)
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return row
-
-
-def _workers(base: _Cell) -> str:
-    return "1 worker was" if base.workers == 1 else f"{base.workers} workers were"
 
 
 def _median(values: pandas.Series) -> float:

@@ -17,7 +17,7 @@ def number(setting: int | str, cores: int) -> int:
 
 
 def stay(variant: dict[str, Any], cores: int) -> bool:
-    """Whether a variant's workers last from pass to pass, or it has none: the pipeline begins its own with each call."""
+    """Whether a variant's workers last from pass to pass, or it has none: the pipeline's begin anew with each call."""
     return "runner" in variant or not number(variant.get("loader_workers", 0), cores)
 
 
