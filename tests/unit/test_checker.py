@@ -418,6 +418,18 @@ def test_blocks_that_a_larger_configuration_shuffled_are_sound(run):
         assert not [one for one in reasons(run) if "of full, expected" in one and "by seed" in one]
 
 
+def test_cells_that_happen_to_come_first_in_a_block_of_more_are_sound(run):
+    """Their places are those that they would have had alone, and their order is that of the larger shuffle."""
+    path = run / "results" / "provenance" / "grid.json"
+    grid = json.loads(path.read_text())
+    full = [cell for cell in grid["cells"] if cell["dataset"] == "full"]
+    full.sort(key=lambda cell: json.loads((run / cell["folder"] / "rep0.json").read_text())["order"])
+    others = [cell for cell in grid["cells"] if cell["dataset"] != "full"]
+    for seed in range(8):
+        path.write_text(json.dumps(grid | {"cells": others + full[:2], "seed": seed}))
+        assert not [one for one in reasons(run) if "of full, expected" in one and "by seed" in one]
+
+
 def test_the_record_of_another_configuration_is_still_checked(run, monkeypatch):
     lied = paths(run, "huggingface", "bs8", "sample")[0]
     other(run, monkeypatch)

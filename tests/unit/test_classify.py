@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,6 +170,11 @@ def test_reasons_of_which_each_is_another_are_counted_together_beyond_some(tmp_p
     one = asked(tmp_path / "images")
     one.label()
     assert one.conclude()["reasons"] == {"empty file": 2, folders.OTHERS: 1}
+    # While it goes on, too: the reasons of a long job are held in memory.
+    counted = Counter({"empty file": 1})
+    assert folders.kind_of("empty file", counted) == "empty file"
+    assert folders.kind_of("another one", counted) == folders.OTHERS
+    assert folders.kind_of("the first", Counter()) == "the first"
 
 
 def test_a_folder_that_cannot_be_listed_is_one_line_and_not_left_out(tmp_path, monkeypatch):

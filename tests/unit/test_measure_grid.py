@@ -264,3 +264,14 @@ def test_photographs_that_are_named_from_here_are_found_from_the_folder_of_the_r
     kept = configuration.load(Path("results/provenance/config.yaml"))  # in the folder of the run
     (full,) = {one["folder"] for one in kept["define"]["datasets"].values() if "folder" in one}
     assert Path.cwd() == tmp_path / "elsewhere" and full == str(tmp_path / "pics")
+
+
+def test_a_repeat_is_expected_to_take_what_its_set_aside_attempts_took_too(machine, monkeypatch):
+    grid = Grid(configuration.load(Path("mine.yaml")))
+    cell = grid.full[0]
+    path = Path(grid.record(cell, 0))
+    path.parent.mkdir(parents=True)
+    path.touch()
+    read = {"total_seconds": 10.0, "attempts": [{"total_seconds": 30.0}, {"total_seconds": 2.0}]}
+    monkeypatch.setattr(measure_grid.records, "read", lambda _: read)
+    assert measure_grid.expected_seconds(grid, cell, 1) == 42.0
