@@ -81,6 +81,15 @@ CONDA = {
         ],
         "pip": ["simplejpeg"],
     },
+    # OpenVINO as above.
+    "spark-openvino": {
+        "extra": ["openjdk=17"],
+        "conda": [
+            *("pyspark", "onnx", "torch", "torchvision", "transformers", "safetensors", "pillow"),
+            *("numpy", "psutil", "nvidia-ml-py", "pyyaml", "jsonschema", "archspec", "duckdb", "tqdm"),
+        ],
+        "pip": ["simplejpeg"],
+    },
     "sparknlp": {
         "extra": ["openjdk=17"],
         "conda": [

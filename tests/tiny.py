@@ -36,8 +36,9 @@ def _needs(name: str) -> Needs:
     return FRAMEWORKS[name.split("/")[0]].needs(definition(name), "cpu")
 
 
+PYTHON_IN_SPARK = [name for name, one in FRAMEWORKS.items() if one.inside]
 # Of what config/engines.yaml measures: what needs neither Java nor packages beside the environment, what runs inside
-# Spark without its jars, and what needs such packages.
+# Spark without its jars, and what needs such packages, inside Spark or not.
 ENGINES = [name for name in _LISTED if not _needs(name).spark and not _needs(name).packages]
 IN_SPARK = [name for name in _LISTED if _needs(name).spark and not _needs(name).jars]
 BESIDE = [name for name in _LISTED if _needs(name).packages]

@@ -130,7 +130,7 @@ def test_an_adapter_that_is_given_other_images_labels_those_and_no_others(place,
     assert sum(one.label == labels[one.id] for one in first) >= len(labels) - other
 
 
-@pytest.mark.parametrize("name", tiny.IN_SPARK)
+@pytest.mark.parametrize("name", [name for name in tiny.IN_SPARK if name not in tiny.BESIDE])
 def test_what_a_task_does_inside_spark_gives_the_pipelines_labels_and_proves_its_precision(
     place, labels, name, monkeypatch
 ):
@@ -165,7 +165,7 @@ def test_every_variant_of_the_list_is_tested_and_the_article_is_in_it():
     assert {"huggingface/pipeline", "sparknlp/tensorflow"} <= set(listed)
     cpu = {
         f"{framework}/{name}"
-        for framework in ("huggingface", "onnxruntime", "openvino", "spark-huggingface", "spark-onnxruntime")
+        for framework in ("huggingface", "onnxruntime", "openvino", *tiny.PYTHON_IN_SPARK)
         for name, settings in tiny.VARIANTS[framework].items()
         # TF32 is NVIDIA's, float16 has no products on most processors, and a device that prepares images is a GPU
         # (tests/unit/test_dataloader.py lets a CPU do it).

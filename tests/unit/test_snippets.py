@@ -90,6 +90,9 @@ def test_threads_slots_and_processes_go_by_the_cores_as_those_that_were_measured
     tuned = program("sparknlp/onnx-tuned")
     assert 'master("local[6]")' in tuned and 'intraOpNumThreads", "1")' in tuned
     assert 'master("local[*]")' in program("sparknlp/tensorflow")
+    # A task has one stream: six of them with one thread each would be made in each of six tasks.
+    engine = program("spark-openvino/int8")
+    assert "slots = 6" in engine and "SLOTS, THREADS, BATCH_SIZE = 1, 1, 24" in engine
     in_spark = program("spark-huggingface/bfloat16")
     assert "slots = 6" in in_spark and "THREADS, BATCH_SIZE = 1, 24" in in_spark and "torch.bfloat16" in in_spark
 

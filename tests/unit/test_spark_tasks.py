@@ -70,13 +70,14 @@ def test_a_task_runs_the_frameworks_own_variant_without_what_is_sparks():
     assert of_onnx.module == "vitbench.frameworks.onnxruntime.adapter"
 
 
-@pytest.mark.parametrize("name", ["spark-huggingface/bfloat16", "spark-onnxruntime/int8"])
+@pytest.mark.parametrize("name", ["spark-huggingface/bfloat16", "spark-onnxruntime/int8", "spark-openvino/bfloat16"])
 def test_what_runs_in_spark_needs_the_frameworks_own_form_and_java_but_no_jars(name):
     framework, settings = name.split("/")[0], tiny.definition(name)
     needs, own = FRAMEWORKS[framework].needs(settings, "cpu"), framework.removeprefix("spark-")
     assert needs.spark and needs.jars is None
     same = FRAMEWORKS[own].needs(settings, "cpu")
-    assert (needs.form, needs.export, needs.library) == (same.form, same.export, same.library)
+    told = ("form", "export", "library", "packages")
+    assert [getattr(needs, one) for one in told] == [getattr(same, one) for one in told]
     assert needs.precision == same.precision == name.split("/")[1]
 
 

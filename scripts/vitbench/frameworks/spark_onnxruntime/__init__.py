@@ -9,7 +9,6 @@ from vitbench.frameworks import onnxruntime
 from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, as_a_program, divisors
 from vitbench.frameworks.spark_snippet import in_tasks
 
-OWN = onnxruntime.FRAMEWORK
 EACH = """\
     loaded = load()
     for paths in shares:
@@ -18,34 +17,42 @@ EACH = """\
 """
 
 
-def needs(definition: dict[str, Any], device: str) -> Needs:
-    """What ONNX Runtime needs, and Spark."""
-    return replace(onnxruntime.needs(definition, device), spark=True)
+def in_spark(own: Framework, color: str, start_and_load_seconds: float) -> Framework:
+    """An engine that works in slots (`vitbench.frameworks.onnxruntime.slots`), with one slot in each of Spark's tasks.
+
+    Args:
+        own: the engine without Spark.
+        color, start_and_load_seconds: see `Framework`.
+    """
+
+    def needs(definition: dict[str, Any], device: str) -> Needs:
+        return replace(own.needs(definition, device), spark=True)
+
+    def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
+        if not as_a_program(definition):
+            return None
+        threads = definition["threads_a_slot"]
+        return in_tasks(own.snippet(definition, setting._replace(cores=threads)), EACH, setting.cores, threads)
+
+    return Framework(
+        name=f"spark-{own.name}",
+        title=f"{own.title} in Spark",
+        package="pyspark",
+        color=color,
+        settings={
+            "required": own.settings["required"],
+            # As many tasks at a time as go into an executor's cores.
+            "properties": {key: one for key, one in own.settings["properties"].items() if key != "slots"} | IN_SPARK,
+        },
+        start_and_load_seconds=start_and_load_seconds,
+        planning_seconds=0.1,
+        needs=needs,
+        refuses=own.refuses,
+        inside=own.name,
+        clustered=True,
+        search={"threads_a_slot": divisors},
+        snippet=snippet,
+    )
 
 
-def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
-    """The program of ONNX Runtime's own variant, in Spark's tasks: see `Framework.snippet`."""
-    if not as_a_program(definition):
-        return None
-    return in_tasks(onnxruntime.snippet(definition, setting), EACH, setting.cores, definition["threads_a_slot"])
-
-
-FRAMEWORK = Framework(
-    name="spark-onnxruntime",
-    title="ONNX Runtime in Spark",
-    package="pyspark",
-    color="#332288",
-    settings={
-        "required": OWN.settings["required"],
-        # As many tasks at a time as go into an executor's cores.
-        "properties": {key: one for key, one in OWN.settings["properties"].items() if key != "slots"} | IN_SPARK,
-    },
-    start_and_load_seconds=12,
-    planning_seconds=0.1,
-    needs=needs,
-    refuses=OWN.refuses,
-    inside="onnxruntime",
-    clustered=True,
-    search={"threads_a_slot": divisors},
-    snippet=snippet,
-)
+FRAMEWORK = in_spark(onnxruntime.FRAMEWORK, "#332288", 12)
