@@ -15,7 +15,7 @@ from vitbench.cells import BEST, Cell
 from vitbench.classify.choice import choose_for
 from vitbench.errors import UserError
 from vitbench.files import digest
-from vitbench.inputs.object_store import LOCK, is_url
+from vitbench.inputs.object_store import LOCK, check_url, is_url
 from vitbench.plan.configuration import (
     check_keys,
     check_schema,

@@ -40,16 +40,14 @@ def get_chosen():
             "images=PATH"
         )
     try:
+        images = config["images"]
+        if is_url(images):
+            check_url(images)
         # A Snakemake without the locked environment has no reader of Parquet: there the job says it, after the model.
-        if importlib.util.find_spec("duckdb"):
+        elif importlib.util.find_spec("duckdb"):
             from vitbench.classify.listing import kind_of
 
-            images = config["images"]
-            kind_of(
-                images
-                if is_url(images)
-                else os.path.abspath(os.path.expanduser(images))
-            )
+            kind_of(os.path.abspath(os.path.expanduser(images)))
         out = Path(get_out())
         return choose_for(GRID.config, out, config["variant"], config["batch_size"])
     except UserError as error:

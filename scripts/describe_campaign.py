@@ -152,7 +152,7 @@ def describe(campaign: Campaign) -> str:
     if noise := noise_line(campaign.tables["speedup"]):
         lines += ["", f"**Noise**: {noise}"]
     spent = dict(zip(budget.part, budget.share, strict=True))
-    lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the time that the repeats took."]
+    lines += ["", f"**The workflow's own overhead**: {spent['own overhead']:.1%} of the campaign's time."]
     for part, (heading, written) in PARTS.items():
         if campaign.has(part):
             lines += ["", f"## {heading}", "", *written(campaign.tables[part])]

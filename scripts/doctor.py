@@ -282,7 +282,8 @@ def free_in_cache(root):
     """Bytes free where uv keeps its cache, or None if that is the file system of the checkout."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(os.environ.get("UV_CACHE_DIR") or os.path.join(home, "uv"))
-    while not folder.exists():
+    # Path.exists raises an error of a home folder that may not be entered.
+    while not os.path.exists(str(folder)):
         folder = folder.parent
     same = folder.stat().st_dev == root.stat().st_dev
     return None if same else shutil.disk_usage(str(folder)).free

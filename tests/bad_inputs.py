@@ -135,6 +135,7 @@ VALUES: dict[str, Any] = {
         "mine": {"image_processor": "pil", "precision": "float64", "threads_a_slot": 1}
     },
     "define.variants.spark-onnxruntime": {"mine": {"image_processor": "pil", "threads_a_slot": "cores"}},
+    "define.variants.spark-openvino": {"mine": {"image_processor": "pil", "threads_a_slot": 1}},
     "define.variants.sparknlp": {"mine": {"engine": "onnx", "threads": 2}},
 }
 
@@ -659,6 +660,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
         "weights of another model": brought("config", hidden_size=16),
         "`image_size: [32, 48]`": brought("config", image_size=[32, 48]),
         "`patch_size: 64`": brought("config", patch_size=64),
+        "`problem_type: regression`": brought("config", problem_type="regression"),
         "`id2label` from 1": brought("config", id2label={"1": "cat", "2": "dog", "3": "owl"}),
         "… with a gap": brought("config", id2label={"0": "cat", "2": "dog", "3": "owl"}),
         "… with too few": brought("config", id2label={"0": "cat", "1": "dog"}),
@@ -688,6 +690,7 @@ CLASSES: dict[str, dict[str, Callable[[Path], Any]]] = {
     },
     "`classify_images.py` and `snakemake classify`": {
         "images that are not there": labelled,
+        "a URL with a password": lambda folder: classify_images.main(["--images", "s3://me:secret@bucket/photos"]),
         "a folder in which no file is named as an image": nothing_to_label,
         "Parquet files with one id twice": one_id_twice,
         "… whose contents are text": text_for_bytes,

@@ -65,10 +65,13 @@ class Asked:
         return folder, what, start
 
     def label(self) -> None:
-        """Label in this process, from an empty folder as the one that the process has that is started for it."""
+        """Label in this process, from an empty folder as the one that the process has that is started for it.
+
+        The adapter is not closed, which is the last thing that a process does.
+        """
         shutil.rmtree("parts", ignore_errors=True)
-        folder, _, start = self.begin()
-        worker.label(folder, start)
+        folder, what, start = self.begin()
+        worker.label(folder, worker.Labeller(what, start))
 
     def run(self) -> int:
         """Label in a process of its own, after which nothing is left of it."""

@@ -3,13 +3,15 @@
 Settings: `log` (file that gets a line for each start and each call of `classify`), `kill_in` and `fail_in` (number of a
 call, counted from 0 in each process, in which the process kills itself, or an error comes out of a library; only once,
 which the file `log` with another ending remembers), `lose` (how many of a call's images get no answer), `written` (the
-answers are handed over by `written` instead), `faults` (what a cluster lost in each call).
+answers are handed over by `written` instead), `faults` (what a cluster lost in each call), `close` (what becomes of
+the adapter's close: `fail` or `hang`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,3 +77,8 @@ class Adapter(Plain):
 
     def close(self) -> None:
         self._say("close")
+        match self.task.variant.get("close"):
+            case "fail":
+                raise RuntimeError("the session would not stop")
+            case "hang":
+                time.sleep(600)

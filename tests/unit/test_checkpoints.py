@@ -66,6 +66,7 @@ USUAL = {"labels": ("crane", "dog", "crane (2)"), "image_size": 96, "patch_size"
         ({"id2label": None, "label2id": {"b": 1, "a": "0"}}, {"labels": ("a", "b")}),
         ({"id2label": None, "label2id": None}, {"labels": ("LABEL_0", "LABEL_1")}),
         ({"id2label": LEFT_OUT, "label2id": LEFT_OUT, "num_labels": 3}, {"labels": ("LABEL_0", "LABEL_1", "LABEL_2")}),
+        *(({"problem_type": one}, {}) for one in (None, "single_label_classification")),
     ],
 )
 def test_what_means_the_same_is_one_description(tmp_path, config, differs):
@@ -137,6 +138,8 @@ def test_square_replaces_every_size_and_crop_and_nothing_else(tmp_path):
         ({"id2label": {"0": "a", "00": "b"}}, ["id2label", "twice"]),
         ({"id2label": {"0": ["a"], "1": "b"}}, ["label 0", "['a']"]),
         ({"id2label": "abc"}, ["id2label", "no mapping"]),
+        ({"problem_type": "multi_label_classification"}, ["problem_type", "multi_label_classification", "one label"]),
+        ({"problem_type": "regression"}, ["problem_type", "regression", "one label"]),
     ],
 )
 def test_a_config_that_is_no_classifiers_is_said_with_key_and_value(tmp_path, config, words):
@@ -179,6 +182,35 @@ def test_a_file_that_holds_no_mapping_is_named(tmp_path, name, content):
     (tmp_path / name).unlink()
     with pytest.raises(UserError, match=name):
         checkpoints.read(tmp_path, "mine")
+
+
+def test_only_a_change_of_what_is_loaded_is_a_change_of_the_checkpoint(tmp_path):
+    own = written(tmp_path / "my-vit")
+    (own / "model.safetensors").write_text("weights")
+    definition, copy = {"kind": "folder", "folder": str(own)}, tmp_path / "model"
+    checkpoints.note_source(definition, copy)
+    noted = json.loads((copy / checkpoints.SOURCE).read_text())
+    assert noted.keys() == {"config.json", "preprocessor_config.json", "model.safetensors"}
+    for name in ("README.md", ".DS_Store", "._model.safetensors", "runs/events", "checkpoint-500/model.safetensors"):
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("new")
+    checkpoints.check_source(definition, copy)
+    # As it was noted once, with all that lay in the folder then.
+    (copy / checkpoints.SOURCE).write_text(json.dumps(noted | {"README.md": "0", "runs/old.safetensors": "0"}))
+    checkpoints.check_source(definition, copy)
+    for change in (
+        lambda: (own / "model-2.safetensors").write_text("more weights"),
+        lambda: (own / "model-2.safetensors").replace(own / "model.safetensors"),
+        lambda: (own / "model.safetensors").unlink(),
+    ):
+        change()
+        with pytest.raises(UserError, match="my-vit has changed since"):
+            checkpoints.check_source(definition, copy)
+    (own / "model.safetensors").write_text("weights")
+    checkpoints.check_source(definition, copy)
+    (copy / checkpoints.SOURCE).unlink()
+    with pytest.raises(UserError, match="my-vit has changed since"):
+        checkpoints.check_source(definition, copy)
 
 
 @pytest.mark.parametrize(("outputs", "fits"), [(None, True), (3, True), (2, False), (1000, False)])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import classify_images
 import duckdb
@@ -16,11 +22,13 @@ import planted
 import pytest
 from example_job import IMAGES, asked, bad_files, pictures
 from PIL import Image as Pillow
+from surroundings import MAY_MOUNT, MOUNTED
 
 from vitbench.classify import choice, job, listing, worker
 from vitbench.classify import folder as folders
-from vitbench.errors import UserError
-from vitbench.inputs import contents, datasets, parquet
+from vitbench.errors import UserError, disk_problem
+from vitbench.files import HOME
+from vitbench.inputs import contents, datasets, object_store, parquet
 from vitbench.measure import supervisor
 from vitbench.measure.processes import machine_lock
 from vitbench.plan import configuration
@@ -50,7 +58,7 @@ def test_each_image_gets_its_own_label_once_and_what_is_none_is_set_aside(tmp_pa
         "05 text.jpg": "not an image that can be decoded",
     }
     # One model for all parts, of which each has its valid images; nothing is left of them.
-    assert one.said == ["start", "classify 3", "classify 3", "classify 4", "classify 1", "close"]
+    assert one.said == ["start", "classify 3", "classify 3", "classify 4", "classify 1"]
     assert list(Path("parts").iterdir()) == []
     summary = one.conclude()
     assert (summary["total"], summary["labelled"], summary["refused"]) == (IMAGES + len(bad), IMAGES, len(bad))
@@ -227,6 +235,26 @@ def test_a_failure_of_the_framework_is_one_line_and_what_was_done_stays(tmp_path
     assert one.folder.done() == {0}
 
 
+@pytest.mark.parametrize("how", ["fail", "hang"])
+def test_a_framework_that_does_not_close_takes_no_label_back(tmp_path, how):
+    right = pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", close=how)
+    begin = time.monotonic()
+    assert one.run() == 0
+    assert time.monotonic() - begin < 300  # it would hang for longer
+    assert one.said[-1] == "close" and one.said.count("close") == 1
+    assert one.labels() == right and one.conclude()["labelled"] == IMAGES
+
+
+def test_a_framework_that_does_not_close_does_not_hide_that_too_much_is_refused(tmp_path):
+    pictures(tmp_path / "images")
+    bad_files(tmp_path / "images")
+    one = asked(tmp_path / "images", most_refused=0.1, close="fail")
+    with pytest.raises(UserError, match="2 of 13 files were refused"):
+        one.run()
+    assert one.said[-1] == "close"
+
+
 @pytest.mark.parametrize(("lost", "said"), [(1, 1), (0, 0)])
 def test_what_a_cluster_lost_and_did_again_is_said(tmp_path, capfd, lost, said):
     pictures(tmp_path / "images")
@@ -254,7 +282,7 @@ def test_too_many_bad_images_end_the_job_as_soon_as_it_is_certain_and_a_higher_s
     with pytest.raises(
         UserError, match=r"images: 2 of 13 files were refused, `most_refused` allows 0.1 .*first: '00 e"
     ):
-        one.label()
+        one.run()
     assert one.folder.done() == {0, 1} and one.said[-1] == "close"
     said = one.said
     with pytest.raises(UserError, match="`most_refused` allows"):
@@ -383,6 +411,25 @@ def test_names_of_bytes_that_are_no_text_are_written_out_and_found_again(tmp_pat
     assert one.labels() == {"caf\\udce9.png": "10x8"}
 
 
+def test_a_folder_whose_name_is_no_text_is_labelled_to_the_end(tmp_path):
+    right = pictures(tmp_path / os.fsdecode(b"caf\xe9"))
+    one = asked(tmp_path / os.fsdecode(b"caf\xe9"))
+    one.label()
+    assert one.labels() == right
+    summary = one.conclude()
+    assert os.fsencode(summary["images"]).endswith(b"/caf\xe9")
+    assert json.loads((one.request.out / "summary.json").read_text(encoding="utf-8")) == summary
+
+
+def test_a_folder_of_labels_whose_name_is_no_text_is_one_line_before_anything_is_done(tmp_path):
+    pictures(tmp_path / "images")
+    one = asked(tmp_path / "images", place=tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(UserError, match=r"^out: '.*/caf\\udce9/out' is no text in UTF-8") as raised:
+        one.begin()
+    str(raised.value).encode()  # which can be shown
+    assert [path.name for path in tmp_path.iterdir() if path.name != "work"] == ["images"]
+
+
 def packed(folder: Path, path: Path, without: tuple[str, ...] = ()) -> None:
     """Write the images of a folder as one Parquet file of path and content, some of them without content."""
     rows = [(file.name, None if file.name in without else file.read_bytes()) for file in sorted(folder.iterdir())]
@@ -468,11 +515,66 @@ def test_a_job_that_goes_on_does_not_read_files_before_the_first_part_that_is_mi
     with open(images / "part-0.parquet", "r+b") as file:
         file.seek(4)
         file.write(bytes(20))
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(UserError, match=r"^images: .*part-0\.parquet cannot be read") as raised:
         list(contents.read(images))
+    assert "\n" not in str(raised.value)
     assert [name for name, _ in contents.read(images, 7)] == ["2-1", "2-2", "2-3", "2-4"]
     assert list(contents.read(images, 11)) == []
     assert [number for number, _ in listing.unpacked(images, 4, {0, 1}, tmp_path / "rest")] == [2]
+
+
+def test_a_parquet_file_that_is_damaged_meanwhile_is_named_and_the_job_goes_on_when_it_is_back(tmp_path, capfd):
+    right = pictures(tmp_path / "images")
+    packed(tmp_path / "images", tmp_path / "images.parquet")
+    one = asked(tmp_path / "images.parquet", fail_in=1)
+    assert one.run() == job.SAID
+    capfd.readouterr()
+    whole = (tmp_path / "images.parquet").read_bytes()
+    # Its rows are gone, its footer is there.
+    (tmp_path / "images.parquet").write_bytes(whole[:4] + bytes(20) + whole[24:])
+    assert one.run() == job.SAID
+    said = capfd.readouterr().err
+    assert "vitbench: images: " in said and "images.parquet cannot be read" in said and "Traceback" not in said
+    assert one.folder.done() == {0}
+    (tmp_path / "images.parquet").write_bytes(whole)
+    assert one.run() == 0 and one.labels() == right
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_what_duckdb_says_of_a_full_disk_is_the_disks(tmp_path, monkeypatch, number):
+    def refuse():
+        raise duckdb.IOException(f'IO Error: Could not write file "labels.parquet": {os.strerror(number)}')
+
+    monkeypatch.setattr(duckdb, "connect", refuse)
+    with pytest.raises(OSError) as raised:
+        parquet.write(tmp_path / "labels.parquet", contents.COLUMNS, [("a.jpg", b"x")])
+    assert (raised.value.errno, raised.value.filename) == (number, str(tmp_path / "labels.parquet"))
+    assert str(tmp_path / "labels.parquet") in disk_problem(raised.value)
+
+
+def test_what_else_duckdb_says_stays_what_it_is(tmp_path):
+    with pytest.raises(duckdb.Error, match="varchars"):
+        parquet.write(tmp_path / "labels.parquet", {"id": "varchars"}, [])
+
+
+WRITE = """
+import os, sys
+from pathlib import Path
+from vitbench.errors import exit_with_user_errors
+from vitbench.inputs import contents, parquet
+rows = [("a.jpg", os.urandom(5_000_000))]
+path = Path(sys.argv[1]) / "images.parquet"
+exit_with_user_errors(lambda: parquet.write(path, contents.COLUMNS, rows, "uncompressed"))
+"""
+
+
+@MAY_MOUNT
+def test_a_disk_that_fills_while_parquet_is_written_is_one_line(tmp_path):
+    command = [*MOUNTED, str(tmp_path), "size=1m", sys.executable, "-c", WRITE, str(tmp_path)]
+    clean = os.environ | {"PYTHONPATH": str(HOME / "scripts")}
+    done = subprocess.run(command, env=clean, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(f"vitbench: {tmp_path}/images.parquet: No space left on device")
 
 
 def test_two_names_that_are_written_alike_are_refused_and_nothing_is_left(tmp_path):
@@ -522,6 +624,85 @@ def test_a_job_that_was_begun_keeps_its_variant(tmp_path):
     assert chosen.variant == "huggingface/pipeline-torchvision" and "when the job was begun" in chosen.why
     other = choice.choose_for(planted.CONFIG, one.request.out, "onnxruntime/int8")
     assert other.variant == "onnxruntime/int8" and "as asked for" in other.why
+
+
+# --- object stores, of which tests/smoke/test_object_store.py has real ones
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://me:secret@bucket/photos",
+        "s3://me:sec/ret@bucket/photos",
+        "s3://me:secret@bu[cket/photos",
+        "s3://bu[cket/photos?secret_key=secret",
+        "abfs://photos@account.dfs.core.windows.net/a?sig=secret",
+    ],
+)
+def test_a_password_in_a_url_is_refused_by_its_text_alone_and_repeated_nowhere(url):
+    with pytest.raises(UserError, match="^images: this URL holds a password") as raised:
+        classify_images.main(["--images", url])
+    assert "secret" not in str(raised.value) and os.listdir() == []
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/photos", "S3://bucket/a:b@c?region=eu", "abfs://photos@account.net/a"])
+def test_a_url_without_a_password_is_one_of_objects(url):
+    assert listing.kind_of(url) == listing.OBJECTS
+
+
+class Stored(io.BytesIO):
+    """An object as Arrow hands it over; one without content breaks while it is read."""
+
+    def size(self) -> int:
+        return len(self.getvalue())
+
+    def read(self, size: int | None = -1) -> bytes:
+        if not self.getvalue():
+            raise OSError(errno.EIO, "When reading information for key: Input/output error")
+        return super().read(size)
+
+
+@pytest.fixture
+def store(monkeypatch) -> object_store.Store:
+    """A store of three objects, as Arrow shows one, of which the second breaks while it is read."""
+    objects = {"photos/a.jpg": b"one", "photos/b.jpg": b"", "photos/c.jpg": b"three"}
+    files = SimpleNamespace(
+        open_input_file=lambda path: Stored(objects[path]), get_file_info=lambda _: SimpleNamespace(type="Directory")
+    )
+    arrow_fs = SimpleNamespace(
+        FileSystem=SimpleNamespace(from_uri=lambda url: (files, "photos")),
+        FileType=SimpleNamespace(NotFound="NotFound"),
+    )
+    # Arrow itself is among the packages that a job installs.
+    monkeypatch.setitem(sys.modules, "pyarrow", SimpleNamespace(fs=arrow_fs, ArrowException=ArithmeticError))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return object_store.Store("s3://photos", "no folder")
+
+
+PATHS = ["photos/a.jpg", "photos/b.jpg", "photos/c.jpg"]
+
+
+def test_what_the_store_does_not_give_is_the_objects_own_fault(tmp_path, store):
+    (one, _), (none, reason), (three, _) = store.fetch(PATHS, tmp_path / "fetched")
+    assert (Path(one).read_bytes(), Path(three).read_bytes()) == (b"one", b"three")
+    assert none == "" and reason.startswith("refused by the store: ") and "Input/output error" in reason
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_here_that_takes_no_object_is_no_objects_fault(tmp_path, store, monkeypatch, number):
+    class Full(io.BytesIO):
+        def write(self, piece: bytes) -> int:
+            raise OSError(number, os.strerror(number))
+
+    def opened(path: Path, mode: str) -> IO[bytes]:
+        assert mode == "wb"
+        return Full()
+
+    # What writes the copies, and nothing else.
+    monkeypatch.setattr(object_store, "open", opened, raising=False)
+    with pytest.raises(OSError) as raised:
+        store.fetch(PATHS, tmp_path / "fetched")
+    assert raised.value.errno == number and os.strerror(number) in disk_problem(raised.value)
 
 
 # --- the command

@@ -169,6 +169,27 @@ def test_what_the_shell_brings_is_shown_and_is_no_problem(monkeypatch):
     assert not any("HADOOP" in problem for problem in doctor.problems(facts))
 
 
+def test_a_home_that_may_not_be_entered_is_reported_and_ends_no_report(tmp_path, monkeypatch):
+    locked, stat, access = tmp_path / "home", os.stat, os.access
+    locked.mkdir()
+
+    def refuse(path, *arguments, **named):
+        # As of root, too, who may enter any.
+        if not isinstance(path, int) and os.fsdecode(path).startswith(f"{locked}/"):
+            raise PermissionError(13, "Permission denied", os.fsdecode(path))
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setenv("HOME", str(locked))
+    for name in ("XDG_CACHE_HOME", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", refuse)
+        patched.setattr(os, "access", lambda path, mode: os.fspath(path) != str(locked) and access(path, mode))
+        facts = doctor.gather(ROOT, "python")
+    (problem,) = (problem for problem in doctor.problems(facts) if str(locked) in problem)
+    assert problem.startswith(f"HOME={locked} cannot be written to: set HOME to a folder")
+
+
 def test_loopback_is_tried_for_real(monkeypatch):
     assert doctor.look_at_loopback() == ""
 

@@ -125,7 +125,7 @@ def test_a_part_that_is_whole_already_needs_no_further_byte(tmp_path, server):
     assert_whole(tmp_path)
 
 
-@pytest.mark.parametrize("status", ["429", "500", "503"])
+@pytest.mark.parametrize("status", ["408", "425", "429", "500", "503", "507", "520", "524"])
 def test_what_may_pass_is_tried_again(tmp_path, server, status):
     server.plan = [status, status, ""]
     downloads.fetch([server.address], target(tmp_path), ANYTHING)

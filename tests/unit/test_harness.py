@@ -500,6 +500,15 @@ def test_a_framework_that_failed_and_then_hung_keeps_its_own_reason():
     assert supervisor.why_failed(repeat, None, "timeout", "")[0] == "timeout"
 
 
+def test_no_record_repeats_the_options_that_java_was_given():
+    repeat = SimpleNamespace(timeout_seconds=60.0)
+    picked_up = "Picked up JAVA_TOOL_OPTIONS: -Dhttps.proxyUser=me -Dhttps.proxyPassword=secret\n"
+    _, reason = supervisor.why_failed(repeat, None, -9, picked_up)
+    assert reason == "the process died (signal 9): no output"
+    _, reason = supervisor.why_failed(repeat, None, 1, f"loading\n{picked_up}\n")
+    assert reason == "the process died (exit status 1): loading"
+
+
 class Native(RuntimeError):
     """As the classes that native code brings: not one of Python's own."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,6 +96,54 @@ def test_threads_slots_and_processes_go_by_the_cores_as_those_that_were_measured
     assert "slots = 6" in engine and "SLOTS, THREADS, BATCH_SIZE = 1, 1, 24" in engine
     in_spark = program("spark-huggingface/bfloat16")
     assert "slots = 6" in in_spark and "THREADS, BATCH_SIZE = 1, 24" in in_spark and "torch.bfloat16" in in_spark
+
+
+@pytest.mark.parametrize("variant", ["spark-huggingface/float32", "spark-onnxruntime/float32", "spark-openvino/int8"])
+def test_a_task_takes_no_more_threads_than_there_are_cores(variant):
+    """As when it is measured; Spark refuses tasks that take more than it has."""
+    framework, definition = VARIANTS[variant]
+    text = FRAMEWORKS[framework].snippet(definition | {"threads_a_slot": 16}, Setting("cpu", 24, 6))
+    assert 'master("local[6]")' in text and '"spark.task.cpus", "6"' in text and "slots = 1\n" in text
+    assert "THREADS, BATCH_SIZE = 6, 24" in text or "SLOTS, THREADS, BATCH_SIZE = 1, 6, 24" in text
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant.startswith("spark-")])
+def test_tasks_of_spark_run_the_python_that_runs_the_program(variant):
+    text = program(variant)
+    chosen = text.index('os.environ.setdefault("PYSPARK_PYTHON", sys.executable)')
+    assert text.index("paths = sorted(") < chosen < text.index("SparkSession.builder")
+
+
+def loads(text: str) -> list[dict[str, str]]:
+    """The named arguments of each call of a program that loads a checkpoint's weights."""
+    loading = ("pipeline", "AutoModelForImageClassification.from_pretrained")
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return [
+        {given.arg: ast.unparse(given.value) for given in call.keywords}
+        for call in calls
+        if ast.unparse(call.func) in loading
+    ]
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if not variant.startswith("sparknlp/")])
+def test_a_program_says_in_which_precision_weights_are_loaded(variant):
+    """By itself transformers takes them as they are stored; what is measured is a copy in float32."""
+    (given,) = loads(program(variant))
+    _, definition = VARIANTS[variant]
+    halves = {definition.get("dtype"), definition.get("precision")} & {"bfloat16", "float16"}
+    in_float32 = not halves or "openvino" in variant  # whose engine rounds a graph in float32
+    assert given["dtype"] == ("torch.float32" if in_float32 else f"torch.{halves.pop()}")
+
+
+@pytest.mark.parametrize(("there", "device"), [(True, "cuda"), (False, "mps")])
+def test_a_program_for_a_gpu_finds_which_it_is(there, device):
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: there))
+    for variant in ("huggingface/pipeline", "huggingface/dataloader-bfloat16-device-decoding"):
+        text = program(variant, device="gpu")
+        (chosen,) = (line for line in text.splitlines() if line.startswith("DEVICE = "))
+        assert eval(chosen.removeprefix("DEVICE = "), {"torch": torch}) == device
+        assert text.count("DEVICE") > 1
+    assert 'DEVICE = "cpu"\n' in program("huggingface/pipeline")
 
 
 @pytest.mark.parametrize("variant", ["huggingface/dataloader", "onnxruntime/float32", "spark-huggingface/float32"])

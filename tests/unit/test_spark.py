@@ -6,6 +6,7 @@ That it says so is in tests/unit/test_bad_inputs.py, and that the user's own Spa
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -99,3 +100,26 @@ def test_a_session_takes_no_more_cores_than_it_is_given(monkeypatch, threads, se
     monkeypatch.setattr(adapter.machine, "cores", lambda: max(2, threads))
     task = Task({"engine": "onnx"} | settings, "cpu", 1, 8, threads, [], "", "model", [], "natives", "temporary")
     assert adapter.Adapter(task).local == master
+
+
+def test_a_record_has_the_flags_of_the_virtual_machine_and_no_property_of_it():
+    """JAVA_TOOL_OPTIONS brings a site's proxy and its password, which count as arguments of the machine's own."""
+    given = [
+        *("-Xmx8g", "-XX:-UsePerfData", "-XX:ErrorFile=/tmp/repeat/java_error.log", "-Dfile.encoding=UTF-8"),
+        *("-Dhttps.proxyHost=proxy.site", "-Dhttps.proxyUser=me", "-Dhttps.proxyPassword=secret", "-Dhttp.proxyPort=1"),
+        *("-Djavax.net.ssl.trustStorePassword=secret", "-XX:+UseG1GC"),
+    ]
+    beans = SimpleNamespace(
+        getRuntimeMXBean=lambda: SimpleNamespace(getInputArguments=lambda: given),
+        getGarbageCollectorMXBeans=lambda: [SimpleNamespace(getName=lambda: "G1 Young Generation")],
+    )
+    runtime = SimpleNamespace(availableProcessors=lambda: 2, maxMemory=lambda: 2**33)
+    lang = SimpleNamespace(
+        management=SimpleNamespace(ManagementFactory=beans),
+        System=SimpleNamespace(getProperty=lambda name: name),
+        Runtime=SimpleNamespace(getRuntime=lambda: runtime),
+    )
+    jvm = SimpleNamespace(java=SimpleNamespace(lang=lang))
+    found = spark.virtual_machine(SimpleNamespace(sparkContext=SimpleNamespace(_jvm=jvm)))
+    assert found["flags"] == ["-Xmx8g", "-XX:-UsePerfData", "-XX:+UseG1GC"]
+    assert (found["collectors"], found["processors"]) == (["G1 Young Generation"], 2)

@@ -73,6 +73,7 @@ def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictur
     [
         ([], "images: name a folder, a list, a Parquet file or the URL of a store"),
         (["images=nowhere"], "images: "),
+        (["images=s3://me:secret@bucket/photos"], "images: this URL holds a password"),
         (["images=.", "variant=keras/plain"], "no such framework"),
         (["images=.", "model=./no-vit"], "model: no-vit is no folder"),
         (["images=.", "out=config"], "holds other things than a job of ours"),
@@ -81,4 +82,4 @@ def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictur
 def test_what_cannot_be_labelled_is_said_before_anything_is_made(fresh, settings, words):
     said = fresh.snakemake("--dry-run", "classify", "--config", "seed=1", *settings, fails=True)
     assert words in [line for line in said.splitlines() if line.startswith("vitbench: ")][-1]
-    assert "Traceback" not in said
+    assert "Traceback" not in said and "secret" not in said

@@ -18,7 +18,7 @@ from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP
 from vitbench.analysis.speedup import DOUBT, doubted, without_claim
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
-from vitbench.analysis.summary import seconds_by_block, usable
+from vitbench.analysis.summary import seconds_by_block, usable, whole
 from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name, variant_key
 from vitbench.frameworks import FRAMEWORKS, OF_ARTICLE
 from vitbench.verdicts import EQUIVALENT, FASTER, SLOWER
@@ -75,7 +75,8 @@ def candidates(
 ) -> list[list[Candidate]]:  # fmt: skip
     """For each hardware with a baseline, the cells of the full set with a ratio to it; the baseline itself first.
 
-    What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat, is none of them;
+    What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat that answered for
+    every image, is none of them;
     a baseline that is too fast is one that serves no aim.
 
     Args:
@@ -83,7 +84,7 @@ def candidates(
         everywhere: also hardware on which the baseline was not measured, where it has cells with a ratio to the
             baseline on another one, unless that is a part of the baseline's.
     """
-    full = runs[(runs.dataset == "full") & usable(runs) & ~runs.variant.str.endswith(CONTROL)]
+    full = runs[(runs.dataset == "full") & usable(runs) & whole(runs) & ~runs.variant.str.endswith(CONTROL)]
     cells: dict[tuple[Any, ...], dict[str, pandas.DataFrame]] = {}
     for key, repeats in full.groupby(NAME_COLUMNS, sort=False):
         named = dict(zip(NAME_COLUMNS, key, strict=True))

@@ -17,7 +17,7 @@ from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.speedup import DOUBT, doubted
 from vitbench.analysis.statistics import Comparison, compare, correct_for_many
 from vitbench.analysis.summary import seconds_by_block, usable
-from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name
+from vitbench.cells import CONTROL, NAME_COLUMNS, cell_name, variant_in
 from vitbench.verdicts import DIFFERENT, EQUIVALENT, FASTER, IMPOSSIBLE, PARITY_FAILED, TOO_FEW
 
 # A line through measured points is believed up to this many times the largest of them.
@@ -123,10 +123,12 @@ def _meeting(early: pandas.DataFrame, late: pandas.DataFrame) -> dict[str, Any]:
     each = [line(early[early.block == block]).overtaken_at(line(late[late.block == block])) for block in blocks]
     finite = [images for images in each if math.isfinite(images)]
     never = len(each) - len(finite)
+    # Of all repeats, and of medians of parts, it need not lie among the blocks' own.
+    ends = [*finite, *([found] if finite and math.isfinite(found) else [])]
     return {
         "break_even": found if math.isfinite(found) else None,
-        "low": min(finite) if finite else None,
-        "high": max(finite) if finite and not never else None,
+        "low": min(ends) if ends else None,
+        "high": max(ends) if ends and not never else None,
         "blocks": len(blocks),
         "blocks_never": never,
         "verdict": TOO_FEW,
@@ -165,7 +167,11 @@ def _parity_failure(parity_table: pandas.DataFrame, one: str, other: str) -> str
     full = of_full[of_full.compared != 0]
     pairs = [{row.baseline, row.candidate} for row in full.itertuples()]
     direct = pandas.Series([pair == {one, other} for pair in pairs], index=full.index, dtype=bool)
-    either = pandas.Series([bool(pair & {one, other}) for pair in pairs], index=full.index, dtype=bool)
+    # A cell held against itself on other hardware says nothing of how it labels beside this one.
+    either = pandas.Series(
+        [bool(pair & {one, other}) and len(set(map(variant_in, pair))) > 1 for pair in pairs],
+        index=full.index, dtype=bool,
+    )  # fmt: skip
     failed = full[(direct if direct.any() else either) & ~full.passed.astype(bool)]
     if len(failed):
         return f"{failed.candidate.iloc[0]}: {failed.reason.iloc[0]}"

@@ -14,7 +14,7 @@ from vitbench.analysis.break_even import Line, full_cells, line, measured_images
 from vitbench.analysis.physics import ABOVE
 from vitbench.analysis.summary import whole
 from vitbench.analysis.total_time import HOUR, Estimate, hours_of
-from vitbench.cells import NAME_COLUMNS
+from vitbench.cells import NAME_COLUMNS, variant_in
 
 # What hours are made of: a line through data sets of several sizes, or one data set's pass.
 FROM_SIZES, FROM_FULL = "sizes", "full"
@@ -93,8 +93,11 @@ def jobs(
 
 
 def _labels_in_doubt(checked: pandas.DataFrame) -> dict[str, str]:
-    """Candidate → why its labels are in doubt: they differ from another's, or were held against nobody's."""
+    """Candidate → why its labels are in doubt: they differ from the baseline's, or were held against nobody's."""
     found = {}
+    # A cell that is held against itself on other hardware is not held against the baseline.
+    itself = checked.baseline.fillna("").map(variant_in) == checked.candidate.map(variant_in)
+    checked = checked[~itself]
     for name, rows in checked.groupby("candidate", sort=False):
         passed = rows.passed.astype(bool)
         wrong = rows[~passed & (rows.compared != 0)]

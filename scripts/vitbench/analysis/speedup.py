@@ -41,6 +41,10 @@ class _Pair:
     found: Comparison | None = None
 
     @property
+    def devices(self) -> set[str]:
+        return {self.device, device_in(self.row["baseline"])}
+
+    @property
     def family(self) -> tuple[str, str]:
         """Comparisons that are corrected together: the exploratory ones of one variant, the others of one device."""
         return (self.row["family"], self.candidate if self.row["family"] == EXPLORATORY else self.device)
@@ -57,11 +61,12 @@ def speedup(
     """A row a pair of `comparisons`: ratio of wall seconds with its interval or range (`compare`), and the verdict.
 
     There is no ratio if parity failed or a side is faster than the machine can be. Where an A/A control of a device
-    comes out `faster` or `slower`, something besides the cells made a difference there, and no claim of that device
-    stands. `p_holm` is adjusted within the row's `family`: primary and control for each device, exploratory rows for
-    each candidate variant, so that no other variant turns their verdicts. `fairness` says on which terms the two were
-    compared (`vitbench.analysis.fairness`). `floor` is what the pooled A/A ratios of the device let noise alone reach
-    with the row's blocks, and `floor_low`, `floor_high` its 95% interval; no verdict rests on it.
+    comes out `faster` or `slower`, something besides the cells made a difference there, and no claim with a side on
+    that device stands. `p_holm` is adjusted within the row's `family`: primary and control for each device, exploratory
+    rows for each candidate variant, so that no other variant turns their verdicts. `fairness` says on which terms the
+    two were compared (`vitbench.analysis.fairness`). `floor` is what the pooled A/A ratios of the device let noise
+    alone reach with the row's blocks, and `floor_low`, `floor_high` its 95% interval; no verdict rests on it. There is
+    none between two devices.
 
     Args:
         parity_table: that of `parity` for the same runs and baseline.
@@ -84,7 +89,7 @@ def speedup(
     # A block of `sizes` measures all of its data sets.
     roles = runs.dataset.map(role_of)
     hours = {dataset: hours_of_a_block(runs[roles == role_of(dataset)]) for dataset in runs.dataset.unique()}
-    rows = [_shown(one, pairs, noise[one.device], hours) for one in pairs]
+    rows = [_shown(one, pairs, noise[one.device] if len(one.devices) == 1 else None, hours) for one in pairs]
     return pandas.DataFrame(rows, columns=list(tables.COLUMNS["speedup"]))
 
 
@@ -168,7 +173,7 @@ def _correct(pairs: list[_Pair]) -> None:
         reason = f"no claim of this device is to be believed: {control.row['baseline']} came out"
         reason += f" {control.found.verdict} against itself"
         for one in pairs:
-            if one.found and one.device == control.device and not _is_control(one) and one.found.verdict in CLAIMS:
+            if one.found and control.device in one.devices and not _is_control(one) and one.found.verdict in CLAIMS:
                 one.found = replace(one.found, verdict=INCONCLUSIVE, reason=reason)
 
 

@@ -97,7 +97,14 @@ class Folder:
         self._job = root / "job.json"
 
     def check_empty(self) -> None:
-        """Raise UserError where the folder holds other things than a job of which nothing is done yet."""
+        """Raise UserError where no job can be here, or other things are than one of which nothing is done."""
+        try:
+            str(self.root).encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"out: {ascii(str(self.root))} is no text in UTF-8, which what writes Parquet wants of a name; name "
+                "another folder"
+            ) from None
         if self._job.exists() or not self.root.exists():
             return
         if not self.root.is_dir():
@@ -204,4 +211,6 @@ class Folder:
                     answer = connection.execute(query)
                     while some := answer.fetchmany(1000):
                         rows.writerows((safe_cell(image), safe_cell(reason), size) for image, reason, size in some)
-        write_atomically(self.root / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+        # Bytes of a folder's name that are no text are written as \udcff, which JSON reads as what Python calls them.
+        text = json.dumps(summary, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.root / "summary.json", text.encode("utf-8", "backslashreplace"))

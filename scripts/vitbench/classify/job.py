@@ -169,11 +169,10 @@ def run(folder: Folder, job: Job, start: Start) -> int:
     However this process ends, nothing of the job runs on, and what was done stays.
 
     Raises:
-        UserError: too many images were refused already, the worker died, or another job was begun there meanwhile.
+        UserError: too many images were refused, the worker died, or another job was begun there meanwhile.
         Cancelled: this process was told to stop, or the Snakemake that ordered it is gone.
     """
-    if problem := datasets.too_many_refused(*folder.refusals(), job.total, start.most_refused):
-        raise UserError(f"images: {problem}")
+    _check_refused(folder, job, start)
     if len(folder.done()) < job.parts:
         temporary = temporary_of(folder)
         with stoppable(), alone(temporary) as ordered_by:
@@ -187,7 +186,14 @@ def run(folder: Folder, job: Job, start: Start) -> int:
             return SAID
         if status != 0:
             raise UserError(_why_it_died(folder, job, status))
+        _check_refused(folder, job, start)
     return 0
+
+
+def _check_refused(folder: Folder, job: Job, start: Start) -> None:
+    """Raise UserError where the parts that are done have more images refused than `most_refused` allows of all."""
+    if problem := datasets.too_many_refused(*folder.refusals(), job.total, start.most_refused):
+        raise UserError(f"images: {problem}")
 
 
 def _why_it_died(folder: Folder, job: Job, status: int | str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from vitbench.errors import UserError
 from vitbench.files import staged
 from vitbench.inputs import contents, path_lists, sources
-from vitbench.inputs.object_store import Store, is_url
+from vitbench.inputs.object_store import Store, check_url, is_url
 
 # Files, by their paths; the contents of images, in Parquet files; or objects, which become files when their part comes.
 FILES, CONTENTS, OBJECTS = "files", "contents", "objects"
@@ -27,9 +27,11 @@ def kind_of(images: str) -> str:
     """FILES, CONTENTS or OBJECTS: what a path, or a URL, names. A folder that holds a Parquet file is one of those.
 
     Raises:
-        UserError: there is nothing that can be read, or Parquet files that are none or have no column of paths.
+        UserError: there is nothing that can be read, or Parquet files that are none or have no column of paths, or the
+            URL is none or holds a secret.
     """
     if is_url(images):
+        check_url(images)
         return OBJECTS
     place = Path(images)
     if not place.exists():

@@ -29,7 +29,7 @@ from vitbench.inputs import contents, datasets
 from vitbench.inputs.datasets import Handling, Image, Opened
 from vitbench.inputs.object_store import Store
 from vitbench.inputs.sources import Source
-from vitbench.measure.harness import check_pass, is_our_bug, says_out_of_memory
+from vitbench.measure.harness import check_pass, close, is_our_bug, says_out_of_memory
 from vitbench.progress import Progress
 
 # Parts are opened here, below the folder that this process runs in.
@@ -190,18 +190,13 @@ class Labeller:
         said, task = self.adapter.describe(), self.start.task
         return f"{task['device']}, batch size {task['batch_size']}, {said['precision']}, {said['setting']}"
 
-    def close(self) -> None:
-        if self.adapter is not None:
-            self.adapter.close()
 
+def label(folder: Folder, labeller: Labeller) -> None:
+    """Label the parts of the folder's job that are not done, until more images are refused than `most_refused` allows.
 
-def label(folder: Folder, start: Start) -> None:
-    """Label the parts of the folder's job that are not done.
-
-    Raises:
-        UserError: more images are refused than `most_refused` allows; what was done stays.
+    What was done stays. Whoever runs the job says that too many were (`vitbench.classify.job.run`).
     """
-    job, done = folder.read_job(), folder.done()
+    job, start, done = labeller.job, labeller.start, folder.done()
     reasons, first = folder.refusals()
     place, threads = Path(PARTS).resolve(), start.task["threads"]
     fetch: Fetch = None
@@ -212,7 +207,6 @@ def label(folder: Folder, start: Start) -> None:
         if start.reader:
             fetch = Store(job.images, start.reader).fetch
     left = job.total - sum(map(job.size_of, done))
-    labeller = Labeller(job, start)
     with (
         Progress("labelling", job.total) as progress,
         datasets.opening(left, threads) as open_each,
@@ -228,11 +222,8 @@ def label(folder: Folder, start: Start) -> None:
                 kind = kind_of(reason, reasons)
                 reasons[kind] += 1
                 first.setdefault(kind, image)
-            if problem := datasets.too_many_refused(reasons, first, job.total, start.most_refused):
-                labeller.close()
-                raise UserError(f"images: {problem}")
-        # Of a framework that failed nothing more is asked: it ends with this process.
-        labeller.close()
+            if datasets.too_many_refused(reasons, first, job.total, start.most_refused):
+                return
 
 
 def opened(
@@ -281,8 +272,9 @@ def in_advance(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: 
 def main(arguments: list[str]) -> None:
     start = Start(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     folder = Folder(Path(start.out))
+    labeller = Labeller(folder.read_job(), start)
     try:
-        label(folder, start)
+        label(folder, labeller)
     except Exception as error:
         if isinstance(error, UserError) or disk_problem(error) or is_our_bug(error):
             raise
@@ -292,6 +284,9 @@ def main(arguments: list[str]) -> None:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         smaller = "; a smaller batch_size needs less memory" if says_out_of_memory(said) else ""
         raise UserError(f"the framework failed, see above ({said}){smaller}; the parts that are done stay") from error
+    # Of a framework that failed nothing more is asked: it ends with this process.
+    if labeller.adapter is not None:
+        close(labeller.adapter)
 
 
 if __name__ == "__main__":

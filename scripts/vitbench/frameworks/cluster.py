@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from vitbench.errors import UserError, without_nodes
+from vitbench.frameworks.declaration import threads_of_a_task
 from vitbench.frameworks.spark import driver_outlives
 from vitbench.frameworks.standalone import Standalone
 
@@ -103,7 +104,7 @@ def threads_and_slots(task: Task) -> tuple[int, int]:
     """Of a variant with `threads_a_slot`: the threads of each of Spark's tasks, and how many tasks run at a time."""
     cluster = Cluster.of(task)
     cores = cluster.cores if cluster else task.threads
-    threads = min(task.variant["threads_a_slot"], cores)
+    threads = threads_of_a_task(task.variant, cores)
     return threads, cluster.slots(threads) if cluster else cores // threads
 
 

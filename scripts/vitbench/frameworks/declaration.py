@@ -10,9 +10,8 @@ from vitbench.inputs.checkpoints import Checkpoint
 
 # The form that every model has first: a Hugging Face checkpoint in safetensors.
 CHECKPOINT = "checkpoint"
-# Parts of the programs that `Framework.snippet` writes: torch's names of the devices, the line that a program's own
-# part begins with, and its first line, which finds the images.
-ACCELERATORS = {"cpu": "cpu", "gpu": "cuda"}
+# Parts of the programs that `Framework.snippet` writes: the line that a program's own part begins with, and its first
+# line, which finds the images.
 MAIN = 'if __name__ == "__main__":\n'
 IMAGES_OF_A_FOLDER = "    paths = sorted(str(path) for path in Path(IMAGES).iterdir() if path.is_file())\n"
 # Key of a variant's definition, beside its settings, under which stands what the configuration says of Spark and of
@@ -54,6 +53,13 @@ def as_a_program(definition: dict[str, Any]) -> bool:
     do.
     """
     return SPARK not in definition and not other_ways(definition)
+
+
+def threads_of_a_task(definition: dict[str, Any], cores: int) -> int:
+    """Of a variant with `threads_a_slot`: the threads of each of Spark's tasks, where an executor, or the one node, has
+    so many cores; no task could begin that takes more.
+    """
+    return min(definition["threads_a_slot"], cores)
 
 
 def divisors(cores: int) -> list[int]:

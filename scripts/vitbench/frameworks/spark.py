@@ -230,13 +230,17 @@ def collecting_seconds(spark: SparkSession) -> float:
 
 
 def virtual_machine(spark: SparkSession) -> dict[str, Any]:
-    """Which virtual machine runs, with what flags (but those that only name places) and collectors."""
+    """Which virtual machine runs, with what flags (but those that only name places) and collectors.
+
+    Properties (-D) are no flags of it, and those that a site brings may hold a password (`vitbench.environment`).
+    """
     jvm = spark.sparkContext._jvm
     beans, properties = jvm.java.lang.management.ManagementFactory, jvm.java.lang.System
     runtime = jvm.java.lang.Runtime.getRuntime()
+    given = beans.getRuntimeMXBean().getInputArguments()
     return {
         "name": f"{properties.getProperty('java.vm.name')} {properties.getProperty('java.vm.version')}",
-        "flags": [flag for flag in beans.getRuntimeMXBean().getInputArguments() if "/" not in flag],
+        "flags": [flag for flag in given if not flag.startswith("-D") and "/" not in flag],
         "collectors": [bean.getName() for bean in beans.getGarbageCollectorMXBeans()],
         "processors": runtime.availableProcessors(),
         "heap_bytes": runtime.maxMemory(),

@@ -5,11 +5,16 @@ from __future__ import annotations
 from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN
 
 PROGRAM = """\
+import os
+import sys
+
 from pyspark.sql import SparkSession
 {program}def answers(shares):
 {each}
 
 {main}{images}    slots = {slots}
+    # Tasks run the Python that has these packages: by itself Spark takes what is called python3 here.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master("local[{cores}]")
         .config("spark.task.cpus", "{threads}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,13 @@ ARCHITECTURES = {
     "vit": ("ViTForImageClassification",),
     "deit": ("DeiTForImageClassification", "DeiTForImageClassificationWithTeacher"),
 }
+# The files of a checkpoint, all that is ever downloaded or loaded: weights in safetensors, no pickle, no code.
+FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 # Lies beside the copy of a user's checkpoint.
 SOURCE = "source.json"
+# What `problem_type` in config.json says of a model that gives an image one of its labels; transformers takes one that
+# says nothing for it, too.
+ONE_LABEL = "single_label_classification"
 # What transformers takes for a key of config.json that is missing or null.
 SIDES = {"image_size": 224, "patch_size": 16}
 COUNTS = {
@@ -102,10 +108,16 @@ def read(folder: Path, name: str, square: bool = False) -> Checkpoint:
     Args:
         square: resize to the model's own square, whatever preprocessor_config.json says of size and crop.
     Raises:
-        UserError: what is there is no ViT or DeiT classifier of square images, or contradicts itself.
+        UserError: what is there is no ViT or DeiT classifier of square images into one label each, or contradicts
+            itself.
     """
     config, processor = read_json(folder, "config.json"), read_json(folder, "preprocessor_config.json")
     model_type, architecture = _architecture(config, name)
+    if (problem := config.get("problem_type")) not in (None, ONE_LABEL):
+        raise UserError(
+            f"model {name}: problem_type is {values.shown(problem)} in config.json; only models that give each image "
+            f"one label ({ONE_LABEL}) are supported: choose another"
+        )
     given = SIDES | COUNTS | {key: value for key, value in config.items() if value is not None}
     sides = {key: _square(given[key], key, name) for key in SIDES}
     if sides["patch_size"] > sides["image_size"]:
@@ -164,14 +176,17 @@ def note_source(definition: dict[str, Any], model: Path) -> None:
 
 
 def check_source(definition: dict[str, Any], model: Path) -> None:
-    """Raise UserError where a user's checkpoint holds other files now than those that the copy in `model` was made of.
+    """Raise UserError where a user's checkpoint is of other files now than those that the copy in `model` was made of.
 
-    Their dates do not tell: whoever moves or unpacks a folder keeps them.
+    Their dates do not tell: whoever moves or unpacks a folder keeps them. What lies beside them is no matter: notes,
+    what a desktop leaves there, the checkpoints of a training that goes on.
     """
     if definition["kind"] != "folder" or not Path(definition["folder"]).expanduser().is_dir():
         return
-    noted = model / SOURCE
-    if not noted.exists() or json.loads(noted.read_text()) != _files_of(definition):
+    path = model / SOURCE
+    noted = json.loads(path.read_text()) if path.exists() else None
+    # That of an older copy names everything that lay in the folder and below.
+    if noted is None or {name: noted[name] for name in noted if _is_loaded(name)} != _files_of(definition):
         raise UserError(
             f"model: {definition['folder']} has changed since {model} was made of it: remove that folder, and the same "
             "command makes it anew"
@@ -181,7 +196,12 @@ def check_source(definition: dict[str, Any], model: Path) -> None:
 def _files_of(definition: dict[str, Any]) -> dict[str, str]:
     """File of a user's checkpoint → its SHA-256."""
     folder = Path(definition["folder"]).expanduser()
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if _is_loaded(path.name) and path.is_file()}
+
+
+def _is_loaded(name: str) -> bool:
+    """Whether a file, by its path within a checkpoint's folder, is one of FILES; what is below, or hidden, is not."""
+    return "/" not in name and name[0] != "." and any(fnmatchcase(name, pattern) for pattern in FILES)
 
 
 def check_outputs(checkpoint: Checkpoint, outputs: int | None) -> None:

@@ -75,21 +75,30 @@ def read(path: Path, first: int = 0) -> Iterator[tuple[str, bytes]]:
 
     No content is empty content. Of files that lie before that row the footer alone is read. DuckDB holds the contents
     of a file when its turn comes, and takes up to two and a half times as much memory.
+
+    Raises:
+        UserError: a file cannot be read, or not any more.
     """
     import duckdb
 
     for file in files_of(path):
         table = parquet.relation([file])
-        with duckdb.connect() as connection:
-            (size,) = connection.execute(f"select count(*) from {table}").fetchone()
-            if first >= size:
-                first -= size
-                continue
-            answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {table} offset {first}')
-            first = 0
-            while rows := answer.fetchmany(parquet.ROWS):
-                for name, content in rows:
-                    yield str(name), bytes(content or b"")
+        try:
+            with duckdb.connect() as connection:
+                (size,) = connection.execute(f"select count(*) from {table}").fetchone()
+                if first >= size:
+                    first -= size
+                    continue
+                answer = connection.execute(f'select "{PATH}", "{CONTENT}" from {table} offset {first}')
+                first = 0
+                while rows := answer.fetchmany(parquet.ROWS):
+                    for name, content in rows:
+                        yield str(name), bytes(content or b"")
+        except duckdb.Error as error:
+            raise UserError(
+                f"images: {file} cannot be read ({one_line(error)}); bring it back as it was, and the same command "
+                "goes on, or leave it out and name another `out`"
+            ) from error
 
 
 def of_data_set(manifest: Path, partitions: int) -> Path:

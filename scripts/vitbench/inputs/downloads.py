@@ -31,8 +31,8 @@ PAUSES = (1.0, 3.0, 10.0, 30.0)
 TRIES_UNREACHED = 3
 """tries at an address that nobody answers at: without a network the user is told soon"""
 LONGEST_PAUSE = 120.0
-AGAIN = {408, 425, 429, 500, 502, 503, 504}
-"""answers that may be another one in a minute; any other refusal is final"""
+AGAIN = {408, 425, 429, *range(500, 600)}
+"""answers that may be another one in a minute, as all of a server's own faults; any other refusal is final"""
 SPARE = 1.02
 
 

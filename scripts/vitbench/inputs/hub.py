@@ -16,10 +16,9 @@ from pathlib import Path
 
 from vitbench.errors import UserError, one_line
 from vitbench.files import sha256
+from vitbench.inputs.checkpoints import FILES
 
 HUB = re.compile(r"((?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*)@([0-9a-f]{40})")
-# All that is ever downloaded: weights in safetensors, no pickle, no code.
-FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 NOT_BELOW = "*/*"
 # Seconds to wait before another try; huggingface_hub itself goes on where a file was cut.
 PAUSES = (2, 10, 30)

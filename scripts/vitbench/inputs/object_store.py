@@ -6,7 +6,6 @@ Who may read a store is said where its own tools say it (AWS_PROFILE, ~/.aws, �
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -34,40 +33,51 @@ GONE = "no longer in the store"
 Answer = TypeVar("Answer")
 
 
+class _Refused(Exception):
+    """The store does not give an object; the message says why."""
+
+
 def is_url(place: str) -> bool:
     """Whether this names a place in an object store, not a path."""
     return _URL.match(place) is not None
 
 
-def _as_arrow_reads_it(url: str) -> str:
-    """A URL with a lower scheme, in which only what means something to a URL stands as it is.
+def check_url(url: str) -> None:
+    """Check a URL by its text alone, before anybody keeps or shows it.
 
     Raises:
-        UserError: it is none, or holds what must be told to nobody; that is not repeated.
+        UserError: it holds what must be told to nobody, which is not repeated, or it is none.
     """
-    scheme, rest = _URL.match(url).groups()
-    quoted = f"{scheme.lower()}://{quote(rest, safe=_AS_IT_IS)}"
+    quoted = _as_arrow_reads_it(url)
+    _, rest = _URL.match(url).groups()
+    # Not by urlsplit: its error, of what is no URL, would come first, and its line shows the keys.
+    told = parse_qs(quoted.partition("?")[2], keep_blank_values=True)
+    if _PASSWORD.match(rest) or not told.keys() <= _KEYS:
+        raise UserError(
+            f"images: this URL holds a password, or more than {', '.join(sorted(_KEYS))}, and job.json and logs would "
+            "keep it: say it where the store's own tools read it"
+        )
     try:
-        parts = urlsplit(quoted)
+        urlsplit(quoted)
     except ValueError as error:
         raise UserError(f"images: {url} is no URL ({error}); name a path, or s3://bucket/folder") from error
-    if _PASSWORD.match(rest) or not parse_qs(parts.query, keep_blank_values=True).keys() <= _KEYS:
-        raise UserError(
-            f"images: this URL holds a password, or more than {', '.join(sorted(_KEYS))}, and job.json would keep it: "
-            "say it where the store's own tools read it"
-        )
-    return quoted
+
+
+def _as_arrow_reads_it(url: str) -> str:
+    """A URL with a lower scheme, in which only what means something to a URL stands as it is."""
+    scheme, rest = _URL.match(url).groups()
+    return f"{scheme.lower()}://{quote(rest, safe=_AS_IT_IS)}"
 
 
 class Store:
     """What lies under a URL.
 
     Args:
-        url: such as s3://bucket/folder.
+        url: such as s3://bucket/folder, which `check_url` has let pass.
         environment: folder of the packages of LOCK.
 
     Raises:
-        UserError: nothing here reads such a URL, or it holds a secret.
+        UserError: nothing here reads such a URL.
     """
 
     def __init__(self, url: str, environment: str) -> None:
@@ -117,6 +127,7 @@ class Store:
 
         Raises:
             UserError: the store does not answer, or does not let us in, or gives none of several objects.
+            OSError: the disk of `folder` takes no more, or fails, which is no object's fault.
         """
         folder.mkdir(parents=True)
         wanted = {path: folder / f"{number:06d}" for number, path in enumerate(paths)}
@@ -136,18 +147,29 @@ class Store:
             return dict(zip(wanted, pool.map(self._write, wanted, wanted.values()), strict=True))
 
     def _write(self, path: str, file: Path) -> str:
+        # Both ends raise OSErrors: those of the disk here pass, the store's are refusals.
+        with open(file, "wb") as copy:
+            try:
+                for piece in self._pieces(path):
+                    copy.write(piece)
+            except _Refused as refused:
+                return str(refused)
+        return ""
+
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        """The content of an object; _Refused where the store does not give it, or it is far too much."""
         try:
-            with self._files.open_input_file(path) as stream, open(file, "wb") as copy:
+            with self._files.open_input_file(path) as stream:
                 if (size := stream.size()) > MOST_BYTES:
-                    return f"absurdly large: {size:,} bytes"
-                shutil.copyfileobj(stream, copy, AT_ONCE)
-        except FileNotFoundError:
-            return GONE
+                    raise _Refused(f"absurdly large: {size:,} bytes")
+                while piece := stream.read(AT_ONCE):
+                    yield piece
+        except FileNotFoundError as error:
+            raise _Refused(GONE) from error
         except self._errors as error:
             # Its own name, which the message holds, would make each refusal a reason of its own.
             said = one_line(error).replace(path, "…").replace(path.partition("/")[2] or path, "…")
-            return f"refused by the store: {said}"
-        return ""
+            raise _Refused(f"refused by the store: {said}") from error
 
     def _check_there(self) -> None:
         """Raise UserError where what is gone, or refused, is the store and not single objects of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 # Rows that are handed over at a time; the database holds all of a file until that is written.
 ROWS = 64
+# What a disk that takes no more says, which an error of DuckDB holds as words alone.
+FULL = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT)}
 
 
 def write(path: Path, columns: Mapping[str, str], rows: Iterable[Sequence[Any]], compression: str = "zstd") -> None:
@@ -20,6 +23,9 @@ def write(path: Path, columns: Mapping[str, str], rows: Iterable[Sequence[Any]],
 
     Args:
         columns: name → type, as DuckDB calls it, in the order of a row's values.
+
+    Raises:
+        OSError: the disk takes no more.
     """
     import duckdb
 
@@ -27,11 +33,17 @@ def write(path: Path, columns: Mapping[str, str], rows: Iterable[Sequence[Any]],
     # A statement a chunk: one a row takes several times as long.
     values = ", ".join(f"unnest(cast(? as {kind}[]))" for kind in columns.values())
     rows = iter(rows)
-    with duckdb.connect() as connection:
-        connection.execute(f"create table written ({declared})")
-        while chunk := list(islice(rows, ROWS)):
-            connection.execute(f"insert into written select {values}", list(map(list, zip(*chunk, strict=True))))
-        connection.execute(f"copy written to {quoted(str(path))} (format parquet, compression {compression})")
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"create table written ({declared})")
+            while chunk := list(islice(rows, ROWS)):
+                connection.execute(f"insert into written select {values}", list(map(list, zip(*chunk, strict=True))))
+            connection.execute(f"copy written to {quoted(str(path))} (format parquet, compression {compression})")
+    except duckdb.Error as error:
+        for words, number in FULL.items():
+            if words in str(error):
+                raise OSError(number, words, str(path)) from error
+        raise
     with open(path, "rb") as handle:
         os.fsync(handle.fileno())
 

@@ -35,7 +35,7 @@ from vitbench.steady import Course, Pass, Passes
 INSTRUMENTED_PASSES = 3
 # What the kernel calls a process's memory that is in RAM now, and the most of it that there was.
 RESIDENT, HIGHEST = "VmRSS", "VmHWM"
-# After which an adapter that does not come to its close is left to whoever kills what is left of a repeat.
+# After which an adapter that does not come to its close is left to whoever kills what is left of its process.
 CLOSING_SECONDS = 10.0
 # Exit status for a mistake in our own code: the job must fail, not the cell.
 BUG = 70
@@ -217,6 +217,21 @@ def profiled(adapter: Adapter, course: Course) -> dict[str, Any]:
     return {"plain_seconds": [course.passes[-1].seconds, after], **profile}
 
 
+def close(adapter: Adapter) -> None:
+    """Close an adapter whose answers are safe, the last thing that a process of its own does.
+
+    Nobody waits for one that hangs here, or keeps Python from ending: this process ends then, with status 0. What goes
+    wrong is printed and no more, since whatever is left is killed with this process.
+    """
+    leaving = threading.Timer(CLOSING_SECONDS, os._exit, (0,))
+    leaving.daemon = True
+    leaving.start()
+    try:
+        adapter.close()
+    except Exception as error:
+        traceback.print_exception(error)
+
+
 def main(arguments: list[str]) -> int:
     """Run the repeat that the task file describes; 0 if its end, good or bad, stands in the events."""
     job = json.loads(Path(arguments[0]).read_text())
@@ -251,14 +266,8 @@ def main(arguments: list[str]) -> int:
             # A label comes from a model that anybody may have made.
             writer.writerows((image, safe_cell(label), score) for image, label, score in sorted(predictions))
         report("done", **facts, **description)
-    # What was measured is told: nobody waits for an adapter that hangs here, or keeps Python from ending.
-    leaving = threading.Timer(CLOSING_SECONDS, os._exit, (0,))
-    leaving.daemon = True
-    leaving.start()
-    try:
-        adapter.close()
-    except Exception as error:  # what was measured stands, and whatever is left is killed with this process
-        traceback.print_exception(error)
+    # What was measured is told.
+    close(adapter)
     return 0
 
 

@@ -49,6 +49,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL = 4000
 # Bytes; with fewer, not even the events of a repeat can be written.
 LEAST_FREE = 1e6
+# How Java begins the line that repeats the options of its variable, of which a proxy's password may be one.
+PICKED_UP = "Picked up "
 
 
 class Cancelled(Exception):
@@ -346,7 +348,8 @@ def why_failed(repeat: Repeat, failed: dict[str, Any] | None, exit_status: int |
         return failed["status"], failed["reason"]
     if exit_status == "timeout":
         return "timeout", f"not done after {repeat.timeout_seconds:.0f} s"
-    last = next((line.strip() for line in reversed(tail.splitlines()) if line.strip()), "no output")
+    said = (line.strip() for line in reversed(tail.splitlines()))
+    last = next((line for line in said if line and not line.startswith(PICKED_UP)), "no output")
     how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
     # A SIGKILL that nobody here sent is the kernel's answer to too little memory.
     out_of_memory = says_out_of_memory(tail) or exit_status == -signal.SIGKILL

@@ -23,7 +23,9 @@ from vitbench.present.labels import (
     part_of_machine,
     percentage,
     several,
+    size_words,
     variant_of,
+    variants_apart,
 )
 from vitbench.present.markdown import grid, wrapped
 
@@ -153,10 +155,10 @@ def steps_table(steps: pandas.DataFrame) -> list[str]:
     heads = ["framework", "step", "changed", "variant", "this step", "its blocks", "in all", "blocks in all",
              "labels as the baseline's"]  # fmt: skip
     rows = [
-        [row.framework, number_of(row.step), row.changed or "–", name_of(row),
+        [row.framework, number_of(row.step), row.changed or "–", f"{name}, {size_words(row.batch_size)}",
          interval(row.speedup, row.low, row.high, row.blocks), number_of(row.blocks),
          interval(row.total, row.total_low, row.total_high, row.total_blocks), number_of(row.total_blocks),
          percentage(row.agreement)]
-        for row in steps.itertuples()
+        for row, name in zip(steps.itertuples(), variants_apart(steps), strict=True)
     ]  # fmt: skip
     return grid(heads, rows)

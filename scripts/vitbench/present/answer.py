@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas
 
-from vitbench.analysis.fairness import BEST, LABELS, rank
+from vitbench.analysis.fairness import BEST, LABELS, UNEQUAL, rank
 from vitbench.analysis.looks import Rule
 from vitbench.analysis.pairs import CONTROL_GROUP, CONTROLS, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import duration, what_is_missing
@@ -64,18 +64,20 @@ def names_of_pair(row: Any, versions: dict[str, str]) -> tuple[str, str]:
 def headline(speedup: pandas.DataFrame) -> pandas.Series | None:
     """The row that answers the question: the full data set, each at its best batch size, on the CPU.
 
-    Of those the one on equal terms comes first, then the article's, then the one with the most workers: fewer of them
-    may have a part of the machine.
+    Of those the one on equal terms comes first, then the article's. Where there are several numbers of workers, one of
+    the two may have had a part of the machine: what is on equal hardware comes first, then the one with the most.
     """
     full = speedup[(speedup.dataset == "full") & (speedup.comparison != CONTROL_GROUP)]
     # Equal terms first, then the article's; the others as they stand in the table.
     terms = [min(place, LABELS.index(BEST)) for place in rank(full.fairness)]
     pairs = [(Cell.parse(one), Cell.parse(two)) for one, two in zip(full.baseline, full.candidate, strict=True)]
+    several = len({two.workers for _, two in pairs}) > 1
+    unequal = [several and terms == UNEQUAL for terms in full.fairness]
 
     def first(place: int) -> tuple[Any, ...]:
         """A pair of two frameworks comes before two variants of one, and a pair on the CPU before other devices."""
         one, two = pairs[place]
-        return one.framework == two.framework, two.device != "cpu", terms[place], -two.workers
+        return one.framework == two.framework, two.device != "cpu", terms[place], unequal[place], -two.workers
 
     ranked = sorted(range(len(pairs)), key=first)
     return full.iloc[ranked[0]] if ranked else None
@@ -224,7 +226,8 @@ def _next_line(speedup: pandas.DataFrame, repeats: int, hours: float, rule: Rule
     primary = speedup[(speedup.family == PRIMARY) & speedup.verdict.isin(UNDECIDED)]
     primary = primary[primary.speedup.notna()]
     if primary.empty:
-        return "Every primary comparison that has a ratio is decided." if len(speedup) else "No comparison to decide."
+        ratios = speedup[(speedup.family == PRIMARY) & speedup.speedup.notna()]
+        return "Every primary comparison that has a ratio is decided." if len(ratios) else "No comparison to decide."
     count = f"{len(primary)} of {(speedup.family == PRIMARY).sum()} primary comparisons"
     most = primary.sort_values("blocks_needed").iloc[-1]
     more = rule.growth(repeats)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pandas
 
+from vitbench.analysis.stages import PROFILED
 from vitbench.analysis.sustained import SPAN, WARMING, trends
 from vitbench.cells import cell_name
 from vitbench.present import labels
@@ -47,7 +48,7 @@ def table(frame: pandas.DataFrame, columns: Columns) -> list[str]:
 
 
 def _variant(frame: pandas.DataFrame) -> pandas.DataFrame:
-    return frame.assign(variant=frame.framework + "/" + frame.variant)
+    return frame.assign(variant=labels.variants_apart(frame))
 
 
 def _speedup(frame: pandas.DataFrame) -> list[str]:
@@ -76,9 +77,9 @@ def _summary(frame: pandas.DataFrame) -> list[str]:
 
 
 def _stages(frame: pandas.DataFrame) -> list[str]:
-    wide = frame.pivot_table("share", ["framework", "variant"], "stage", sort=False).reset_index()
-    about = frame.drop_duplicates(["framework", "variant"])
-    wide = _variant(wide.merge(about.drop(columns=["stage", "share", "seconds"]), on=["framework", "variant"]))
+    wide = frame.pivot_table("share", PROFILED, "stage", sort=False).reset_index()
+    about = frame.drop_duplicates(PROFILED)
+    wide = _variant(wide.merge(about.drop(columns=["stage", "share", "seconds"]), on=PROFILED))
     stages: Columns = {stage: (stage, share) for stage in frame.stage.drop_duplicates()}
     sums: Columns = {
         "sum_seconds": ("sum, s", number(2)),
@@ -172,7 +173,9 @@ def scaling(frame: pandas.DataFrame) -> list[str]:
     columns |= {"efficiency": ("efficiency", number(2)), "efficiency_low": ("low", end)}
     columns |= {"efficiency_high": ("high", end), "start_seconds": ("start, s", number(1))}
     columns |= {"load_seconds": ("load, s", number(1)), "reason": ("remark", None)}
-    return table(_variant(scaled(frame)), columns)
+    own = scaled(frame)
+    # The workers have a column of their own.
+    return table(own.assign(variant=labels.variants_apart(own.assign(workers=1))), columns)
 
 
 def quiet(runs: pandas.DataFrame) -> list[str]:

@@ -42,6 +42,13 @@ def hardware_of(cell: Any) -> str:
     return device if cell.workers == 1 else f"{device}, {cell.workers:.0f} workers"
 
 
+def variants_apart(frame: pd.DataFrame) -> list[str]:
+    """The variant of each row of a table, with its hardware where the table has several: no two read alike for that."""
+    several_of_them = len(frame[["device", "workers"]].drop_duplicates()) > 1
+    rows = frame.itertuples(index=False)
+    return [f"{variant_of(row)}, {hardware_of(row)}" if several_of_them else variant_of(row) for row in rows]
+
+
 def by_hardware(cells: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
     """Cells (name → rows of the runs table) by what they ran on, in words: only within these are they compared.
 

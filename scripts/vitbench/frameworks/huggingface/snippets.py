@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from vitbench.frameworks import decoders
-from vitbench.frameworks.declaration import ACCELERATORS, IMAGES_OF_A_FOLDER, MAIN, Setting
+from vitbench.frameworks.declaration import IMAGES_OF_A_FOLDER, MAIN, Setting
 from vitbench.frameworks.huggingface import workers
 from vitbench.frameworks.huggingface.preparation import DECODING, PREPROCESSING
+
+# What torch calls each device, as a program finds it: an Apple GPU is no CUDA.
+DEVICES = {"cpu": '"cpu"', "gpu": '"cuda" if torch.cuda.is_available() else "mps"'}
 
 PIPELINE = """\
 from transformers import AutoImageProcessor, pipeline
@@ -16,7 +19,7 @@ from transformers import AutoImageProcessor, pipeline
 def classify(paths):
     torch.set_num_threads(THREADS)
     processor = AutoImageProcessor.from_pretrained(MODEL, backend={backend!r})
-    run = pipeline("image-classification", model=MODEL, image_processor=processor, device={accelerator!r}{dtype})
+    run = pipeline("image-classification", model=MODEL, image_processor=processor, device=DEVICE, dtype=torch.{dtype})
     answers = run(paths, batch_size=BATCH_SIZE, num_workers={loader_workers})
     return [(path, answer[0]["label"], answer[0]["score"]) for path, answer in zip(paths, answers)]
 """
@@ -41,13 +44,13 @@ class Images(Dataset):
     torch.set_num_threads(THREADS)
     torch.set_float32_matmul_precision({products!r})
     processor = AutoImageProcessor.from_pretrained(MODEL, backend={backend!r})
-    model = AutoModelForImageClassification.from_pretrained(MODEL, dtype=torch.{stored}).eval().to({accelerator!r})
+    model = AutoModelForImageClassification.from_pretrained(MODEL, dtype=torch.{stored}).eval().to(DEVICE)
     names = model.config.id2label
 {made}    loader = DataLoader(Images(paths, processor), batch_size=BATCH_SIZE, num_workers={loader_workers}{collate})
     found = []
     with torch.inference_mode():
         for {given_to_device} in loader:
-{prepared}            pixels = pixels.to({accelerator!r}, torch.{stored})
+{prepared}            pixels = pixels.to(DEVICE, torch.{stored})
             best = model(pixel_values=pixels).logits.float().softmax(-1).max(-1)
             found += zip(best.indices.tolist(), best.values.tolist())
     return [(path, names[number], score) for path, (number, score) in zip(paths, found)]
@@ -85,8 +88,8 @@ def apart(numbers, shapes):
     "collate": ", collate_fn=end_to_end",
     "given_to_device": "numbers, shapes",
     "prepared": """\
-            images = apart(numbers.to({accelerator!r}), shapes)
-            pixels = processor(images=images, return_tensors="pt", device={accelerator!r})["pixel_values"]
+            images = apart(numbers.to(DEVICE), shapes)
+            pixels = processor(images=images, return_tensors="pt", device=DEVICE)["pixel_values"]
 """,
 }
 DECODED_ON_DEVICE = ON_DEVICE | {
@@ -96,8 +99,9 @@ DECODED_ON_DEVICE = ON_DEVICE | {
         # JPEG files in three colours that are not to be turned: the decoder on the device does no others.
         return torch.frombuffer(bytearray(Path(self.paths[place]).read_bytes()), dtype=torch.uint8)""",
     "prepared": """\
-            images = decode_jpeg(apart(numbers, shapes), ImageReadMode.RGB, {accelerator!r})
-            pixels = processor(images=images, return_tensors="pt", device={accelerator!r})["pixel_values"]
+            # It decodes on no other device.
+            images = decode_jpeg(apart(numbers, shapes), ImageReadMode.RGB, "cuda" if DEVICE == "cuda" else "cpu")
+            pixels = processor(images=images, return_tensors="pt", device=DEVICE)["pixel_values"]
 """,
 }
 PREPARED = {None: BY_WORKERS, PREPROCESSING: ON_DEVICE, DECODING: DECODED_ON_DEVICE}
@@ -132,7 +136,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str:
     several = "threads_a_process" in definition
     imports = "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n" if several else ""
     compiled = "compile" in inner and setting.device == "cpu"
-    constants = f"THREADS, BATCH_SIZE = {threads}, {setting.batch_size}\n"
+    constants = f"DEVICE = {DEVICES[setting.device]}\nTHREADS, BATCH_SIZE = {threads}, {setting.batch_size}\n"
     constants += f"PROCESSES = {max(1, setting.cores // threads)}\n" if several else ""
     body, rest = _body(inner, setting, threads).split("\n\n\n", 1)
     torch = "import torch\n" + ("import torch._inductor.config\n" if compiled else "")
@@ -147,11 +151,11 @@ def _body(inner: dict[str, Any], setting: Setting, threads: int) -> str:
     """What imports and defines `classify`."""
     words = {
         "backend": inner["image_processor"],
-        "accelerator": ACCELERATORS[setting.device],
         "loader_workers": workers.number(inner.get("loader_workers", 0), threads),
     }
     if "runner" not in inner:
-        return PIPELINE.format(**words, dtype=f", dtype=torch.{inner['dtype']}" if "dtype" in inner else "")
+        # Named in any case: transformers takes weights as they are stored, and what is measured is a copy in float32.
+        return PIPELINE.format(**words, dtype=inner.get("dtype", "float32"))
     precision = inner["precision"]
     made = f"    torch.backends.cudnn.allow_tf32 = {precision == 'tensorfloat32'}\n" if setting.device == "gpu" else ""
     made += INT8 if precision == "int8" else ""
@@ -160,6 +164,6 @@ def _body(inner: dict[str, Any], setting: Setting, threads: int) -> str:
         made += COMPILED.format(mode=inner["compile"])
     stored = precision if precision in ("bfloat16", "float16") else "float32"
     products = "high" if precision == "tensorfloat32" else "highest"
-    parts = {name: text.format(**words) for name, text in PREPARED[inner.get("on_device")].items()}
+    parts = PREPARED[inner.get("on_device")]
     program = DATALOADER.format(**words, **parts, made=made, stored=stored, products=products)
     return decoders.in_program(program, inner, "class Images(Dataset):")

@@ -50,7 +50,7 @@ def answer(loaded, paths):
     logits = session.run(["logits"], {{"pixel_values": pixels}})[0]
 """
 
-# What a program makes of MODEL where its graph is not there yet.
+# What a program makes of MODEL where its graph is not there yet: in float32, however its weights are stored.
 EXPORT = """
 # Once: the model as a graph, from pixel_values to logits.
 if not Path(GRAPH).exists():
@@ -60,7 +60,7 @@ if not Path(GRAPH).exists():
     class Logits(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.model = AutoModelForImageClassification.from_pretrained(MODEL).eval()
+            self.model = AutoModelForImageClassification.from_pretrained(MODEL, dtype=torch.float32).eval()
 
         def forward(self, pixel_values):
             return self.model(pixel_values=pixel_values).logits

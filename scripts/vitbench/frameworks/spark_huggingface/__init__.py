@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import huggingface
-from vitbench.frameworks.declaration import IN_SPARK, SPARK, Framework, Needs, Setting, as_a_program, divisors
+from vitbench.frameworks.declaration import (
+    IN_SPARK,
+    SPARK,
+    Framework,
+    Needs,
+    Setting,
+    as_a_program,
+    divisors,
+    threads_of_a_task,
+)
 from vitbench.frameworks.decoders import SETTING
 from vitbench.frameworks.spark_snippet import in_tasks
 
@@ -31,7 +40,7 @@ def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
     """The program of Hugging Face's own variant, in Spark's tasks: see `Framework.snippet`."""
     if not as_a_program(definition):
         return None
-    threads = definition["threads_a_slot"]
+    threads = threads_of_a_task(definition, setting.cores)
     own = huggingface.snippet(in_a_task(definition), setting._replace(cores=threads))
     return in_tasks(own, EACH, setting.cores, threads)
 

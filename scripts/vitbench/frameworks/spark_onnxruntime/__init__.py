@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from vitbench.frameworks import onnxruntime
-from vitbench.frameworks.declaration import IN_SPARK, Framework, Needs, Setting, as_a_program, divisors
+from vitbench.frameworks.declaration import (
+    IN_SPARK,
+    Framework,
+    Needs,
+    Setting,
+    as_a_program,
+    divisors,
+    threads_of_a_task,
+)
 from vitbench.frameworks.spark_snippet import in_tasks
 
 EACH = """\
@@ -31,7 +39,7 @@ def in_spark(own: Framework, color: str, start_and_load_seconds: float) -> Frame
     def snippet(definition: dict[str, Any], setting: Setting) -> str | None:
         if not as_a_program(definition):
             return None
-        threads = definition["threads_a_slot"]
+        threads = threads_of_a_task(definition, setting.cores)
         return in_tasks(own.snippet(definition, setting._replace(cores=threads)), EACH, setting.cores, threads)
 
     return Framework(

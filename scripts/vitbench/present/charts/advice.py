@@ -45,7 +45,7 @@ def _rung(row, mark: style.Mark) -> ladder.Rung:
     hollow = blocks < LEAST_BLOCKS or not decided
     if row.verdict == BASELINE:
         ratio, low, high, hollow = 1.0, math.nan, math.nan, False
-    second = f"next: {variant_of(Cell.parse(row.runner_up))}" if row.runner_up else "nothing else was measured"
+    second = f"next: {variant_of(Cell.parse(row.runner_up))}" if row.runner_up else "nothing else may serve"
     return ladder.Rung(
         name=name_of(row),
         under=f"{row.precision or 'precision?'}; {second}",

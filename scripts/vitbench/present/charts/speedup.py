@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from vitbench.analysis import fairness
 from vitbench.analysis.pairs import AT_BEST, CONTROL_GROUP, EXPLORATORY, PRIMARY
 from vitbench.analysis.speedup import what_is_missing
-from vitbench.cells import Cell, variant_key
+from vitbench.cells import Cell
 from vitbench.frameworks import FRAMEWORKS, title
 from vitbench.present import style
 from vitbench.present.answer import noise_line
@@ -33,6 +33,7 @@ from vitbench.present.labels import (
     percentage,
     stated_size,
     variant_of,
+    variants_apart,
 )
 from vitbench.series import published as series
 from vitbench.series.published import ONE_RUN
@@ -205,7 +206,8 @@ def _default_colors() -> tuple[str, str]:
 def _caption(table: pd.DataFrame, summary: pd.DataFrame, context: dict) -> list[str]:
     used = set(table["baseline"]) | set(table["candidate"])
     cells = summary[cell_names(summary).isin(used)] if len(summary) else summary
-    settings = {variant_key(row): row.setting for row in cells.itertuples(index=False) if row.setting}
+    named = zip(variants_apart(cells), cells["setting"], strict=True) if len(cells) else ()
+    settings = {name: setting for name, setting in named if setting}
     if table.empty:
         return [style.origin(context)]
     if (table["verdict"] == ONE_RUN).all():

@@ -51,7 +51,8 @@ def _rung(row, marks: dict[tuple[str, str], style.Mark]) -> ladder.Rung:
 
 def _caption(steps: pd.DataFrame, context: dict) -> list[str]:
     how = (
-        "Geometric means over the blocks of ratios of wall times over the same images, with 95% intervals (t, paired by"
+        "A framework that the article did not run begins at its first variant in the configuration. Geometric means"
+        " over the blocks of ratios of wall times over the same images, with 95% intervals (t, paired by"
         " block; a range below 5 blocks). Each step leads to a variant that was measured; the words under a name are"
         " what changed. Hollow: the step's own ratio is not decided, or its whiskers are a range of fewer than 5"
         " blocks. Many steps are looked at, and the fastest was chosen by these repeats: no verdict is corrected for"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vitbench.analysis.break_even import REACH, full_cells, line, measured_images
 from vitbench.analysis.break_even import Line as Cost
-from vitbench.analysis.break_even import full_cells, line, measured_images
 from vitbench.analysis.jobs import Job
 from vitbench.cells import Cell, cell_name
 from vitbench.present import projection
@@ -107,8 +107,8 @@ def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> Section
         "Break-even",
         tuple(parts),
         read="Each line is the total time of a fresh process for so many images: start, load, what the cold pass takes"
-        " longer, and warm seconds an image. A ring is where what starts later has caught up. Dashed: beyond what was"
-        " measured. Both axes are logarithmic.",
+        " longer, and warm seconds an image. A ring is where what starts later has caught up. Dashed: fewer"
+        " images than a pass, or more than twice what was measured. Both axes are logarithmic.",
         wrong="Beyond what a process classified here, a line assumes that speed stays the same: a hot processor, a full"
         " disk or a slow network would bend it. Where the verdict is uncertain, so is the ring.",
     )
@@ -133,6 +133,8 @@ def _totals(hardware: str, part: dict, table: pd.DataFrame, looks: dict) -> Plot
     meetings = table[table["early"].isin(part) & (table["break_even"] > 1) & (table["break_even"] < MOST_IMAGES)]
     measured = {name: measured_images(repeats) for name, repeats in part.items()}
     last = max([20.0 * max(measured.values()), *(3 * meetings["break_even"])])
+    # As far as the line is believed: from a pass to REACH times what a process classified.
+    believed = {name: (float(part[name]["images"].min()), min(REACH * measured[name], last)) for name in part}
     costs = {name: line(repeats) for name, repeats in part.items()}
     x = axes.decades([1.0, last])
     y = axes.decades([cost.seconds(images) for cost in costs.values() for images in (1, last)])
@@ -141,8 +143,11 @@ def _totals(hardware: str, part: dict, table: pd.DataFrame, looks: dict) -> Plot
         cell = Cell.parse(name)
         look = looks[cell.framework, cell.variant]
         words = f"{name_of(cell)}: {number(cost.fixed)} s + {number(cost.each * 1000)} ms an image"
-        for first, end, dashed in ((1.0, measured[name], False), (measured[name], last, True)):
-            at = np.geomspace(first, max(end, first), 24)
+        few, most = believed[name]
+        for first, end, dashed in ((1.0, few, True), (few, most, False), (most, last, True)):
+            if first >= end:
+                continue
+            at = np.geomspace(first, end, 24)
             points = tuple(Dot(x.at(images), look.color, words, y=y.down(cost.seconds(images))) for images in at)
             lines.append(Line(words, look.color, points, glyph="", dashed=dashed, listed=not dashed))
     rings = tuple(

@@ -8,7 +8,7 @@ from vitbench.present import style
 from vitbench.present.labels import (
     number,
     number_of,
-    variant_of,
+    variants_apart,
 )
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
@@ -45,7 +45,8 @@ def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame, forms: p
     pairs += [("protocol", str(context["protocol"])), ("date", context["date"])]
     pairs += [("vitbench", context["vitbench"])] if context.get("vitbench") else []
     pairs += [("mixed", note) for note in context.get("notes", [])]
-    settings = {variant_of(row): row.setting for row in summary.itertuples(index=False) if row.setting}
+    settings = dict(zip(variants_apart(summary), summary["setting"], strict=True))
+    settings = {name: setting for name, setting in settings.items() if setting}
     parts = [Facts(tuple(pairs))]
     if settings:
         parts.append(Facts(tuple(settings.items())))

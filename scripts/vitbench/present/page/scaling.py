@@ -38,9 +38,10 @@ def scaling(table: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Section | 
     shown = measured[[tuple(key) in several for key in measured[WHO].to_numpy()]]
     # Logarithmic: a cluster of the series and a small machine of ours stand in one plot.
     rates = axes.decades([*shown["throughput_low"], *shown["throughput_high"]])
+    shares = axes.linear(100 * shown[["efficiency", "efficiency_high"]].max(axis=1), least=100.0)
     plots = (
         _plot(shown, "throughput", "images a second (log scale)", rates, looks, 1.0),
-        _plot(shown, "efficiency", "per cent", axes.linear(100 * shown["efficiency"], least=100.0), looks, 100.0),
+        _plot(shown, "efficiency", "per cent", shares, looks, 100.0),
     )
     points = {
         "whose": (False, lambda row: Entry(_whose(row))),

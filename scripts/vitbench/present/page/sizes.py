@@ -8,7 +8,7 @@ import pandas as pd
 
 from vitbench.analysis.total_time import LEAST, LEAST_SIZES
 from vitbench.cells import NAME_COLUMNS
-from vitbench.present.labels import DEVICES, brackets, name_of, number, number_of
+from vitbench.present.labels import DEVICES, brackets, hardware_of, name_of, number, number_of
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
     Dot,
@@ -97,6 +97,7 @@ def _by_size(device: str, measured: pd.DataFrame, looks: Looks) -> Plot:
     x = axes.sizes(measured["images"])
     y = axes.linear(1000 * measured["seconds_high"])
     lines = []
+    one_hardware = measured["workers"].nunique() == 1
     for key, rows in measured.groupby(NAME_COLUMNS, sort=False):
         look = looks[key[:2]]
         points, whiskers = [], []
@@ -106,7 +107,7 @@ def _by_size(device: str, measured: pd.DataFrame, looks: Looks) -> Plot:
             place = Dot(x.at(row.images), look.color, words, look.glyph, y=y.down(1000 * row.seconds_an_image))
             points.append(place)
             whiskers.append((place.x, y.down(1000 * row.seconds_high), y.down(1000 * row.seconds_low), words))
-        name = name_of(rows.iloc[0])
+        name = f"{name_of(rows.iloc[0])}{'' if one_hardware else f', {hardware_of(rows.iloc[0])}'}"
         lines.append(Line(name, look.color, tuple(points), look.glyph, look.dashed, whiskers=tuple(whiskers)))
     title = f"Milliseconds an image by size of the data set, {DEVICES.get(device, device)}"
     few, many = measured["images"].min(), measured["images"].max()

@@ -117,7 +117,7 @@ def wall_time(sheets: Sheets, sheet: Worksheet, full: pd.DataFrame, row: int) ->
 
 
 def speedup(sheets: Sheets, sheet: Worksheet, table: pd.DataFrame, row: int) -> list[Drawing]:
-    """One chart a fairness label: points with their interval around 1, never bars from zero."""
+    """One chart a kind of comparison: points with their interval around 1, never bars from zero."""
     measured = table[table["speedup"].notna()]
     if measured.empty:
         return _words(sheet, row, "No comparison has a number: no chart.")

@@ -11,7 +11,7 @@ import pandas as pd
 from xlsxwriter.utility import xl_rowcol_to_cell
 from xlsxwriter.worksheet import Worksheet
 
-from vitbench.cells import VARIANT
+from vitbench.cells import VARIANT, variant_in
 from vitbench.present.projection import DEADLINE, IMAGES, machines
 from vitbench.present.workbook import live
 from vitbench.present.workbook.live import PAIR, SAME, Table, look_up, ratio, ratio_formula
@@ -74,7 +74,9 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame, runs: p
     known = {tuple(row[key] for key in keys): row for row in choices.to_dict("records")}
     found = [known.get(tuple(row[key] for key in keys), {}) for row in rows.to_dict("records")]
     without = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(WITHOUT_RATIO)]
-    verdicts = dict(zip(without["candidate_cell"], without["verdict"], strict=True))
+    # Not what it is beside itself on other hardware: the sheet's ratio is to the baseline.
+    beside = without[without["baseline"].map(variant_in) != without["candidate"].map(variant_in)]
+    verdicts = dict(zip(beside["candidate_cell"], beside["verdict"], strict=True))
     return rows.assign(
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),
         choice=pd.Series([row.get("choice", math.nan) for row in found], dtype="float64"),
