@@ -79,4 +79,4 @@ rule tune:
         "searching for the best settings"
     shell:
         'python "$VITBENCH_HOME"/scripts/tune.py --config {input.config:q} --directory tune --cores {threads}'
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | tee -i {log:q}"

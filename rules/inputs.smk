@@ -60,8 +60,13 @@ def get_out():
 
 
 def get_grids():
-    """The grid that is measured, and the one of what labels, where images to be labelled were named."""
-    return [GRID, get_chosen().grid] if is_classifying() else [GRID]
+    """The grid that is measured, and then the one of what labels, where images to be labelled were named.
+
+    Nobody who only measures gets as far as that one, and is told what is wrong with these images.
+    """
+    yield GRID
+    if is_classifying():
+        yield get_chosen().grid
 
 
 def get_pretrained(wildcards):
@@ -95,8 +100,13 @@ PYTHON = "python"
 
 def get_checked_jars(wildcards):
     """The jars that Spark is started with; none where its tasks run Python alone."""
-    folders = {grid.jars(cell) for grid in get_grids() for cell in grid.sweep} - {None}
-    return [str(folder) for folder in folders if folder.name == wildcards.set]
+    if wildcards.set == PYTHON:
+        return []
+    for grid in get_grids():
+        folders = {grid.jars(cell) for cell in grid.sweep} - {None}
+        if named := [str(one) for one in folders if one.name == wildcards.set]:
+            return named
+    return []
 
 
 def get_spark_checks():
@@ -116,7 +126,7 @@ def get_records(cells):
 
 
 def get_choices():
-    return [str(GRID.choice(cell)) for cell in GRID.full]
+    return list(dict.fromkeys(str(GRID.choice(cell)) for cell in GRID.full))
 
 
 def get_profiles():

@@ -52,7 +52,11 @@ def get_campaigns():
     return sorted(
         name
         for name in {
-            one for place in places if os.path.isdir(place) for one in os.listdir(place)
+            one
+            for place in places
+            if os.path.isdir(place)
+            for one in os.listdir(place)
+            if os.path.isdir(os.path.join(place, one))
         }
         if re.fullmatch(CAMPAIGN, f"campaigns/{name}/")
     )
@@ -147,15 +151,22 @@ def get_imported_state(wildcards):
     return get_state(RECORDS)
 
 
+# Folders of a working directory that hold what is made of records.
+DERIVED = ("results", "reports", "logs")
+
+
 def get_state(folder):
-    """What changes when any record, or what says what they are, does in a folder from elsewhere."""
-    paths = [
-        os.path.join(place, name)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
-    ]
-    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths)])
+    """What changes when any record, or what says what they are, does in a folder from elsewhere.
+
+    Of a working directory that is not what is made of them there: a comparison with `.` would change it itself.
+    """
+    paths = [os.path.join(folder, "results", "provenance", name) for name in ("config.yaml", "grid.json")]
+    for place, below, names in os.walk(folder):
+        made = DERIVED if place == folder else ()
+        # A repeat that is being measured has hidden folders.
+        below[:] = [name for name in below if not name.startswith(".") and name not in made]
+        paths += [os.path.join(place, name) for name in names if name.endswith((".json", ".jsonl", ".csv", ".yaml"))]
+    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths) if os.path.exists(path)])
 
 
 def get_imported_presence(wildcards):

@@ -19,7 +19,7 @@ from vitbench.files import HOME
 from vitbench.inputs.datasets import read_all
 from vitbench.measure.repeat import choose, find, prepare
 from vitbench.measure.supervisor import Cancelled, measure, record_without_running, stoppable
-from vitbench.plan import time_left
+from vitbench.plan import readiness, time_left
 from vitbench.plan.grid import Grid
 
 
@@ -80,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
             f"--repeat: {options.config} asks for {asked} of {options.dataset}, and this is number {options.repeat}, "
             "counted from 0: the file is of another configuration; remove it, and `snakemake` writes it anew"
         )
+    if options.ready:
+        # The barrier has asked it too, but stays while its inputs are the same, and cores are none of them.
+        readiness.check_cores(options.threads)
     ready = json.loads(options.ready.read_text()) if options.ready else {"canaries": []}
     repeat = prepare(grid, cell, options.out, options.threads, options.repeat, ready["canaries"])
     warm_page_cache(grid, cell.dataset, ready)

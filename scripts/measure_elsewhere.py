@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import tarfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 # What `snakemake import` needs of a run. Of data sets that is the manifest, which names images by their hashes: the
 # images themselves, as files or as contents of Parquet files, stay.
-DATASETS, MANIFEST = "resources/datasets", "manifest.csv"
-KEPT = ("measurements", "results/provenance", DATASETS)
+MANIFESTS = "resources/datasets/*/manifest.csv"
+KEPT = ("measurements", "results/provenance")
+# Folders that repeats work in, and remove at their end.
+WORKPLACE = ".*.repeat"
 # Seconds that Snakemake has to end by itself, once it was told to stop; its repeat needs less than ten of them.
 PATIENCE = 60
 
@@ -59,19 +62,31 @@ def measure(checkout, run, options, minutes):
     command = [*snakemake, "--directory", str(run), *options]
     child = subprocess.Popen(command, cwd=checkout, env=environment(), start_new_session=True)
     try:
-        try:
-            return child.wait(None if minutes is None else 60 * minutes)
-        except subprocess.TimeoutExpired:
-            print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
+        return child.wait(None if minutes is None else 60 * minutes)
+    except subprocess.TimeoutExpired:
+        print(f"vitbench: stopped after {minutes:g} minutes; the next job with the same --out goes on", flush=True)
+        return stop(child)
+    finally:
+        # Where this process is told to end, too.
+        stop(child)
+
+
+def stop(child):
+    """Let Snakemake and its jobs end, as by Ctrl-C, or kill them after PATIENCE; its exit status, also if it had ended.
+
+    What still works while the records are packed would change them under the packer's hands.
+    """
+    if child.poll() is None:
         # To its jobs as well, as a terminal does: Snakemake alone would wait until the repeat has ended.
         os.killpg(child.pid, signal.SIGINT)
-        return child.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        print(f"vitbench: Snakemake did not stop within {PATIENCE} s and is killed", flush=True)
-        return 1
-    finally:
-        child.kill()
-        child.wait()
+        try:
+            child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            print(f"vitbench: Snakemake did not stop within {PATIENCE} s and is killed", flush=True)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+    return child.wait()
 
 
 def unpack(archive, run):
@@ -82,10 +97,16 @@ def unpack(archive, run):
             earlier.extractall(run, filter="data")
 
 
-def kept(one):
-    """A file or folder that is to be packed; None where it is part of a data set, and not its manifest."""
-    inside = one.name.removeprefix(f"{DATASETS}/").split("/") if one.name.startswith(f"{DATASETS}/") else []
-    return None if len(inside) > 1 and inside[1:] != [MANIFEST] else one
+def kept(run):
+    """The files of a run that are to be packed.
+
+    Not what lies where a repeat works: after a kill somebody may still be removing that.
+    """
+    for name in KEPT:
+        for folder, below, names in os.walk(run / name):
+            below[:] = [one for one in below if not fnmatch(one, WORKPLACE)]
+            yield from (Path(folder, one) for one in names)
+    yield from run.glob(MANIFESTS)
 
 
 def pack(run, archive):
@@ -93,21 +114,25 @@ def pack(run, archive):
 
     It is written on the machine's own disk first: a volume may take no more than one file written from front to back.
     """
-    packed = run.with_name("records.tgz")
+    packed, paths = run.with_name("records.tgz"), list(kept(run))
     with tarfile.open(packed, "w:gz") as whole:
-        for name in KEPT:
-            if (run / name).exists():
-                whole.add(run / name, name, filter=kept)
+        for path in paths:
+            whole.add(path, path.relative_to(run))
     partial = archive.with_name(f".{archive.name}.partial")
     shutil.copyfile(packed, partial)
     partial.replace(archive)
-    return sum(1 for _ in (run / "measurements").rglob("rep*.json"))
+    return sum(1 for path in paths if run / "measurements" in path.parents and fnmatch(path.name, "rep*.json"))
+
+
+def end(number, _):
+    """End once what was measured is packed; to be told again does not cut that short."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def main(arguments=None):
     options = parse(arguments)
-    # What was measured is packed also when the job is told to end.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, end)
     checkout, run = prepare(options.bundle, options.scratch), options.scratch / "run"
     unpack(options.out, run)
     try:

@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=machine.cores(), help="cores to use (default: all)")
     options = parser.parse_args(arguments)
     grid = Grid(configuration.load(options.config))
+    readiness.check_cores(options.threads)
     readiness.check_here(grid.config["machine"], grid.config["devices"])
     readiness.check_protocol(grid.config["protocol"])
     found = measure(grid, options.threads)

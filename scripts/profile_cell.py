@@ -8,10 +8,12 @@ from vitbench.errors import exit_with_user_errors
 from vitbench.measure import profiles
 from vitbench.measure.repeat import choose, find, prepare
 from vitbench.measure.supervisor import Cancelled
+from vitbench.plan import readiness
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = options_of_cell(__doc__, "profile_cell.py", "profile.json", "the profile to write").parse_args(arguments)
+    readiness.check_cores(options.threads)
     grid, cell = find(options.config, options.dataset, options.cell)
     repeat = prepare(grid, cell, options.out, options.threads)
     batch_size, reason = choose(grid, cell)

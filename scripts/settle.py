@@ -10,6 +10,7 @@ import argparse
 import math
 import os
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from vitbench.analysis.pairs import PRIMARY
 from vitbench.analysis.speedup import duration
 from vitbench.analysis.statistics import NEVER_DECIDED
 from vitbench.cells import LEAST_BLOCKS, repeats_of
-from vitbench.errors import UserError, exit_with_user_errors
+from vitbench.errors import UserError, exit_with_user_errors, one_line
+from vitbench.files import HOME
 from vitbench.plan import estimate, looks
-from vitbench.plan.configuration import resolve, with_blocks
+from vitbench.plan.configuration import check_keys, resolve, retyped, with_blocks
 from vitbench.plan.grid import Grid
 from vitbench.verdicts import UNDECIDED
 
@@ -47,14 +49,17 @@ def next_step(blocks: int, most: int) -> int:
     return min(most, math.ceil(blocks * GROWTH))
 
 
-def first_step(config: dict[str, Any], seen: list[int]) -> int:
-    """Blocks of the first step: what is configured or was looked at already, at least what a verdict needs.
+def first_step(config: dict[str, Any]) -> int:
+    """Blocks of the first step: what is configured or was looked at here already, at least what a verdict needs.
+
+    Args:
+        config: resolved.
 
     Raises:
         UserError: the configuration says that blocks are not to be added.
     """
-    most = config["most_repeats"]
-    blocks = max(LEAST_BLOCKS, repeats_of(config["repeats"], "full"), *seen)
+    most, seen = config["most_repeats"], looks.most(Path(Grid(config).looks))
+    blocks = max(LEAST_BLOCKS, repeats_of(config["repeats"], "full"), seen)
     if most is None or most < blocks:
         raise UserError(
             f"settle: `most_repeats` is {'not set' if most is None else most}, and there are to be {blocks} blocks: "
@@ -72,8 +77,7 @@ def settle(config: dict[str, Any], run: Any, elapsed: Any = time.monotonic) -> b
         elapsed: a clock, in seconds.
     """
     most, budget, begun = config["most_repeats"], config["budget_hours"], elapsed()
-    looked = [look["blocks"] for look in looks.earlier(Path(Grid(config).looks), 10**9)]
-    blocks = first_step(config, looked)
+    blocks = first_step(config)
     say(
         f"up to {most} blocks of the full runs, {blocks} first: at most about {duration(_hours(config, most))}, "
         f"stopping when every primary comparison is decided or the next step would pass {budget:g} h (`budget_hours`)"
@@ -102,6 +106,32 @@ def _hours(config: dict[str, Any], blocks: int) -> float:
     return estimate.seconds(grid, estimate.missing(grid)) / 3600
 
 
+def configured(files: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+    """The configuration of a run with these files and entries of `--config`, put together as Snakemake does it.
+
+    For a dry run. Snakemake may not write it then, not even to be put back: it would remember with what it wrote it,
+    and take the earlier file for that.
+
+    Raises:
+        UserError: a file or an entry cannot be read.
+    """
+    # Takes a second, and a run has no use for it.
+    from snakemake.cli import parse_config
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+    from snakemake_interface_common.exceptions import WorkflowError
+
+    try:
+        config = load_configfile(HOME / "config" / "config.yaml")
+        for path in map(Path, files):
+            check_keys(path)
+            update_config(config, load_configfile(path))
+        update_config(config, parse_config(given))
+    except (ValueError, WorkflowError) as error:
+        raise UserError(f"settle: {one_line(error)}") from error
+    return config | retyped(config)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Settle the run that these options of Snakemake describe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,16 +147,19 @@ def main(arguments: list[str] | None = None) -> int:
         workflow.write_step(directory / STEP, config)
         workflow.run([], "--directory", directory, *rest, "--configfile", directory / STEP, folder=here)
 
+    if options.dry_run:
+        config = configured(options.configfile, options.config)
+        directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(directory)
+        config = resolve(config)
+        blocks, most = first_step(config), config["most_repeats"]
+        say(f"{blocks} blocks: about {duration(_hours(config, blocks))}; {most}: {duration(_hours(config, most))}")
+        return 0
     given = ["--configfile", *options.configfile] if options.configfile else []
     given += ["--config", *options.config] if options.config else []
     workflow.run([CONFIG], "--directory", directory, *rest, *given, folder=here)
     os.chdir(directory)
-    config = resolve(yaml.safe_load(CONFIG.read_text(encoding="utf-8")))
-    if options.dry_run:
-        blocks, most = first_step(config, []), config["most_repeats"]
-        say(f"{blocks} blocks: about {duration(_hours(config, blocks))}; {most}: {duration(_hours(config, most))}")
-        return 0
-    settle(config, run)
+    settle(resolve(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))), run)
     return 0
 
 

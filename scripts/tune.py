@@ -171,6 +171,9 @@ def search(config: dict[str, Any], minutes: float, run: Run, elapsed: Callable[[
         minutes: that all of it may take.
         run: measures, see `Run`.
         elapsed: a clock, in seconds.
+
+    Raises:
+        UserError: no trial of the baseline may carry a claim, or none that competes may win.
     """
     begun = elapsed()
     searched = tune.search(config, machine.cores())
@@ -198,6 +201,8 @@ def search(config: dict[str, Any], minutes: float, run: Run, elapsed: Callable[[
             say(f"{framework}: no trial may win, see {TRIALS}")
         else:
             best.append(won)
+    if not best:
+        raise UserError(f"tune: no trial that competes may win, so there is nothing to confirm: see {TRIALS} for why")
     chosen = {grid.baseline: own} | {variant_key(cell): cell for cell in best}
     trials = {grid.baseline: len(tune.of_baseline(grid))}
     trials |= {variant_key(cell): counts[cell.framework] for cell in best}

@@ -96,6 +96,14 @@ def test_a_baseline_that_is_faster_than_the_machine_serves_no_aim_and_another_on
     assert found.loc[TIME].candidate.startswith(PROCESSES) and found.loc[TIME].candidates == 3
 
 
+def test_a_baseline_that_never_answered_for_every_image_is_not_advised():
+    assert advised(steady(HF, 3.0, flags="images lost"), steady(ONNX, 9.0)).empty
+    once = steady(HF, 3.0)
+    once[0]["flags"] = "images lost"
+    found = advised(once, steady(ONNX, 9.0)).loc[TIME]
+    assert found.candidate.startswith(HF) and found.blocks == 4
+
+
 def test_workers_compete_where_they_have_the_cores_of_one_node():
     inside = "spark-huggingface/float32"
     one, two = (steady(inside, 5.0 / number, workers=number, cores=number, machines=1) for number in (1, 2))

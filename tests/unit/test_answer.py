@@ -14,7 +14,7 @@ import yaml
 from example_tables import TWO, example, typed
 
 from vitbench import tables
-from vitbench.analysis.fairness import BEST, UNEQUAL
+from vitbench.analysis.fairness import BEST, ENGINE, UNEQUAL
 from vitbench.analysis.looks import Rule
 from vitbench.files import HOME
 from vitbench.present.answer import (
@@ -271,6 +271,13 @@ def test_what_has_a_part_of_the_machine_is_no_answer_where_another_has_all_of_it
     assert headline(speedup(half, whole | {"fairness": UNEQUAL})).candidate == whole["candidate"]
 
 
+def test_more_workers_on_unequal_terms_are_no_answer_where_one_is_on_other_terms_but_equal_hardware():
+    same = {"baseline": "onnxruntime/one-slot/cpu/w1/bs8"}
+    one = same | {"candidate": "spark-onnxruntime/float32/cpu/w1/bs8", "fairness": ENGINE}
+    two = same | {"candidate": "spark-onnxruntime/float32/cpu/w2/bs8", "fairness": UNEQUAL}
+    assert headline(speedup(one, two)).candidate == headline(speedup(two, one)).candidate == one["candidate"]
+
+
 def test_with_enough_repeats_and_a_gpu_the_lines_say_so():
     assert "decided" in closing(example(TWO, repeats=5, verdict="faster"))[6]
     assert "make settle" not in closing(example(TWO, repeats=5, verdict="equivalent"))[6]
@@ -281,6 +288,13 @@ def test_with_enough_repeats_and_a_gpu_the_lines_say_so():
     assert "more repeats" in few and "make settle" not in few and "No block may be added" not in few
     assert "Not measured" not in closing(example(TWO, devices=("cpu", "gpu")))[3]
     assert "A100: add gpu" in closing(example(TWO), gpus=["A100"])[3]
+
+
+def test_where_no_primary_comparison_has_a_ratio_none_is_called_decided():
+    run = example(TWO, repeats=5, verdict="faster")
+    nothing = dict.fromkeys(("speedup", "low", "high"), float("nan"))
+    run.speedup = run.speedup.assign(verdict="parity failed", **nothing)
+    assert "is decided" not in closing(run)[6] and "No comparison" in closing(run)[6]
 
 
 def test_what_is_said_of_photographs_depends_on_whose_they_are():

@@ -77,6 +77,13 @@ def test_the_range_is_that_of_the_blocks_each_with_its_own_times():
     assert (row["low"], row["high"]) == pytest.approx((200, 300))
 
 
+def test_repeats_of_one_side_alone_do_not_move_the_number_out_of_its_range():
+    alone = [row | {"block": row["block"] + BLOCKS} for row in repeats("b", 40, 0.2, blocks=4)]
+    (row,) = table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, blocks=3) + alone).to_dict("records")
+    assert row["blocks"] == 3 and row["break_even"] == pytest.approx(300)  # the median is that of the four alone
+    assert row["low"] == pytest.approx(200) and row["low"] <= row["break_even"] <= row["high"]
+
+
 def test_blocks_that_disagree_have_no_upper_end_and_the_interval_decides():
     late = repeats("b", 40, 0.15)
     late[2] |= {"wall_seconds": 40.0, "cold_seconds": 53.0}  # slower than the early one's 30
@@ -172,6 +179,15 @@ def test_labels_that_nobody_could_compare_in_one_pair_do_not_fail_those_that_oth
     found = table(*cells, gate=gate).to_dict("records")
     assert [row["verdict"] for row in found] == ["overtakes", "parity failed", "parity failed"]
     assert all(row["reason"] == f"{c}: its labels were not compared" for row in found[1:])
+
+
+def test_a_cell_whose_labels_differ_on_other_hardware_alone_keeps_its_numbers():
+    a, b, c = (f"sparknlp/{name}/cpu/w1/bs8" for name in "abc")
+    good = {"dataset": "full", "baseline": a, "passed": True, "compared": 6}
+    elsewhere = {"dataset": "full", "baseline": b, "candidate": "sparknlp/b/gpu/w1/bs8", "compared": 6}
+    gate = [good | {"candidate": b}, good | {"candidate": c}, elsewhere | {"passed": False, "reason": "labels differ"}]
+    found = table(repeats("a", 10, 0.3), repeats("b", 40, 0.15), repeats("c", 20, 0.2), gate=gate)
+    assert list(found.verdict) == ["overtakes"] * 3 and found.break_even.notna().all()
 
 
 def test_without_a_usable_repeat_there_is_no_row():

@@ -5,10 +5,11 @@ import re
 from dataclasses import replace
 
 import describe_campaign
+import pandas
 import planted
 import pytest
 from campaign_tables import CAMPAIGNS, tabulate, tabulated
-from example_tables import typed
+from example_tables import TWO, example, physics, stages, typed
 
 from vitbench import tables
 from vitbench.analysis.pairs import BEST_GROUP, CONTROL_GROUP
@@ -16,7 +17,7 @@ from vitbench.analysis.sustained import OF_REPEAT
 from vitbench.campaigns.packing import pack
 from vitbench.errors import UserError
 from vitbench.files import HOME
-from vitbench.present import labels
+from vitbench.present import campaign_tables, labels
 from vitbench.present.markdown import BEGIN, BLOCK, END, blocks, filled
 from vitbench.records.archive import open_archive
 
@@ -103,7 +104,9 @@ def test_no_variant_is_faster_than_the_rates_of_decoding_and_multiplying_allow(c
         assert float(ratio.split()[0]) < float(most), variant
         if precision == "float32":  # the baseline's own
             assert float(ratio.split()[0]) >= 1, variant
-            first = full[full.peak_precision == precision].iloc[0]
+            speedup = campaign.tables["speedup"]
+            baseline = speedup[(speedup.comparison == BEST_GROUP) & speedup.speedup.notna()].baseline.iloc[0]
+            first = full[[name == baseline for name in labels.cell_names(full)]].iloc[0]
             seconds = 1 / first.decode_ceiling + first.gflop_per_image / first.peak_gflops
             assert most == labels.number(1 / seconds / first.throughput)
     if campaign.name == "precisions":
@@ -123,6 +126,36 @@ def test_the_table_of_comparisons_holds_what_the_tables_hold(campaign):
     header, _, *rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     (ratio,) = (place for place, name in enumerate(header) if name.startswith("times as fast"))
     assert sum(row[ratio] != "–" for row in rows if "baseline" not in row) == len(known)
+
+
+def test_a_break_even_lies_within_its_range(campaign):
+    found = campaign.tables["break_even"].dropna(subset=["break_even", "low"])
+    assert (found.low <= found.break_even).all()
+    assert (found.high.isna() | (found.break_even <= found.high)).all()
+
+
+def written(part: str, frame: pandas.DataFrame) -> list[dict[str, str]]:
+    """The rows of a table of a campaign's page: heading → what stands there."""
+    heads, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in campaign_tables.PARTS[part][1](frame)
+    ]
+    return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def test_profiles_of_one_variant_on_two_devices_are_two_rows_with_their_own_shares():
+    frame = stages(example(TWO, devices=("cpu", "gpu")))
+    frame.loc[(frame.stage == "forward") & (frame.device == "gpu"), "share"] = 0.91
+    told = {row["variant"]: row["forward"] for row in written("stages", frame)}
+    assert told == {f"{name}, {device}": share for name in TWO for device, share in (("CPU", "57%"), ("GPU", "91%"))}
+
+
+@pytest.mark.parametrize(("part", "made"), [("stages", stages), ("physics", physics)])
+def test_a_row_names_its_hardware_where_the_table_has_several(part, made):
+    def variants(**how) -> set[str]:
+        return {row["variant"] for row in written(part, made(example(TWO, **how)))}
+
+    assert variants() == set(TWO)
+    assert variants(devices=("cpu", "gpu")) == {f"{name}, {device}" for name in TWO for device in ("CPU", "GPU")}
 
 
 def test_a_chart_leads_to_its_file_from_every_page(campaign):

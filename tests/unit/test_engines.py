@@ -7,8 +7,10 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib import import_module
+from types import SimpleNamespace
 
 import jsonschema
+import numpy
 import pytest
 import tiny
 import torch
@@ -18,6 +20,7 @@ from tree import ROOT
 
 from vitbench.frameworks import Adapter, Unavailable, plans_each_pass, spark_profiler, spark_tasks
 from vitbench.frameworks.huggingface import processes, workers
+from vitbench.frameworks.openvino import adapter as openvino
 from vitbench.frameworks.stages import STAGES
 from vitbench.inputs import onnx_forms
 from vitbench.measure import harness
@@ -230,6 +233,17 @@ def test_a_graph_in_float32_that_is_run_in_int8_is_refused(place):
     given = type(given)(**vars(given) | {"model": str(place / "onnxruntime-dynamic")})
     with pytest.raises(Unavailable, match="in int8, not in float32"):
         tiny.run(import_module(tiny.module("onnxruntime/float32")).Adapter(given))
+
+
+def test_slots_of_openvino_that_answer_one_image_differently_are_refused():
+    """As one of two streams of a compiled graph did in some processes, with all that it was given."""
+
+    def request(*logits: float) -> SimpleNamespace:
+        return SimpleNamespace(infer=lambda images: {"logits": numpy.array([logits] * len(images[0]))})
+
+    openvino.Adapter._check_answers([request(1.0, 2.0), request(1.0, 2.0001)], [1, 3, 4, 4])
+    with pytest.raises(Unavailable, match="answers the same image differently in two of its slots"):
+        openvino.Adapter._check_answers([request(1.0, 2.0), request(1.0, 2.0), request(2.0, 1.0)], [1, 3, 4, 4])
 
 
 def test_torch_that_multiplies_float32_in_bfloat16_is_refused(place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.inputs.arithmetic import VIT_BASE, flop_per_image
+from vitbench.inputs.datasets import COLUMNS
 from vitbench.plan import estimate
 from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid, archive_path
@@ -89,7 +91,7 @@ def test_the_images_of_a_manifest_are_counted(grid, tmp_path):
     start = FRAMEWORKS["huggingface"].start_and_load_seconds
     before = seconds_of(grid, "sample", f"{HF}/bs8") - start
     manifest.parent.mkdir(parents=True)
-    manifest.write_text("id\n" + '"a name\nof two lines"\n' * 16)
+    manifest.write_text("id,valid\n" + '"a name\nof two lines",1\n' * 16)
     factor = ASSUMED["cold_pass_factor"]  # 13 passes of 16 images where there were 9 of 32
     assert seconds_of(grid, "sample", f"{HF}/bs8") - start == pytest.approx(before / 2 * (factor + 12) / (factor + 8))
 
@@ -99,7 +101,7 @@ def test_a_long_pass_is_warm_up_enough_and_one_more_is_timed(grid, tmp_path):
     manifest.parent.mkdir(parents=True)
     start, factor = FRAMEWORKS["huggingface"].start_and_load_seconds, ASSUMED["cold_pass_factor"]
     short = seconds_of(grid, "sample", f"{HF}/bs8") - start  # of 32 images
-    manifest.write_text("id\n" + "x\n" * 32_000)
+    manifest.write_text("id,valid\n" + "x,1\n" * 32_000)
     long = seconds_of(grid, "sample", f"{HF}/bs8") - start
     assert long == pytest.approx(1000 * short * (factor + 1) / (factor + 8))
 
@@ -198,6 +200,27 @@ def test_a_repeat_over_as_many_images_tells_it_better_than_any_other(grid):
     plant(grid, "sample", f"{HF}/bs1")
     plant(grid, "full", f"{HF}/bsbest", images=48, dataset="full")  # 10.5 s in all of its passes
     assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5)
+
+
+def test_an_image_that_is_none_makes_no_data_set_another(grid):
+    planted.plant_manifest(Path(), grid, "full")
+    manifest = Path(grid.manifest("full"))
+    *images, last = manifest.read_text().splitlines()
+    valid = len(images) - 1
+    cells = next(csv.reader([last]))
+    cells[COLUMNS.index("valid")] = "0"
+    manifest.write_text("\n".join([*images, ",".join(cells)]) + "\n")
+    plant(grid, "sample", f"{HF}/bs1")
+    plant(grid, "full", f"{HF}/bsbest", images=valid, dataset="full")
+    assert seconds_of(grid, "full", f"{HF}/bsbest") == pytest.approx(5 + 10.5)
+
+
+def test_an_export_is_imported_on_the_cpu_also_where_a_gpu_alone_is_measured(tmp_path, grid):
+    sizes = json.loads((HOME / "envs" / "downloads.json").read_text())
+    named = planted.CONFIG | {"frameworks": ["huggingface/pipeline", "sparknlp/onnx"], "batch_sizes": [1, 8]}
+    only_gpu, only_cpu = (Grid(named | {"devices": [one]}, "linux-x86_64") for one in ("gpu", "cpu"))
+    more = estimate.to_prepare(only_gpu)[1] - estimate.to_prepare(only_cpu)[1]
+    assert more == estimate._bytes(sizes, "onnx-gpu")
 
 
 def test_data_sets_of_several_sizes_are_announced_with_their_time(grid, capsys):

@@ -230,6 +230,10 @@ def test_a_data_set_of_the_role_sizes_has_a_folder_and_a_name_of_its_own():
     # Its batch size is that of the full run.
     full = next(one for one in sized.full if (one.framework, one.variant) == (cell.framework, cell.variant))
     assert sized.choice(cell) == sized.choice(full) and sized.sweep_of(cell) == sized.sweep_of(full)
+    # And that of a control is its twin's, whatever its own sweep would choose.
+    twice = grid(control=True, **SIZED)
+    control = next(one for one in twice.full if one.variant == f"{cell.variant}-control")
+    assert twice.choice(control) == sized.choice(full) and twice.cell_folder(control) != twice.cell_folder(full)
     with pytest.raises(
         UserError, match="no data set sizes-photos-99 in this configuration; there is sample, full, sizes-"
     ):

@@ -123,6 +123,14 @@ def test_labels_that_one_pair_could_not_compare_are_no_doubt_where_another_pair_
     assert doubt(good, nothing | {"compared": 6, "reason": "labels differ"}) == "parity failed: labels differ"
 
 
+def test_labels_that_differ_from_its_own_on_other_hardware_are_no_doubt_where_they_are_the_baselines():
+    pair = {"dataset": "full", "candidate": f"{TF}/gpu/w1/bs8", "compared": 6}
+    rows = [pair | {"baseline": f"{HF}/gpu/w1/bs8", "passed": True},
+            pair | {"baseline": f"{TF}/cpu/w1/bs8", "passed": False, "reason": "labels differ"}]  # fmt: skip
+    (found,) = jobs(typed(full(TF, 0.2, device="gpu"), "runs"), EMPTY, typed(rows, "parity"))
+    assert found.doubt == ""
+
+
 def test_what_left_cores_idle_that_others_used_is_no_answer_for_a_machine_is_paid_for_whole():
     part = [*full(TF, 0.1, cores=1, machines=1), *full(HF, 0.2, cores=2, machines=1)]
     doubted = {one.cell["variant"]: one.doubt for one in jobs(typed(part, "runs"), EMPTY, gate())}

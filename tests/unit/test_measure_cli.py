@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import measure
+import measure_peak
 import numpy
+import profile_cell
 import pytest
 
 from vitbench import machine
@@ -190,6 +192,22 @@ def test_a_first_repeat_is_held_against_the_canaries_of_the_barrier(place):
         recorded("--cell", f"{HF}/bs8", "--ready", "redy.json")
     reference = recorded("--cell", f"{HF}/bs8", "--ready", "ready.json")["quiet"]["reference"]
     assert reference == {"gemm_gflops": 2.0, "decode_per_second": 4.0, "canaries": 3}
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        (measure, ["--ready", "ready.json", "--cell", f"{HF}/bs8", "--out", "rep0.json"]),
+        (profile_cell, ["--cell", f"{HF}/bs8", "--out", "profile.json"]),
+        (measure_peak, ["--out", "peak.json"]),
+    ],
+)
+def test_fewer_cores_are_refused_where_the_barrier_was_passed_with_all(place, monkeypatch, script, options):
+    """Snakemake keeps what the barrier found when it is run again, with fewer cores."""
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    Path("ready.json").write_text(json.dumps({"canaries": []}))
+    with pytest.raises(UserError, match="a measurement takes all 4 cores"):
+        script.main([*options, "--config", "quick.yaml", "--threads", "1"])
 
 
 @pytest.mark.parametrize(("boot", "read"), [("here", 0), ("elsewhere", 1), (None, 0)])

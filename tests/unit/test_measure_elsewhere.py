@@ -1,6 +1,8 @@
 """A machine that lives for one job: what it fetches, what it runs, and what it brings back."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import measure_elsewhere
 import pytest
+from tree import hear_signals
 
 from vitbench.files import HOME
 
@@ -29,22 +32,33 @@ for name in ("results/provenance/grid.json", "results/runs.csv", "reports/page.h
     (run / name).write_text("x")
 if "--sleep" in asked:
     signal.signal(signal.SIGINT, lambda *_: (job.wait(), sys.exit(130)))
-    job = subprocess.Popen([sys.executable, "job.py", str(run / "results/provenance/job.txt")])
+    job = subprocess.Popen([sys.executable, "job.py", str(run)])
     time.sleep(1000)
 sys.exit(3 if "--fail" in asked else 0)
 """
-# Stands in for a job of its: a repeat that is stopped by the signal which a terminal sends to all.
+# Stands in for a job of its: a repeat that is stopped by the signal which a terminal sends to all, or ends when nobody
+# waits for it any more. It takes a moment to remove the folder that it works in.
 JOB = """\
-import signal, sys, time
+import os, shutil, signal, sys, time
 from pathlib import Path
+run, parent, how = Path(sys.argv[1]), os.getppid(), "orphaned"
+folder, provenance = run / "measurements/a-machine/.rep1.repeat", run / "results/provenance"
 # Who runs tests in the background ignores it, and hands that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+folder.mkdir()
+(folder / "events.jsonl").write_text("x")
 try:
-    Path(sys.argv[1]).with_suffix(".begun").touch()
-    time.sleep(1000)
+    (provenance / "job.begun").touch()
+    while os.getppid() == parent:
+        time.sleep(0.05)
 except KeyboardInterrupt:
-    Path(sys.argv[1]).write_text("stopped")
+    how = "stopped"
+time.sleep(0.5)
+shutil.rmtree(folder)
+(provenance / "job.txt").write_text(how)
 """
+# Seconds until a job has begun, and until it has ended: a neighbour may be busy.
+LONG = 300
 MAKEFILE = f"""\
 install:
 \t@mkdir -p .venv/bin && printf '#!/bin/sh\\nexec {sys.executable} snakemake.py "$$@"\\n' > .venv/bin/python
@@ -68,10 +82,15 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+def fixed(place: Path) -> list[str]:
+    """The options that each job has."""
+    paths = ["--bundle", place / "vitbench.bundle", "--out", place / "records.tgz", "--scratch", place / "scratch"]
+    return list(map(str, paths))
+
+
 def run(place: Path, *options: str, minutes: str | None = None) -> int:
     limit = ["--minutes", minutes] if minutes else []
-    fixed = ["--bundle", place / "vitbench.bundle", "--out", place / "records.tgz", "--scratch", place / "scratch"]
-    return measure_elsewhere.main([*map(str, fixed), *limit, *options])
+    return measure_elsewhere.main([*fixed(place), *limit, *options])
 
 
 def packed(place: Path) -> dict[str, bytes]:
@@ -112,7 +131,7 @@ def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(
         """Its time is over, however short it is, only when its job has begun, which takes long on a busy machine."""
 
         def wait(self, timeout: float | None = None) -> int:
-            deadline = time.monotonic() + 300
+            deadline = time.monotonic() + LONG
             while timeout is not None and not begun.exists():
                 assert time.monotonic() < deadline and self.poll() is None
                 time.sleep(0.05)
@@ -124,6 +143,48 @@ def test_before_the_job_is_killed_snakemake_is_stopped_and_its_records_are_kept(
     assert "measurements/a-machine/rep0.json" in found and found["results/provenance/job.txt"] == b"stopped"
     said = capsys.readouterr().out
     assert "stopped after 0.001 minutes" in said and "1 records are in" in said
+
+
+def test_told_to_end_it_lets_snakemake_and_its_job_end_and_packs_then(place):
+    script = subprocess.Popen(
+        [sys.executable, measure_elsewhere.__file__, *fixed(place), "full", "--sleep"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=hear_signals,
+    )
+    try:
+        deadline = time.monotonic() + LONG
+        while not (place / "scratch/run/results/provenance/job.begun").exists():
+            assert script.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        script.terminate()
+        time.sleep(0.2)
+        script.terminate()  # whoever ends jobs may say so twice
+        said, _ = script.communicate(timeout=LONG)
+    finally:
+        script.kill()
+    assert script.returncode == 128 + signal.SIGTERM and "1 records are in" in said, said
+    found = packed(place)
+    assert found["results/provenance/job.txt"] == b"stopped" and "measurements/a-machine/rep0.json" in found
+    assert not any(".repeat" in name for name in found)
+
+
+def test_a_folder_that_somebody_still_removes_is_not_looked_into(tmp_path, monkeypatch):
+    """After a kill what a repeat worked in may go at any moment: here as soon as it was seen."""
+    records = tmp_path / "run" / "measurements" / "a-machine"
+    (records / ".rep1.repeat" / "spark").mkdir(parents=True)
+    (records / "rep0.json").write_text("{}")
+    walk = os.walk
+
+    def walked(top: Path):
+        for folder, below, names in walk(top):
+            yield folder, below, names
+            assert ".repeat" not in folder and not any(".repeat" in name for name in below)
+
+    monkeypatch.setattr(measure_elsewhere.os, "walk", walked)
+    assert measure_elsewhere.pack(tmp_path / "run", tmp_path / "records.tgz") == 1
+    assert packed(tmp_path).keys() == {"measurements/a-machine/rep0.json"}
 
 
 def test_without_a_bundle_there_is_one_line(tmp_path):

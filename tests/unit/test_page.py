@@ -14,6 +14,7 @@ import write_page
 from example_page import EVIL, barriers, disagreement, parsed, photograph, replicated, write
 from example_tables import FIVE, NO_SIZES, TWO, empty, example, typed
 from PIL import Image
+from test_method_charts import meetings
 
 from vitbench import tables
 from vitbench.analysis import parity
@@ -22,8 +23,9 @@ from vitbench.analysis.jobs import jobs
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import datasets
-from vitbench.present.page import axes, break_even, comparison, document, pictures
-from vitbench.present.page.parts import GREY
+from vitbench.present.charts.replication import OURS, THEIRS
+from vitbench.present.page import axes, break_even, comparison, document, pictures, replication
+from vitbench.present.page.parts import GREY, looks
 
 ALL = ["speedup", "sweep", "full", "passes", "stages", "batches", "parity", "peak", "memory", "break-even",
        "replication", "machine", "quiet", "runs"]  # fmt: skip
@@ -261,6 +263,25 @@ def test_the_projection_is_start_and_work():
     run = rich()
     found = break_even.arms(jobs(run.runs, NO_SIZES, run.parity), NO_SIZES)
     assert [one.each for one in found] == sorted(one.each for one in found) and len(found) == 3
+
+
+def test_lines_of_total_time_are_dashed_where_nothing_was_measured():
+    run = example(TWO, repeats=5)
+    plot = break_even.break_even(run.runs, meetings(run), looks(run.context, [])).parts[0]
+    # From one data set to twice the images of a process: 48 in four passes.
+    few, most = (plot.x.at(images) for images in (48, 384))
+    first, last = plot.x.at(1), max(dot.x for line in plot.lines for dot in line.points)
+    assert [line.dashed for line in plot.lines] == [True, False, True] * 2 and last > most
+    for line, ends in zip(plot.lines, [(first, few), (few, most), (most, last)] * 2, strict=True):
+        assert (line.points[0].x, line.points[-1].x) == pytest.approx(ends, abs=0.01)
+
+
+def test_the_colours_of_ours_and_of_the_published_are_those_of_the_chart():
+    strip = replication.replication(typed([replicated()], "replication")).parts[0]
+    (row,) = strip.rows
+    assert {key.words: key.color for key in strip.key} == {"ours": OURS, "published": THEIRS} and OURS != THEIRS
+    assert {dot.glyph: dot.color for dot in row.dots} == {"dot": OURS, "diamond": THEIRS}
+    assert {span.tip.partition(":")[0]: span.color for span in row.spans} == {"ours": OURS, "published": THEIRS}
 
 
 def test_images_with_two_labels_are_shown_with_both_answers(whole):

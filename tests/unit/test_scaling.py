@@ -15,6 +15,8 @@ from example_tables import TWO, example, typed
 from vitbench.analysis.scaling import AMDAHL, USL, fit, scaling, scaling_fits, seconds_of
 from vitbench.files import HOME
 from vitbench.present.charts import scaling as chart
+from vitbench.present.page import scaling as page
+from vitbench.present.page.parts import looks
 from vitbench.series import published
 
 HF, TF = TWO
@@ -244,6 +246,15 @@ def test_the_chart_tells_ours_from_theirs_and_why_there_is_no_law(monkeypatch):
     said = words(chart.draw(*CASES["two variants, beside the series"](), example().context), monkeypatch)
     assert "the series: sparknlp/tensorflow, CPU" in said and "sparknlp/tensorflow, CPU" in said
     assert "2 numbers of workers, and a fit takes 5" in said and "not believed: 1 block" in said
+
+
+def test_an_interval_of_an_efficiency_is_not_cut_at_the_edge_of_the_page_s_plot():
+    found = table(runs())
+    found.loc[found.workers == 2, "efficiency_high"] = 1.3
+    section = page.scaling(found, laws(runs()), looks(example().context, []))
+    _, plot = section.parts[0].plots
+    (upper,) = {upper for line in plot.lines for x, upper, _, _ in line.whiskers if x == plot.x.at(2)}
+    assert upper == plot.y.down(130) > 0  # below the upper edge
 
 
 def test_the_page_has_the_section_where_ours_was_measured_with_several_workers(tmp_path):

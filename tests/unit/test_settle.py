@@ -7,12 +7,13 @@ from pathlib import Path
 import planted
 import pytest
 import settle
-import yaml
 from example_tables import FIVE, example
 
 from vitbench.analysis.statistics import NEVER_DECIDED
 from vitbench.errors import UserError
+from vitbench.files import HOME
 from vitbench.plan import looks
+from vitbench.plan.configuration import load
 from vitbench.plan.grid import Grid
 
 CONFIG = planted.CONFIG | {"repeats": {"sample": 3, "full": 3}}
@@ -122,12 +123,53 @@ def test_a_step_leaves_data_sets_of_several_sizes_as_they_are(folder):
         assert before.repeats("sizes") == after.repeats("sizes") == kept and after.repeats("full") == 18
 
 
+@pytest.fixture
+def dry(folder, monkeypatch, capsys):
+    """Options → what a dry run with them says, in a folder that holds an earlier run's configuration and grid."""
+    kept = [settle.CONFIG, settle.CONFIG.with_name("grid.json")]
+    settle.CONFIG.parent.mkdir()
+    for path in kept:
+        path.write_text("an earlier run's")
+    monkeypatch.setattr(settle.workflow, "run", lambda *_, **__: pytest.fail("Snakemake was run"))
+
+    def said(*options: str) -> str:
+        before = [path.stat().st_mtime_ns for path in kept]
+        assert settle.main(list(options)) == 0
+        assert [path.read_text() for path in kept] == ["an earlier run's"] * 2
+        assert [path.stat().st_mtime_ns for path in kept] == before and set(settle.CONFIG.parent.iterdir()) == set(kept)
+        return capsys.readouterr().err
+
+    return said
+
+
 @pytest.mark.parametrize("option", ["-n", "--dry-run", "--dryrun"])
-def test_a_dry_run_by_any_of_snakemakes_names_runs_nothing(folder, monkeypatch, capsys, option):
-    asked = []
-    settle.CONFIG.parent.mkdir(parents=True)
-    settle.CONFIG.write_text(yaml.safe_dump(CONFIG))
-    monkeypatch.setattr(settle.workflow, "run", lambda targets, *options, **_: asked.append((targets, options)))
-    assert settle.main([option, "--cores", "2"]) == 0
-    ((targets, options),) = asked
-    assert targets == [settle.CONFIG] and option not in options and "5 blocks: about" in capsys.readouterr().err
+def test_a_dry_run_by_any_of_snakemakes_names_runs_and_writes_nothing(dry, option):
+    assert "5 blocks: about" in dry(option, "--cores", "2")
+
+
+def test_a_dry_run_begins_where_the_run_would_with_the_looks_that_were_taken(dry):
+    looks.record(Path(Grid(load(HOME / "config" / "config.yaml")).looks), 8, 20)
+    assert "8 blocks: about" in dry("-n")
+
+
+def test_a_dry_run_puts_the_configuration_together_as_snakemake_does(dry):
+    Path("one.yaml").write_text("repeats: {sample: 2, full: 6}\nmost_repeats: 30\n")
+    Path("other.yaml").write_text("repeats: {full: 9}\n")
+    # Snakemake hands on the sizes as words.
+    files, given = ("--configfile", "one.yaml", "other.yaml"), ("--config", "most_repeats=12", "batch_sizes=[1,8]")
+    said = dry("-n", *files, *given)
+    assert "9 blocks: about" in said and "; 12: " in said
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--configfile", "none.yaml"], "cannot read the configuration none.yaml"),
+        (["--config", "most_repeats"], "settle: Invalid config definition"),
+        (["--config", "most_repeats=3"], "most_repeats: 3 is less than the minimum"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_of_a_dry_run_is_one_line(dry, options, problem):
+    with pytest.raises(UserError, match=problem) as raised:
+        dry("-n", *options)
+    assert "\n" not in str(raised.value)

@@ -149,6 +149,22 @@ def test_where_a_control_differs_from_itself_no_claim_of_its_device_stands(table
     assert cpu.reason.str.contains("no claim of this device is to be believed").all()
     same_device = found[found.baseline.str.contains("/gpu/")]
     assert list(same_device.verdict) == ["faster"]  # its own control is another
+    across = found[found.baseline.str.contains("/cpu/") & found.candidate.str.contains("/gpu/")]
+    assert len(across) == 2 and set(across.verdict) == {"inconclusive"}
+    assert across.reason.str.contains("no claim of this device is to be believed").all()
+
+
+def test_a_comparison_between_two_devices_has_no_floor(table):
+    """Each device has one of its own."""
+    spread, gpu = [6.0, 6.3, 5.7, 6.1, 5.9], {"device": "gpu"}
+    runs = table(
+        cell(HF, "full", 8, [6.0] * 5), cell(CONTROL, "full", 8, spread),
+        cell(HF, "full", 8, [2.0] * 5, **gpu), cell(CONTROL, "full", 8, [one / 3 for one in spread], **gpu),
+    )  # fmt: skip
+    found = judge(runs)[1]
+    across = found.baseline.str.contains("/cpu/") & found.candidate.str.contains("/gpu/")
+    assert across.sum() == 1 and found[across][["floor", "floor_low", "floor_high"]].isna().all(axis=None)
+    assert (~across).sum() == 2 and found[~across].floor.notna().all()
 
 
 def test_the_control_does_not_count_among_the_comparisons_of_holm(table):

@@ -20,10 +20,11 @@ from example_tables import typed
 
 from vitbench import machine, tables
 from vitbench.analysis import physics
-from vitbench.cells import BEST, Cell
+from vitbench.cells import BEST, Cell, variant_key
 from vitbench.errors import UserError
 from vitbench.files import write_atomically
-from vitbench.plan import estimate, tune
+from vitbench.frameworks.declaration import SPARK
+from vitbench.plan import estimate, tune, workers
 from vitbench.plan.configuration import resolve
 from vitbench.plan.grid import Grid
 from vitbench.records import record as records
@@ -77,10 +78,28 @@ def test_photographs_of_ones_own_are_found_from_the_folder_of_the_search(folder)
     assert Grid(resolve(config)).sweep
 
 
-def test_what_is_tried_is_a_valid_configuration_with_names_of_its_own():
-    config = tune.search(CONFIG, CORES)
-    resolve(config)
-    grid = Grid(config)
+OTHER_CLUSTER = {"master": "spark://node-7.example:7077", "worker_cores": 4, "worker_memory_gb": 6}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"workers": [2]},
+        {"spark": CONFIG["spark"] | {"settings": {"spark.locality.wait": "0s"}}},
+        {"spark": CONFIG["spark"] | OTHER_CLUSTER},
+    ],
+)
+def test_what_is_tried_is_a_valid_configuration_with_names_of_its_own(changes):
+    given = resolve(CONFIG | changes)
+    config = tune.search(given, CORES)
+    grid = Grid(resolve(config))
+    # What is said of Spark is in the definition of each that runs there, those of the search too, and so in its paths.
+    of_spark = workers.identity(given, "sparknlp").get(SPARK)
+    assert (of_spark is not None) == bool(changes)
+    told = [one.definition.get(SPARK) for name, one in grid.variants.items() if name.startswith("sparknlp/")]
+    assert told == [of_spark] * 3
+    assert grid.variants[TUNED].slug == Grid(given).variants[TUNED].slug
     assert {"huggingface/processes-threads_a_process-2", "sparknlp/onnx-tuned-onnx_threads-4"} <= grid.variants.keys()
     slugs = {grid.variant_slug(cell) for cell in grid.sweep}
     assert len(slugs) == len(grid.variants) == 1 + 3 + 3
@@ -278,6 +297,29 @@ def test_a_trial_with_other_labels_or_a_doubt_does_not_win(folder):
     best = script.fastest(tried, table.assign(throughput=[1000.0 if one == wrong else 1.0 for one in tried]), tried)
     assert best not in (None, wrong, doubtful)
     assert script.fastest(tried, table, [wrong, doubtful]) is None
+
+
+class Doubtful(Planted):
+    """Every trial but the baseline's comes out suspect."""
+
+    def _speed(self, path: Path, variant: str) -> None:
+        super()._speed(path, variant)
+        if variant != HF:
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"flags": ["suspect"]}))
+
+
+def test_where_none_that_competes_may_win_that_is_said_and_nothing_is_confirmed(folder, monkeypatch, capsys):
+    def others(grid: Grid, minutes: float) -> list[Cell]:
+        return [cell for cell in grid.sweep if variant_key(cell) != grid.baseline]
+
+    monkeypatch.setattr(script, "drawn", others)
+    run = Doubtful()
+    with pytest.raises(UserError, match=r"no trial that competes may win.* see results/trials\.csv"):
+        script.search(CONFIG, 10_000, run, lambda: 0.0)
+    assert len(run.asked) == 1
+    trials = tables.read("results/trials.csv")
+    assert set(trials.variant[trials.usable]) == {"pipeline"} and set(trials.reason[trials.competing]) == {"suspect"}
+    assert "sparknlp: no trial may win" in capsys.readouterr().err
 
 
 def test_without_a_trial_of_the_baseline_that_worked_nothing_can_be_compared(folder):

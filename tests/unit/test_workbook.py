@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 import write_workbook
 from campaign_tables import published
-from example_tables import FIVE, STAGES, TWO, Tables, analysed, empty, example, physics, stages
+from example_tables import FIVE, STAGES, TWO, Tables, analysed, empty, example, physics, stages, typed
 from spreadsheet import column_name, header_row
 
 from vitbench import tables
 from vitbench.analysis import batches, break_even
+from vitbench.analysis import speedup as speedups
 from vitbench.present import columns
 from vitbench.present.workbook import book as workbook
 from vitbench.present.workbook import guide
@@ -373,6 +374,18 @@ def test_a_pair_whose_labels_differ_has_no_ratio_anywhere(tmp_path):
     with zipfile.ZipFile(path) as archive:
         texts = archive.read("xl/sharedStrings.xml").decode()
     assert "sparknlp/onnx/cpu/w1/bs16 is" not in texts
+
+
+def test_a_variant_whose_labels_differ_on_another_device_alone_has_its_ratio_to_the_baseline(tmp_path):
+    run = analysed(example(TWO, repeats=5, devices=("cpu", "gpu")))
+    itself = run.parity["baseline"].str.startswith("sparknlp/")  # on the CPU, beside itself on the GPU
+    assert itself.any() and run.parity["passed"].all()
+    run.parity.loc[itself, ["passed", "reason"]] = [False, "labels differ"]
+    run.speedup = typed(speedups.speedup(run.runs, TWO[0], run.parity).to_dict("records"), "speedup")
+    book = opened(write(run, tmp_path / "book.xlsx"))
+    assert "parity failed" in set(table(book, "Speedup")["verdict"])
+    found = table(book, "Summary")
+    assert all(isinstance(one, int | float) for one in found["speedup"][found["framework"] == "sparknlp"])
 
 
 def test_the_read_me_explains_every_column(tmp_path):

@@ -40,6 +40,7 @@ def packed(measured, tmp_path_factory) -> Tree:
     """A copy of the measured tree, its records packed as `mine` and drawn; `said.txt` in it is what Snakemake said."""
     tree = measured.copy(tmp_path_factory.mktemp("packed") / "a clone")
     tree.snakemake("pack", "--config", "campaign=mine")
+    (tree.root / "resources/campaigns/notes.md").write_text("This file is no campaign.")
     (tree.root / "said.txt").write_text(tree.snakemake("campaigns"))
     return tree
 

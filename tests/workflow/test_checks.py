@@ -68,6 +68,10 @@ def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictur
     assert fresh.planned(*images) == dict.fromkeys(("build_checkpoint", "write_configuration", "classify"), 1)
 
 
+def test_images_that_cannot_be_labelled_end_no_run_that_only_measures(fresh):
+    assert "measure" in fresh.planned("--config", "images=nowhere", "out=config")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -81,5 +85,7 @@ def test_labelling_plans_what_its_variant_needs_and_no_measurement(fresh, pictur
 )
 def test_what_cannot_be_labelled_is_said_before_anything_is_made(fresh, settings, words):
     said = fresh.snakemake("--dry-run", "classify", "--config", "seed=1", *settings, fails=True)
-    assert words in [line for line in said.splitlines() if line.startswith("vitbench: ")][-1]
-    assert "Traceback" not in said and "secret" not in said
+    last = [line for line in said.splitlines() if line.startswith("vitbench: ")][-1]
+    # What stands on its command line Snakemake itself repeats.
+    assert words in last and "secret" not in last
+    assert "Traceback" not in said

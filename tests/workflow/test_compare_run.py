@@ -59,6 +59,15 @@ def test_a_record_that_changed_is_compared_again_and_a_plot_edit_redraws_the_plo
     assert {"tabulate_comparison", "plot_compare", "write_comparison", "compare"} == planned.keys()
 
 
+def test_a_comparison_with_the_working_directory_is_made_once(sets, tmp_path):
+    """What it writes there, and all else that is made of records, is no part of them."""
+    tree = sets.copy(tmp_path / "here")
+    shutil.copytree(sets.root.parent / "new", tree.root, dirs_exist_ok=True)
+    named = [f"baseline_records={sets.root.parent / 'old'}", "candidate_records=."]
+    tree.snakemake("compare", "--config", *named)
+    assert tree.planned("compare", "--config", *named).keys() <= {"compare"}
+
+
 def test_campaigns_are_compared_by_their_names(sets, tmp_path):
     tree = sets.copy(tmp_path / "a clone")
     folder = sets.root.parent

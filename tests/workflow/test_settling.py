@@ -36,7 +36,8 @@ def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(t
 
     drawing = ["--omit-from", *sorted(reruns.CHARTS | reruns.PRODUCTS)]  # takes longest, and settles nothing
     command = [sys.executable, "scripts/settle.py", *drawing, "--cores", "2", "--quiet", "all"]
-    done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ""})
+    how = {"cwd": tree.root, "capture_output": True, "text": True, "env": os.environ | {"PYTHONPATH": ""}}
+    done = subprocess.run(command, **how)
     assert done.returncode == 0, done.stderr
     assert "up to 20 blocks" in done.stderr and "decided, with 5 blocks" in done.stderr
     assert json.loads(looks.read_text()) == [{"blocks": 5, "most_repeats": 20}]
@@ -49,6 +50,11 @@ def test_settling_stops_where_all_is_decided_and_later_blocks_know_of_the_look(t
     assert [look["blocks"] for look in json.loads(looks.read_text())] == [5, 8]
     described = json.loads((tree.root / "results/provenance/grid.json").read_text())
     assert described["looks"] == [{"blocks": 5, "most_repeats": 20}]
+    # A dry run begins with what was looked at, and writes nothing, which the next run would take for its own.
+    kept = {path: path.read_bytes() for path in (tree.root / "results/provenance").iterdir() if path.is_file()}
+    dry = subprocess.run([*command, "-n"], **how)
+    assert dry.returncode == 0 and "8 blocks: about" in dry.stderr, dry.stderr
+    assert kept == {path: path.read_bytes() for path in (tree.root / "results/provenance").iterdir() if path.is_file()}
     # Noting the look changes nothing that was derived at it.
     assert tree.planned(summary, "--configfile", str(eight)) == {}
 

@@ -76,8 +76,7 @@ def candidates(
     """For each hardware with a baseline, the cells of the full set with a ratio to it; the baseline itself first.
 
     What failed the gate of equal labels, is faster than the machine can be, or has no usable repeat that answered for
-    every image, is none of them;
-    a baseline that is too fast is one that serves no aim.
+    every image, is none of them; a baseline that is too fast is one that serves no aim.
 
     Args:
         impossible: (dataset, cell name) of cells above the machine's peak.

@@ -168,13 +168,11 @@ def _parity_failure(parity_table: pandas.DataFrame, one: str, other: str) -> str
     pairs = [{row.baseline, row.candidate} for row in full.itertuples()]
     direct = pandas.Series([pair == {one, other} for pair in pairs], index=full.index, dtype=bool)
     # A cell held against itself on other hardware says nothing of how it labels beside this one.
-    either = pandas.Series(
-        [bool(pair & {one, other}) and len(set(map(variant_in, pair))) > 1 for pair in pairs],
-        index=full.index, dtype=bool,
-    )  # fmt: skip
+    apart = pandas.Series([len(set(map(variant_in, pair))) > 1 for pair in pairs], index=full.index, dtype=bool)
+    either = apart & pandas.Series([bool(pair & {one, other}) for pair in pairs], index=full.index, dtype=bool)
     failed = full[(direct if direct.any() else either) & ~full.passed.astype(bool)]
     if len(failed):
         return f"{failed.candidate.iloc[0]}: {failed.reason.iloc[0]}"
-    named = set(full.baseline) | set(full.candidate)
+    named = set(full.baseline[apart]) | set(full.candidate[apart])
     alone = [name for name in (one, other) if name in {*of_full.baseline, *of_full.candidate} - named]
     return f"{alone[0]}: its labels were not compared" if alone else None

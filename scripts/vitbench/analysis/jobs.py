@@ -95,9 +95,9 @@ def jobs(
 def _labels_in_doubt(checked: pandas.DataFrame) -> dict[str, str]:
     """Candidate → why its labels are in doubt: they differ from the baseline's, or were held against nobody's."""
     found = {}
-    # A cell that is held against itself on other hardware is not held against the baseline.
+    # Held against itself on other hardware, a cell is in doubt only where it was held against nothing else.
     itself = checked.baseline.fillna("").map(variant_in) == checked.candidate.map(variant_in)
-    checked = checked[~itself]
+    checked = checked[~(itself & checked.candidate.isin(checked.candidate[~itself]))]
     for name, rows in checked.groupby("candidate", sort=False):
         passed = rows.passed.astype(bool)
         wrong = rows[~passed & (rows.compared != 0)]

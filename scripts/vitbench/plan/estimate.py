@@ -16,7 +16,7 @@ import yaml
 
 from vitbench.cells import CONTROL, Cell, repeats_of, variant_key
 from vitbench.errors import UserError
-from vitbench.files import HOME
+from vitbench.files import HOME, RESOURCES
 from vitbench.frameworks import FRAMEWORKS
 from vitbench.frameworks.declaration import CHECKPOINT
 from vitbench.inputs import sources
@@ -145,11 +145,11 @@ def _measured(grid: Grid, cell: Cell, read: Callable[[Path], dict[str, Any]]) ->
 
 
 def _images(grid: Grid, dataset: str) -> int:
-    """Number of images of a data set, by its manifest, else by what its definition names."""
+    """Number of images of a data set that are classified, by its manifest, else by what its definition names."""
     manifest = Path(grid.manifest(dataset))
     if manifest.exists():
         with open(manifest, newline="", errors="replace") as handle:
-            return max(1, sum(1 for _ in csv.reader(handle)) - 1)
+            return max(1, sum(row.get("valid") == "1" for row in csv.DictReader(handle)))
     counted = sources.count(grid.datasets[dataset].definition)
     return GUESSED_IMAGES if counted is None else max(1, counted)
 
@@ -169,6 +169,12 @@ def to_prepare(grid: Grid) -> tuple[float, int]:
     )
     parts = {Path(folder) for cell in cells for folder in (grid.jars(cell), grid.packages(cell)) if folder}
     environments = {one: Path(f"resources/environments/{one}-export") for one in grid.exports()}
+    # An export is imported into Spark NLP on the CPU, also where it is measured on a GPU alone.
+    parts |= {
+        Path(RESOURCES / "jars" / f"{needs.export}-cpu")
+        for needs in map(grid.needs, cells)
+        if needs.export and needs.jars and not (models / needs.form).exists()
+    }
     parts |= {path for one, path in environments.items() if path.name in sizes and not (models / one).exists()}
     to_download = sum(_bytes(sizes, part.name) for part in parts if not part.exists())
     if grid.model.definition["kind"] == "hub" and not (models / "checkpoint").exists():

@@ -294,9 +294,11 @@ class Grid:
     def choice(self, cell: Cell) -> PurePosixPath:
         """Path of the batch size that was chosen for a variant, kept beside the records of its full run.
 
-        It holds for every data set that the variant runs on at its best batch size.
+        It holds for every data set that the variant runs on at its best batch size, and for the control, which is the
+        same variant: of two sweeps it might be another one.
         """
-        return self.cell_folder(replace(cell, dataset="full")) / "choice.json"
+        twin = replace(cell, dataset="full", variant=cell.variant.removesuffix(CONTROL))
+        return self.cell_folder(twin) / "choice.json"
 
     def profiles(self) -> list[Cell]:
         """The cells that are profiled: every full one on one node but the control's, if the configuration wants it."""

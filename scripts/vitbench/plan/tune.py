@@ -10,6 +10,7 @@ from typing import Any
 from vitbench.cells import BEST, LEAST_BLOCKS, SIZES, Cell, shuffled, variant_key
 from vitbench.errors import UserError
 from vitbench.frameworks import FRAMEWORKS
+from vitbench.frameworks.declaration import SPARK
 from vitbench.plan.grid import Grid
 
 # Fewer settings tried are no search.
@@ -63,7 +64,9 @@ def search(config: dict[str, Any], cores: int) -> dict[str, Any]:
     tried = []
     for wanted, defined in grid.variants.items():
         framework, name = wanted.split("/")
-        for other, definition in variations(framework, name, defined.definition, cores).items():
+        # What `spark` and `workers` say is no setting of a variant: the grid of this configuration adds it again.
+        own = {key: value for key, value in defined.definition.items() if key != SPARK}
+        for other, definition in variations(framework, name, own, cores).items():
             tried.append(f"{framework}/{other}")
             if other != name:
                 variants.setdefault(framework, {})[other] = definition

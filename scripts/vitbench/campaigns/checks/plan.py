@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitbench import processor
 from vitbench.campaigns.checks import NotChecked, Record, text
-from vitbench.cells import SIZES, repeats_of, role_of, variant_key
+from vitbench.cells import CONTROL, SIZES, repeats_of, role_of, variant_key
 
 if TYPE_CHECKING:
     from vitbench.campaigns.evidence import Evidence
@@ -105,9 +105,13 @@ def _folder(path: str) -> str:
 
 
 def _folder_of_choice(path: str, record: Record, grid: dict[str, Any] | None) -> str:
-    """Folder of the choice that a record rests on: that of its variant's full run, as the grid knows."""
-    folder = PurePosixPath(path).parent
-    if grid is None or role_of(record["dataset"]) != SIZES:
-        return str(folder)
-    *above, _, framework, variant_slug, device, workers, size = folder.parts
-    return str(PurePosixPath(*above, grid["datasets"]["full"]["slug"], framework, variant_slug, device, workers, size))
+    """Folder of the choice that a record rests on: that of its variant's full run, as the grid knows.
+
+    A control is its variant under a second name, and a slug is a name and a digest of the same settings.
+    """
+    *above, dataset, framework, slug, device, workers, size = PurePosixPath(path).parent.parts
+    if grid is not None and role_of(record["dataset"]) == SIZES:
+        dataset = grid["datasets"]["full"]["slug"]
+    name, _, settings = slug.rpartition("-")
+    own = f"{name.removesuffix(CONTROL)}-{settings}"
+    return str(PurePosixPath(*above, dataset, framework, own, device, workers, size))

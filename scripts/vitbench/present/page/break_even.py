@@ -108,7 +108,7 @@ def break_even(runs: pd.DataFrame, table: pd.DataFrame, looks: Looks) -> Section
         tuple(parts),
         read="Each line is the total time of a fresh process for so many images: start, load, what the cold pass takes"
         " longer, and warm seconds an image. A ring is where what starts later has caught up. Dashed: fewer"
-        " images than a pass, or more than twice what was measured. Both axes are logarithmic.",
+        f" images than a pass, or more than {REACH:g} times what was measured. Both axes are logarithmic.",
         wrong="Beyond what a process classified here, a line assumes that speed stays the same: a hot processor, a full"
         " disk or a slow network would bend it. Where the verdict is uncertain, so is the ring.",
     )

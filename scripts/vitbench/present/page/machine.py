@@ -45,8 +45,8 @@ def machine(summary: pd.DataFrame, context: dict, budget: pd.DataFrame, forms: p
     pairs += [("protocol", str(context["protocol"])), ("date", context["date"])]
     pairs += [("vitbench", context["vitbench"])] if context.get("vitbench") else []
     pairs += [("mixed", note) for note in context.get("notes", [])]
-    settings = dict(zip(variants_apart(summary), summary["setting"], strict=True))
-    settings = {name: setting for name, setting in settings.items() if setting}
+    named = zip(variants_apart(summary), summary["setting"], strict=True)
+    settings = {name: setting for name, setting in named if setting}
     parts = [Facts(tuple(pairs))]
     if settings:
         parts.append(Facts(tuple(settings.items())))

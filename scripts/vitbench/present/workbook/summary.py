@@ -16,7 +16,7 @@ from vitbench.present.projection import DEADLINE, IMAGES, machines
 from vitbench.present.workbook import live
 from vitbench.present.workbook.live import PAIR, SAME, Table, look_up, ratio, ratio_formula
 from vitbench.present.workbook.sheets import Explained, Formula, Row, Sheets
-from vitbench.verdicts import WITHOUT_RATIO
+from vitbench.verdicts import PARITY_FAILED, WITHOUT_RATIO
 
 NAME = "Summary"
 INPUTS = 5  # row of the first one
@@ -74,8 +74,10 @@ def frame(full: pd.DataFrame, best: pd.DataFrame, speedup: pd.DataFrame, runs: p
     known = {tuple(row[key] for key in keys): row for row in choices.to_dict("records")}
     found = [known.get(tuple(row[key] for key in keys), {}) for row in rows.to_dict("records")]
     without = speedup[(speedup["dataset"] == "full") & speedup["verdict"].isin(WITHOUT_RATIO)]
-    # Not what it is beside itself on other hardware: the sheet's ratio is to the baseline.
-    beside = without[without["baseline"].map(variant_in) != without["candidate"].map(variant_in)]
+    # Other labels than its own on other hardware are no reason beside the baseline, where it is held against that.
+    itself = speedup["baseline"].map(variant_in) == speedup["candidate"].map(variant_in)
+    held = without["candidate_cell"].isin(speedup.loc[~itself, "candidate_cell"])
+    beside = without[~(itself[without.index] & held & (without["verdict"] == PARITY_FAILED))]
     verdicts = dict(zip(beside["candidate_cell"], beside["verdict"], strict=True))
     return rows.assign(
         best_batch_size=pd.Series([row.get("batch_size", math.nan) for row in found], dtype="float64"),
