@@ -186,5 +186,6 @@ def test_openvino_with_the_file_of_another_precision_is_refused(place, installed
 
 
 def test_openvino_that_takes_fewer_threads_than_were_asked_for_is_refused(place, installed):
-    labels, why = run_one(place, "openvino/float32", threads=1000)
+    settings = tiny.definition("openvino/float32") | {"threads_a_slot": 1000}
+    labels, why = run_one(place, "openvino/float32", threads=1000, variant=settings)
     assert labels is None and "OpenVINO took" in why and "its time means nothing" in why

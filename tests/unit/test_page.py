@@ -23,9 +23,9 @@ from vitbench.analysis.jobs import jobs
 from vitbench.errors import UserError
 from vitbench.files import HOME
 from vitbench.inputs import datasets
-from vitbench.present.charts.replication import OURS, THEIRS
 from vitbench.present.page import axes, break_even, comparison, document, pictures, replication
 from vitbench.present.page.parts import GREY, looks
+from vitbench.present.style import OURS, THEIRS
 
 ALL = ["speedup", "sweep", "full", "passes", "stages", "batches", "parity", "peak", "memory", "break-even",
        "replication", "machine", "quiet", "runs"]  # fmt: skip

@@ -22,6 +22,8 @@ from vitbench.frameworks import FRAMEWORKS
 
 # Okabe and Ito's palette: told apart with every common form of colour blindness.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#767676"
+# Of what was measured here beside what the series published.
+OURS, THEIRS = BLUE, VERMILION
 OTHERS = ("#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 INK, FAINT_INK = "#1a1a1a", "#505050"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -17,7 +17,6 @@ from vitbench.present import style
 from vitbench.present.labels import DEVICES, brackets, number, variant_name
 from vitbench.series.replication import KINDS, NOT_MEASURED, VERDICTS
 
-OURS, THEIRS = style.BLUE, style.VERMILION
 PLOT, ROW, HEAD, NOTE, GAP, INDENT = 3.6, 0.46, 0.3, 0.24, 0.2, 0.15
 APART = 0.085  # inches that ours stands above the middle of a row, and theirs below
 PANEL_WIDTH, PANEL_HEIGHT, PANEL_LEFT, PANEL_HEAD, PANEL_FOOT = 3.1, 2.2, 0.6, 0.62, 0.55
@@ -190,20 +189,20 @@ def _scale(axes: Axes, measured: pd.DataFrame) -> None:
 def _marks(axes: Axes, row, middle: float) -> None:
     ours, theirs = middle - APART, middle + APART
     decided = row.verdict != NOT_MEASURED
-    axes.plot([row.ours_low, row.ours_high], [ours, ours], color=OURS, linewidth=2.4 if decided else 1.3, marker="|",
-              markersize=8, markeredgewidth=2.4 if decided else 1.3, zorder=3)  # fmt: skip
+    axes.plot([row.ours_low, row.ours_high], [ours, ours], color=style.OURS, linewidth=2.4 if decided else 1.3,
+              marker="|", markersize=8, markeredgewidth=2.4 if decided else 1.3, zorder=3)  # fmt: skip
     if decided:
-        axes.plot(row.ours, ours, "o", color=OURS, markersize=6.5, zorder=4)
-    axes.plot([row.published_low, row.published_high], [theirs, theirs], color=THEIRS, linewidth=1, zorder=2)
-    axes.plot(row.published, theirs, "D", markerfacecolor="white", markeredgecolor=THEIRS, markersize=5.5,
+        axes.plot(row.ours, ours, "o", color=style.OURS, markersize=6.5, zorder=4)
+    axes.plot([row.published_low, row.published_high], [theirs, theirs], color=style.THEIRS, linewidth=1, zorder=2)
+    axes.plot(row.published, theirs, "D", markerfacecolor="white", markeredgecolor=style.THEIRS, markersize=5.5,
               markeredgewidth=1.4, zorder=4)  # fmt: skip
 
 
 def _key(page: style.Page, left: float, top: float, ours: str) -> None:
     """Explain the marks; `ours`: what the whiskers of ours are."""
     handles = [
-        Line2D([], [], color=OURS, marker="o", linewidth=2.4, markersize=6.5, label=ours),
-        Line2D([], [], color=THEIRS, marker="D", linewidth=1, markersize=5.5, markerfacecolor="white",
+        Line2D([], [], color=style.OURS, marker="o", linewidth=2.4, markersize=6.5, label=ours),
+        Line2D([], [], color=style.THEIRS, marker="D", linewidth=1, markersize=5.5, markerfacecolor="white",
                markeredgewidth=1.4, label="published, noise of single runs"),
     ]  # fmt: skip
     page.figure.legend(
@@ -276,8 +275,13 @@ def _blocks(points: pd.DataFrame) -> str:
 def _curve(axes: Axes, rows: pd.DataFrame, labelled: bool) -> None:
     rows = rows.sort_values("batch_size")
     for side, color, shift, how in (
-        ("published", THEIRS, 1.03, {"marker": "D", "markersize": 5.5, "markerfacecolor": "white", "linewidth": 1}),
-        ("ours", OURS, 1 / 1.03, {"marker": "o", "markersize": 6.5, "linewidth": 1.8}),
+        (
+            "published",
+            style.THEIRS,
+            1.03,
+            {"marker": "D", "markersize": 5.5, "markerfacecolor": "white", "linewidth": 1},
+        ),
+        ("ours", style.OURS, 1 / 1.03, {"marker": "o", "markersize": 6.5, "linewidth": 1.8}),
     ):
         known = rows[rows[side].notna()]
         x = known["batch_size"] * shift

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pandas as pd
 
-from vitbench.present.charts.replication import OURS, THEIRS
+from vitbench.present import style
 from vitbench.present.labels import brackets, number, number_of
 from vitbench.present.page import axes
 from vitbench.present.page.parts import (
@@ -48,7 +48,7 @@ def replication(table: pd.DataFrame) -> Section | None:
                 columns=("ours", "published", "verdict"),
                 rows=tuple(_beside(row, axis) for row in measured.itertuples(index=False)),
                 heavy=axis.at(1),
-                key=(Key("dot", OURS, "ours"), Key("diamond", THEIRS, "published", hollow=True)),
+                key=(Key("dot", style.OURS, "ours"), Key("diamond", style.THEIRS, "published", hollow=True)),
             )
         )
     columns = {
@@ -97,12 +97,12 @@ def _beside(row, axis: axes.Axis) -> StripRow:
         spans=tuple(
             Span(axis.at(low), axis.at(high), color, tip, thin=thin)
             for low, high, color, tip, thin in (
-                (row.published_low, row.published_high, THEIRS, theirs, True),
-                (row.ours_low, row.ours_high, OURS, ours, not decided),
+                (row.published_low, row.published_high, style.THEIRS, theirs, True),
+                (row.ours_low, row.ours_high, style.OURS, ours, not decided),
             )
             if math.isfinite(low) and math.isfinite(high)
         ),
-        dots=(Dot(axis.at(row.published), THEIRS, theirs, "diamond", hollow=True),)
-        + ((Dot(axis.at(row.ours), OURS, ours),) if decided else ()),
+        dots=(Dot(axis.at(row.published), style.THEIRS, theirs, "diamond", hollow=True),)
+        + ((Dot(axis.at(row.ours), style.OURS, ours),) if decided else ()),
         cells=(ours.removeprefix("ours: "), theirs.removeprefix("published: "), row.verdict),
     )
