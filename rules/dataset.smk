@@ -15,7 +15,11 @@ rule build_dataset:
     threads: lambda wildcards: 1 if get_dataset_definition(wildcards)["kind"] == "photos" else 10_000
     resources:
         # Two data sets may be of one archive, which is fetched into one file: also where threads keep nothing apart.
-        machine=lambda wildcards: EXCLUSIVE if get_dataset_definition(wildcards)["kind"] == "archive" else SHARED,
+        machine=lambda wildcards: (
+            EXCLUSIVE
+            if get_dataset_definition(wildcards)["kind"] == "archive"
+            else SHARED
+        ),
     params:
         definition=get_dataset_definition,
         role=lambda wildcards: GRID.datasets[get_dataset(wildcards)].role,

@@ -160,13 +160,28 @@ def get_state(folder):
 
     Of a working directory that is not what is made of them there: a comparison with `.` would change it itself.
     """
-    paths = [os.path.join(folder, "results", "provenance", name) for name in ("config.yaml", "grid.json")]
+    paths = [
+        os.path.join(folder, "results", "provenance", name)
+        for name in ("config.yaml", "grid.json")
+    ]
     for place, below, names in os.walk(folder):
         made = DERIVED if place == folder else ()
         # A repeat that is being measured has hidden folders.
-        below[:] = [name for name in below if not name.startswith(".") and name not in made]
-        paths += [os.path.join(place, name) for name in names if name.endswith((".json", ".jsonl", ".csv", ".yaml"))]
-    return digest([[path, os.stat(path).st_mtime_ns] for path in sorted(paths) if os.path.exists(path)])
+        below[:] = [
+            name for name in below if not name.startswith(".") and name not in made
+        ]
+        paths += [
+            os.path.join(place, name)
+            for name in names
+            if name.endswith((".json", ".jsonl", ".csv", ".yaml"))
+        ]
+    return digest(
+        [
+            [path, os.stat(path).st_mtime_ns]
+            for path in sorted(paths)
+            if os.path.exists(path)
+        ]
+    )
 
 
 def get_imported_presence(wildcards):
