@@ -190,6 +190,15 @@ def test_a_cell_whose_labels_differ_on_other_hardware_alone_keeps_its_numbers():
     assert list(found.verdict) == ["overtakes"] * 3 and found.break_even.notna().all()
 
 
+def test_cells_that_were_held_against_themselves_alone_were_not_compared_with_each_other():
+    """On a device without the baseline each has only the pair with itself on the CPU."""
+    pair = {"dataset": "full", "passed": True, "compared": 6}
+    gate = [pair | {"baseline": f"sparknlp/{name}/cpu/w1/bs8", "candidate": f"sparknlp/{name}/gpu/w1/bs8"}
+            for name in "ab"]  # fmt: skip
+    (row,) = table(repeats("a", 10, 0.3, device="gpu"), repeats("b", 40, 0.15, device="gpu"), gate=gate).itertuples()
+    assert row.verdict == "parity failed" and "its labels were not compared" in row.reason
+
+
 def test_without_a_usable_repeat_there_is_no_row():
     assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, status="oom")).empty
     assert table(repeats("a", 10, 0.3), repeats("b", 40, 0.15, flags="suspect")).empty

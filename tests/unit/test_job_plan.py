@@ -129,6 +129,9 @@ def test_labels_that_differ_from_its_own_on_other_hardware_are_no_doubt_where_th
             pair | {"baseline": f"{TF}/cpu/w1/bs8", "passed": False, "reason": "labels differ"}]  # fmt: skip
     (found,) = jobs(typed(full(TF, 0.2, device="gpu"), "runs"), EMPTY, typed(rows, "parity"))
     assert found.doubt == ""
+    # Held against nothing else, they are in doubt.
+    (found,) = jobs(typed(full(TF, 0.2, device="gpu"), "runs"), EMPTY, typed(rows[1:], "parity"))
+    assert found.doubt == "parity failed: labels differ"
 
 
 def test_what_left_cores_idle_that_others_used_is_no_answer_for_a_machine_is_paid_for_whole():

@@ -388,6 +388,17 @@ def test_a_variant_whose_labels_differ_on_another_device_alone_has_its_ratio_to_
     assert all(isinstance(one, int | float) for one in found["speedup"][found["framework"] == "sparknlp"])
 
 
+def test_the_baseline_on_another_device_has_no_ratio_where_its_labels_differ_from_its_own(tmp_path):
+    """It is held against nothing but itself on the CPU, which is the sheet's baseline."""
+    run = analysed(example(TWO, repeats=5, devices=("cpu", "gpu")))
+    names = [run.parity[side].str.startswith(TWO[0]) for side in ("baseline", "candidate")]
+    run.parity.loc[names[0] & names[1], ["passed", "reason"]] = [False, "labels differ"]
+    run.speedup = typed(speedups.speedup(run.runs, TWO[0], run.parity).to_dict("records"), "speedup")
+    found = table(opened(write(run, tmp_path / "book.xlsx")), "Summary")
+    there = (found["framework"] == TWO[0].split("/")[0]) & (found["device"] == "gpu")
+    assert list(found["speedup"][there]) == ["parity failed"]
+
+
 def test_the_read_me_explains_every_column(tmp_path):
     run = example(TWO, repeats=5)
     path = tmp_path / "book.xlsx"
