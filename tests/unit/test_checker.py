@@ -234,6 +234,11 @@ def another_batch_size(run):
         change(path, batch_size=1, effective_batch_size=1, effective_batch_sizes={"1": 48})
 
 
+def another_batch_size_of_a_control(run):
+    for path in paths(run, "full", "pipeline-control"):
+        change(path, batch_size=1, effective_batch_size=1, effective_batch_sizes={"1": 48})
+
+
 def warm_up_otherwise(run):
     """One framework of a block alone, as after an interruption and an edit."""
     path = paths(run, "full", "tensorflow")[0]
@@ -291,6 +296,7 @@ FAULTS = {
     warm_up_otherwise: "rule of warm-up and timed passes",
     another_manifest: "that of the manifest of full",
     another_batch_size: "the one that was chosen",
+    another_batch_size_of_a_control: "the one that was chosen",
     outrun_the_machine: "GFLOP/s of this machine (ONNX Runtime, float32)",
     a_peak_that_is_none: "expected what peak.schema.yaml says",
     move_a_record: "expected bs16 as in its path",
